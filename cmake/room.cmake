@@ -1,0 +1,32 @@
+# fathom_room(name USES lower rooms... LINKS libraries...)
+# A room is src/<name>/*.cpp as one static library. It may include only the rooms named in USES
+# (tools/check_layers.py reads the same lines). Files ending in _test.cpp become one test program.
+function(fathom_room name)
+  cmake_parse_arguments(ROOM "" "" "USES;LINKS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_test.cpp)
+  file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_bench.cpp)
+  list(REMOVE_ITEM sources ${tests} ${benches} "")
+  set(mains ${sources})
+  list(FILTER mains INCLUDE REGEX "_main\\.cpp$")
+  list(REMOVE_ITEM sources ${mains} "")
+  if(NOT sources)
+    file(WRITE ${PROJECT_BINARY_DIR}/empty_${name}.cpp "namespace fathom {}\n")
+    set(sources ${PROJECT_BINARY_DIR}/empty_${name}.cpp)
+  endif()
+  add_library(fathom_${name} STATIC ${sources})
+  target_include_directories(fathom_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(fathom_${name} PRIVATE fathom_warnings)
+  foreach(used ${ROOM_USES})
+    target_link_libraries(fathom_${name} PUBLIC fathom_${used})
+  endforeach()
+  target_link_libraries(fathom_${name} PUBLIC ${ROOM_LINKS})
+  if(tests AND FATHOM_TESTS)
+    add_executable(fathom_${name}_test ${tests})
+    target_link_libraries(fathom_${name}_test PRIVATE fathom_${name} fathom_warnings GTest::gtest_main)
+    gtest_discover_tests(fathom_${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
+      PROPERTIES LABELS unit SKIP_RETURN_CODE 77
+      ENVIRONMENT "FATHOM_SOURCE_DIR=${PROJECT_SOURCE_DIR};FATHOM_BINARY_DIR=${PROJECT_BINARY_DIR}")
+  endif()
+endfunction()

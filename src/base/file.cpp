@@ -1,0 +1,115 @@
+#include "base/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace fathom {
+namespace {
+
+Error io_error(const fs::path& path, const char* what) {
+  const int saved = errno;
+  std::string hint;
+  if (saved == ENOENT) hint = "check the path";
+  if (saved == EACCES) hint = "check the permissions";
+  if (saved == ENOSPC) hint = "free some disk space and run again";
+  return {Code::io, "'" + path.string() + "': " + what + ": " + std::strerror(saved), hint};
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  int get() const { return fd_; }
+  int release() { const int fd = fd_; fd_ = -1; return fd; }
+
+ private:
+  int fd_;
+};
+
+Result<std::uint64_t> regular_size(int fd, const fs::path& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return io_error(path, "cannot stat");
+  if (!S_ISREG(status.st_mode))
+    return Error{Code::io, "'" + path.string() + "': not a regular file", "give the path of a file"};
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return io_error(path, "cannot open");
+  FATHOM_TRY(const std::uint64_t size, regular_size(file.get(), path));
+  if (size > max_bytes)
+    return Error{Code::limit, "'" + path.string() + "': " + std::to_string(size) + " bytes, at most " +
+                                  std::to_string(max_bytes) + " are read", ""};
+  std::string text(size, '\0');
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = ::read(file.get(), text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_error(path, "cannot read");
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+Status write_file_atomic(const fs::path& path, std::string_view bytes) {
+  const fs::path temporary = path.string() + ".tmp-" + std::to_string(::getpid());
+  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (file.get() < 0) return io_error(temporary, "cannot create");
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t put = ::write(file.get(), bytes.data() + done, bytes.size() - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) {
+      const Error error = io_error(path, "cannot write");
+      ::unlink(temporary.c_str());
+      return error;
+    }
+    done += static_cast<std::size_t>(put);
+  }
+  if (::fsync(file.get()) != 0 || ::close(file.release()) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
+    const Error error = io_error(path, "cannot finish writing");
+    ::unlink(temporary.c_str());
+    return error;
+  }
+  return {};
+}
+
+Result<MappedFile> MappedFile::open(const fs::path& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return io_error(path, "cannot open");
+  FATHOM_TRY(const std::uint64_t size, regular_size(file.get(), path));
+  MappedFile mapped;
+  if (size > 0) {
+    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (address == MAP_FAILED) return io_error(path, "cannot map");
+    mapped.data_ = static_cast<const std::byte*>(address);
+    mapped.size_ = size;
+  }
+  return mapped;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace fathom

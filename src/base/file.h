@@ -1,0 +1,38 @@
+// Files read whole, mapped, or replaced atomically: a reader never sees a half-written file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fathom {
+
+namespace fs = std::filesystem;
+
+// Whole file as bytes. Errors: io (missing, unreadable), limit (larger than max_bytes).
+Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 34);
+
+// Writes `path`.tmp-<pid>, fsyncs, renames over `path`. On error nothing is left behind.
+Status write_file_atomic(const fs::path& path, std::string_view bytes);
+
+// Read-only private mapping of a regular file. Move-only; unmaps in the destructor.
+class MappedFile {
+ public:
+  static Result<MappedFile> open(const fs::path& path);
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace fathom

@@ -1,0 +1,98 @@
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/cpu.h"
+#include "base/random.h"
+
+namespace fathom {
+namespace {
+
+class Folder {
+ public:
+  Folder() : path_(fs::temp_directory_path() / ("fathom-base-" + std::to_string(::getpid()))) { fs::create_directories(path_); }
+  ~Folder() { fs::remove_all(path_); }
+  fs::path operator/(const char* name) const { return path_ / name; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+TEST(File, WritesReadsMapsWhole) {
+  Folder folder;
+  const std::string bytes = std::string("a\0b", 3) + std::string(100000, 'x');
+  ASSERT_TRUE(write_file_atomic(folder / "f", bytes));
+  EXPECT_EQ(read_file(folder / "f").value(), bytes);
+  auto mapped = MappedFile::open(folder / "f");
+  ASSERT_TRUE(mapped);
+  EXPECT_EQ(mapped->bytes().size(), bytes.size());
+  MappedFile moved = std::move(mapped).value();
+  EXPECT_EQ(static_cast<char>(moved.bytes()[2]), 'b');
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 1) << "no temporary left";
+}
+
+TEST(File, RefusesWhatIsNotAFileOrTooLarge) {
+  Folder folder;
+  EXPECT_EQ(read_file(folder / "absent").error().code, Code::io);
+  EXPECT_EQ(read_file(folder.path()).error().code, Code::io);
+  EXPECT_EQ(read_file("/dev/zero").error().code, Code::io);
+  ASSERT_TRUE(write_file_atomic(folder / "f", "12345"));
+  EXPECT_EQ(read_file(folder / "f", 4).error().code, Code::limit);
+  EXPECT_FALSE(write_file_atomic(folder / "no/such/place", "x"));
+  ASSERT_TRUE(write_file_atomic(folder / "empty", ""));
+  EXPECT_EQ(MappedFile::open(folder / "empty")->bytes().size(), 0u);
+}
+
+TEST(JsonRead, RefusesDepthDuplicatesAndDamage) {
+  EXPECT_TRUE(parse_json(R"({"a":[1,{"a":2}],"b":{"a":3}})", "t"));
+  EXPECT_FALSE(parse_json(R"({"a":1,"a":2})", "t"));
+  EXPECT_FALSE(parse_json(std::string(100, '[') + std::string(100, ']'), "t"));
+  EXPECT_FALSE(parse_json(std::string(200000, '['), "t"));
+  for (const char* bad : {"", "{", "{\"a\":}", "nul", "{\"a\":1}x", "\xff"}) EXPECT_FALSE(parse_json(bad, "t")) << bad;
+}
+
+TEST(JsonRead, ChecksRangeAndType) {
+  const Json json = parse_json(R"({"n":5,"big":18446744073709551615,"x":0.5,"s":"t","b":true})", "t").value();
+  EXPECT_EQ(json_int(json, "n", 0, 5, "t").value(), 5);
+  EXPECT_FALSE(json_int(json, "n", 0, 4, "t"));
+  EXPECT_FALSE(json_int(json, "big", 0, INT64_MAX, "t"));
+  EXPECT_FALSE(json_int(json, "x", 0, 4, "t"));
+  EXPECT_FALSE(json_int(json, "none", 0, 4, "t"));
+  EXPECT_NEAR(json_number(json, "x", 0, 1, "t").value(), 0.5, 0);
+  EXPECT_FALSE(json_string(json, "n", "t"));
+  EXPECT_TRUE(json_bool(json, "b", "t").value());
+}
+
+TEST(Cpu, TiersAreOrderedAndForcedLoudly) {
+  CpuFeatures none, both;
+  both.avx2 = both.avx512 = true;
+  EXPECT_EQ(best_tier(none), Tier::ref);
+  EXPECT_EQ(best_tier(both), Tier::avx512);
+  EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
+  EXPECT_EQ(choose_tier("avx512", none).error().code, Code::unsupported);
+  EXPECT_EQ(choose_tier("sse9", both).error().code, Code::usage);
+}
+
+TEST(Random, StreamsAreRepeatableAndDistinct) {
+  Random a(7, "x", 1), b(7, "x", 1), c(7, "x", 2), d(8, "x", 1);
+  const auto first = a.next();
+  EXPECT_EQ(first, b.next());
+  EXPECT_NE(first, c.next());
+  EXPECT_NE(first, d.next());
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const double z = a.normal();
+    sum += z;
+    squares += z * z;
+  }
+  EXPECT_NEAR(sum / 20000, 0, 0.03);
+  EXPECT_NEAR(squares / 20000, 1, 0.05);
+}
+
+}  // namespace fathom
