@@ -1,0 +1,42 @@
+// Arguments of the kernels, as plain data. Lean on purpose: kernel tiers include this header and nothing heavier,
+// so that no code compiled for AVX can end up in portable functions (docs/adr on kernel translation units).
+// Contract and maths: kernels/table.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fathom::kernels {
+
+enum class Activation : std::uint8_t { none, relu, gelu };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|)
+
+// c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a multiple of
+// the panel width: threads split N by panels (or M by rows, by moving the pointers).
+struct GemmArgs {
+  const float* a = nullptr;  // [m, k], row stride lda
+  std::size_t lda = 0;
+  const float* packed = nullptr;  // from pack_weights, 64-byte aligned
+  const float* bias = nullptr;    // [n] or null
+  const float* residual = nullptr;  // [m, n], row stride ldr, or null; may alias c
+  std::size_t ldr = 0;
+  float* c = nullptr;  // [m, n], row stride ldc; must not overlap a
+  std::size_t ldc = 0;
+  std::size_t m = 0, n = 0, k = 0;
+  std::size_t n_begin = 0, n_end = 0;
+  Activation activation = Activation::none;
+};
+
+// Self-attention over one packed batch: sequence s is rows offsets[s]..offsets[s+1] of qkv.
+// One call computes the (sequence, head) pairs [pair_begin, pair_end) of batch*heads, sequence-major.
+struct AttentionArgs {
+  const float* qkv = nullptr;  // [tokens, 3*heads*dim]: q, k, v side by side
+  float* out = nullptr;        // [tokens, heads*dim]
+  const std::int32_t* offsets = nullptr;  // [batch + 1]
+  int heads = 0, dim = 0;
+  int window = 0;       // 0: every token sees every token; w: only |i - j| <= w
+  float scale = 0.0f;   // 1/sqrt(dim)
+  std::size_t pair_begin = 0, pair_end = 0;
+  float* scratch = nullptr;  // attention_scratch(longest sequence, dim) floats, one per thread
+};
+
+}  // namespace fathom::kernels

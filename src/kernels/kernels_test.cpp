@@ -1,0 +1,489 @@
+// Every table that this CPU can run against double precision: ragged sizes, unaligned ends, extreme values, guard zones,
+// and bit-equality of a row wherever and with whomever it is computed. Tables it cannot run are reported skipped.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/parallel.h"
+#include "tensor/tensor.h"
+
+namespace fathom::kernels {
+namespace {
+
+constexpr double kEps = 1.1920929e-7;  // of float
+constexpr float kGuard = 12345.678f;
+
+class Noise {  // small reproducible generator, uniform in [-1, 1)
+ public:
+  explicit Noise(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
+  float operator()() {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return static_cast<float>(state_ >> 40) / 8388608.0f - 1.0f;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+std::vector<float> noise(std::size_t n, std::uint64_t seed, float scale = 1.0f) {
+  Noise next(seed);
+  std::vector<float> v(n);
+  for (float& x : v) x = next() * scale;
+  return v;
+}
+
+class Kernels : public ::testing::TestWithParam<Tier> {
+ protected:
+  void SetUp() override {
+    if (!tier_available(GetParam(), detect_cpu())) GTEST_SKIP() << tier_name(GetParam()) << " is not available on " << cpu_name();
+  }
+  const Table& t() const { return table(GetParam()); }
+};
+
+double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
+
+struct Problem {  // one GEMM with operands on odd addresses and guarded output
+  std::size_t m, n, k;
+  std::vector<float> a, w, bias, residual;
+  Buffer<float> packed;
+
+  Problem(const Table& table, std::size_t m_, std::size_t n_, std::size_t k_, float scale = 1.0f)
+      : m(m_), n(n_), k(k_), a(noise(1 + m * lda(), 1, scale)), w(noise(n * k, 2)), bias(noise(n + 1, 3)),
+        residual(noise(1 + m * ldr(), 4)), packed(table.packed_size(n, k)) {
+    table.pack_weights(w.data(), n, k, packed.data());
+  }
+  std::size_t lda() const { return k + 3; }
+  std::size_t ldr() const { return n + 5; }
+  std::size_t ldc() const { return n + 7; }
+  std::vector<float> output() const { return std::vector<float>(1 + m * ldc() + 64, kGuard); }
+  GemmArgs args(std::vector<float>& c, Activation activation, bool with_bias, bool with_residual) const {
+    GemmArgs g;
+    g.a = a.data() + 1; g.lda = lda(); g.packed = packed.data();
+    g.bias = with_bias ? bias.data() + 1 : nullptr;
+    g.residual = with_residual ? residual.data() + 1 : nullptr; g.ldr = ldr();
+    g.c = c.data() + 1; g.ldc = ldc(); g.m = m; g.n = g.n_end = n; g.k = k; g.activation = activation;
+    return g;
+  }
+};
+
+void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activation, bool with_bias, bool with_residual) {
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = 0; j < p.n; ++j) {
+      double y = with_bias ? p.bias[1 + j] : 0.0, size = std::abs(y);
+      for (std::size_t l = 0; l < p.k; ++l) {
+        const double term = static_cast<double>(p.a[1 + i * p.lda() + l]) * p.w[j * p.k + l];
+        y += term;
+        size += std::abs(term);
+      }
+      // A chain of k roundings errs by at most k eps/2 of the sum of magnitudes; gelu's slope is below 1.13.
+      double tolerance = kEps * (static_cast<double>(p.k) / 2 + 2) * size * 1.2;
+      if (activation == Activation::relu) y = std::max(0.0, y);
+      if (activation == Activation::gelu) {
+        tolerance += 2e-7 * std::max(1.0, std::abs(y));
+        y = gelu(y);
+      }
+      if (with_residual) {
+        y += p.residual[1 + i * p.ldr() + j];
+        tolerance += kEps * std::abs(y);
+      }
+      ASSERT_NEAR(c[1 + i * p.ldc() + j], y, tolerance) << p.m << "x" << p.n << "x" << p.k << " at " << i << "," << j;
+    }
+  ASSERT_EQ(c[0], kGuard);
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = p.n; j < p.ldc(); ++j) ASSERT_EQ(c[1 + i * p.ldc() + j], kGuard) << "row " << i << " was overrun";
+  for (std::size_t j = 1 + p.m * p.ldc(); j < c.size(); ++j) ASSERT_EQ(c[j], kGuard);
+}
+
+TEST_P(Kernels, GemmMatchesDoubleOnRaggedShapes) {
+  const std::size_t panel = t().panel;
+  const struct { std::size_t m, n, k; } shapes[] = {
+      {1, 1, 1}, {1, panel, 7}, {1, 4 * panel + 3, 33}, {1, 6 * panel, 300}, {2, 2 * panel - 1, 64}, {3, 3 * panel + 1, 5},
+      {4, 17, 255}, {5, panel + 1, 256}, {6, panel - 1, 257}, {7, 2, 97}, {11, 2 * panel, 130}, {12, 37, 31}, {13, panel, 61},
+      {14, 5, 8}, {18, 41, 40}, {33, 2 * panel + 5, 127}, {83, 3, 19}, {84, 7, 3}, {85, panel, 11}, {97, panel + 9, 300},
+      {2, panel, 769}, {5, panel + 2, 1537}, {25, 3 * panel, 1601}};
+  for (const auto& s : shapes)
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
+      for (const bool extras : {false, true}) {
+        const Problem p(t(), s.m, s.n, s.k);
+        std::vector<float> c = p.output();
+        t().gemm(p.args(c, activation, extras, extras));
+        expect_gemm(p, c, activation, extras, extras);
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST_P(Kernels, GemmResidualMayBeTheOutput) {
+  for (const std::size_t k : {50, 1700}) {
+    const Problem p(t(), 26, 3 * t().panel + 4, k);
+    std::vector<float> c = p.output(), expected = p.output();
+    for (std::size_t i = 0; i < p.m; ++i)
+      for (std::size_t j = 0; j < p.n; ++j) c[1 + i * p.ldc() + j] = p.residual[1 + i * p.ldr() + j];
+    t().gemm(p.args(expected, Activation::none, true, true));
+    GemmArgs g = p.args(c, Activation::none, true, false);
+    g.residual = g.c;
+    g.ldr = g.ldc;
+    t().gemm(g);
+    EXPECT_EQ(c, expected);
+  }
+}
+
+TEST_P(Kernels, GemmWritesOnlyItsColumns) {
+  const std::size_t panel = t().panel;
+  for (const std::size_t m : {1, 2, 3, 20}) {
+    const Problem p(t(), m, 5 * panel + 3, 21);
+    std::vector<float> c = p.output(), whole = p.output();
+    t().gemm(p.args(whole, Activation::gelu, true, true));
+    GemmArgs g = p.args(c, Activation::gelu, true, true);
+    g.n_begin = panel;
+    g.n_end = 3 * panel;
+    t().gemm(g);
+    for (std::size_t i = 0; i < m; ++i)
+      for (std::size_t j = 0; j < p.n; ++j)
+        ASSERT_EQ(c[1 + i * p.ldc() + j], j >= panel && j < 3 * panel ? whole[1 + i * p.ldc() + j] : kGuard);
+  }
+}
+
+// The promise that batching rests on: row i of any call equals that row computed alone, bit for bit.
+TEST_P(Kernels, GemmRowsAreBitEqualAloneAndInAnyBatch) {
+  for (const std::size_t k : {37, 300, 1700}) {
+    const std::size_t n = 4 * t().panel + 5;
+    const Problem p(t(), 89, n, k);
+    std::vector<float> all = p.output();
+    t().gemm(p.args(all, Activation::gelu, true, true));
+    for (const std::size_t m : {1, 2, 3, 4, 6, 9, 12, 13, 25, 88})
+      for (const std::size_t from : {std::size_t{0}, std::size_t{1}, 89 - m}) {
+        std::vector<float> c = p.output();
+        GemmArgs g = p.args(c, Activation::gelu, true, true);
+        g.m = m;
+        g.a += from * g.lda;
+        g.c += from * g.ldc;
+        g.residual += from * g.ldr;
+        t().gemm(g);
+        for (std::size_t i = from; i < from + m; ++i)
+          ASSERT_EQ(0, std::memcmp(&c[1 + i * p.ldc()], &all[1 + i * p.ldc()], n * 4)) << "k " << k << " m " << m << " row " << i;
+      }
+  }
+}
+
+TEST_P(Kernels, GemmIsBitEqualForAnyThreadSplit) {
+  for (const std::size_t m : {1, 5, 33, 400}) {
+    const Problem p(t(), m, 300, m == 1 ? 900 : 170);  // enough work to be cut
+    std::vector<float> alone = p.output();
+    t().gemm(p.args(alone, Activation::gelu, true, true));
+    for (const int threads : {1, 2, 3, 5}) {
+      ThreadPool pool(threads);
+      std::vector<float> c = p.output();
+      gemm(t(), pool, p.args(c, Activation::gelu, true, true));
+      EXPECT_EQ(c, alone) << threads << " threads, m " << m;
+    }
+  }
+}
+
+TEST_P(Kernels, GemmKeepsExtremeValues) {
+  const float huge = 1e37f, tiny = 1e-37f, denormal = 1e-41f, nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float scale : {huge, tiny, denormal}) {
+    Problem p(t(), 5, t().panel + 3, 19, scale);
+    std::vector<float> c = p.output();
+    t().gemm(p.args(c, Activation::none, false, false));
+    for (std::size_t i = 0; i < p.m; ++i)
+      for (std::size_t j = 0; j < p.n; ++j) {
+        double y = 0.0, size = 0.0;
+        for (std::size_t l = 0; l < p.k; ++l) {
+          const double term = static_cast<double>(p.a[1 + i * p.lda() + l]) * p.w[j * p.k + l];
+          y += term;
+          size += std::abs(term);
+        }
+        ASSERT_NEAR(c[1 + i * p.ldc() + j], y, kEps * 21 * size + 19 * 1.5e-45) << scale;
+      }
+  }
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu}) {
+    Problem p(t(), 6, t().panel + 3, 19);
+    p.a[1 + 2 * p.lda() + 18] = nan;
+    std::vector<float> c = p.output();
+    t().gemm(p.args(c, activation, true, true));
+    for (std::size_t i = 0; i < p.m; ++i)
+      for (std::size_t j = 0; j < p.n; ++j) ASSERT_EQ(std::isnan(c[1 + i * p.ldc() + j]), i == 2) << i << "," << j;
+  }
+}
+
+TEST_P(Kernels, GeluIsAccurateEverywhere) {
+  // One column, weight 1: the activation alone, over a fine grid and far out.
+  std::vector<float> x;
+  for (float v = -12.0f; v <= 12.0f; v += 0.0007f) x.push_back(v);
+  for (const float v : {0.0f, 1e-40f, -1e-30f, 1e-8f, 40.0f, -40.0f, 1e30f, -1e30f, 3e38f}) x.push_back(v);
+  const float one = 1.0f;
+  Buffer<float> packed(t().packed_size(1, 1));
+  t().pack_weights(&one, 1, 1, packed.data());
+  std::vector<float> y(x.size());
+  GemmArgs g;
+  g.a = x.data(); g.lda = 1; g.packed = packed.data(); g.c = y.data(); g.ldc = 1;
+  g.m = x.size(); g.n = g.n_end = g.k = 1; g.activation = Activation::gelu;
+  t().gemm(g);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    ASSERT_NEAR(y[i], gelu(x[i]), 2e-7 * std::max(1.0, std::abs(static_cast<double>(x[i])))) << x[i];
+}
+
+// ---- attention
+
+struct Batch {
+  std::size_t heads, dim;
+  std::vector<std::int32_t> offsets{0};
+  std::vector<float> qkv;
+  int window = 0;
+
+  Batch(std::size_t heads_, std::size_t dim_, const std::vector<int>& lengths, float scale = 1.0f) : heads(heads_), dim(dim_) {
+    for (const int length : lengths) offsets.push_back(offsets.back() + length);
+    qkv = noise(tokens() * 3 * heads * dim + 1, 11, scale);
+  }
+  std::size_t tokens() const { return static_cast<std::size_t>(offsets.back()); }
+  std::size_t sequences() const { return offsets.size() - 1; }
+  int longest() const {
+    int most = 0;
+    for (std::size_t s = 0; s < sequences(); ++s) most = std::max(most, offsets[s + 1] - offsets[s]);
+    return most;
+  }
+  AttentionArgs args(std::vector<float>& out, std::vector<float>& scratch) const {
+    AttentionArgs g;
+    g.qkv = qkv.data() + 1; g.out = out.data() + 1; g.offsets = offsets.data();
+    g.heads = static_cast<int>(heads); g.dim = static_cast<int>(dim); g.window = window;
+    g.scale = 1.0f / std::sqrt(static_cast<float>(dim));
+    g.pair_end = sequences() * heads;
+    g.scratch = scratch.data();
+    return g;
+  }
+  std::vector<float> run(const Table& table) const {
+    std::vector<float> out(tokens() * heads * dim + 2, kGuard);
+    std::vector<float> scratch(table.attention_scratch(static_cast<std::size_t>(longest()), dim) + 1, kGuard);
+    table.attention(args(out, scratch));
+    EXPECT_EQ(scratch.back(), kGuard) << "scratch was overrun";
+    EXPECT_EQ(out.front(), kGuard);
+    EXPECT_EQ(out.back(), kGuard);
+    return out;
+  }
+};
+
+void expect_attention(const Batch& b, const std::vector<float>& out) {
+  const std::size_t hidden = b.heads * b.dim, ld = 3 * hidden;
+  const double scale = 1.0f / std::sqrt(static_cast<float>(b.dim));
+  for (std::size_t s = 0; s < b.sequences(); ++s)
+    for (int i = b.offsets[s]; i < b.offsets[s + 1]; ++i)
+      for (std::size_t h = 0; h < b.heads; ++h) {
+        const int low = b.window ? std::max(b.offsets[s], i - b.window) : b.offsets[s];
+        const int high = b.window ? std::min(b.offsets[s + 1], i + b.window + 1) : b.offsets[s + 1];
+        const float* q = &b.qkv[1 + static_cast<std::size_t>(i) * ld + h * b.dim];
+        std::vector<double> p;
+        double top = -1e300, total = 0.0, reach = 0.0;
+        for (int j = low; j < high; ++j) {
+          const float* k = &b.qkv[1 + static_cast<std::size_t>(j) * ld + hidden + h * b.dim];
+          double dot = 0.0, size = 0.0;
+          for (std::size_t d = 0; d < b.dim; ++d) {
+            dot += static_cast<double>(q[d]) * k[d];
+            size += std::abs(static_cast<double>(q[d]) * k[d]);
+          }
+          p.push_back(dot * scale);
+          top = std::max(top, p.back());
+          reach = std::max(reach, size * scale);
+        }
+        for (double& x : p) total += x = std::exp(x - top);
+        // A score errs by eps * dim * reach, which is the relative error of its exponential.
+        const double relative = kEps * (static_cast<double>(b.dim) * 2 * reach + static_cast<double>(p.size()) + 8);
+        for (std::size_t d = 0; d < b.dim; ++d) {
+          double y = 0.0, size = 0.0;
+          for (int j = low; j < high; ++j) {
+            const double v = b.qkv[1 + static_cast<std::size_t>(j) * ld + 2 * hidden + h * b.dim + d];
+            y += p[static_cast<std::size_t>(j - low)] / total * v;
+            size += p[static_cast<std::size_t>(j - low)] / total * std::abs(v);
+          }
+          ASSERT_NEAR(out[1 + static_cast<std::size_t>(i) * hidden + h * b.dim + d], y, relative * size + 1e-30)
+              << "sequence " << s << " token " << i << " head " << h << " window " << b.window;
+        }
+      }
+}
+
+TEST_P(Kernels, AttentionMatchesDouble) {
+  for (const std::size_t dim : {1, 5, 8, 16, 32, 33, 64})
+    for (const int window : {0, 1, 3}) {
+      Batch b(3, dim, {1, 2, 7, 8, 9, 15, 16, 17, 33, 50, 67});
+      b.window = window;
+      expect_attention(b, b.run(t()));
+      if (HasFatalFailure()) return;
+    }
+  Batch peaked(2, 32, {40}, 12.0f);  // scores in the hundreds: most weights underflow
+  expect_attention(peaked, peaked.run(t()));
+}
+
+TEST_P(Kernels, AttentionIsBitEqualAloneAndInBatch) {
+  for (const int window : {0, 1, 3}) {
+    Batch b(2, 24, {33, 1, 18, 13, 40});
+    b.window = window;
+    const std::vector<float> all = b.run(t());
+    for (std::size_t s = 0; s < b.sequences(); ++s) {
+      Batch alone(2, 24, {b.offsets[s + 1] - b.offsets[s]});
+      alone.window = window;
+      std::copy_n(b.qkv.begin() + 1 + b.offsets[s] * 144, alone.tokens() * 144, alone.qkv.begin() + 1);
+      const std::vector<float> out = alone.run(t());
+      ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 48], alone.tokens() * 48 * 4)) << s;
+    }
+    for (const int threads : {2, 3}) {
+      ThreadPool pool(threads);
+      const std::size_t stride = attention_scratch_stride(t(), 40, 24);
+      std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads));
+      attention(t(), pool, b.args(out, scratch), stride);
+      EXPECT_EQ(out, all);
+    }
+  }
+}
+
+TEST_P(Kernels, AttentionSplitsLargeBatchesBitEqually) {
+  Batch b(8, 32, {64, 64, 3, 64, 30, 64});
+  const std::vector<float> all = b.run(t());
+  for (const int threads : {2, 3, 7}) {
+    ThreadPool pool(threads);
+    const std::size_t stride = attention_scratch_stride(t(), 64, 32);
+    std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads));
+    attention(t(), pool, b.args(out, scratch), stride);
+    EXPECT_EQ(out, all);
+  }
+}
+
+TEST_P(Kernels, AttentionKeepsNanInItsSequence) {
+  Batch b(2, 16, {9, 12, 5});
+  b.qkv[1 + 10 * 96 + 3] = std::numeric_limits<float>::quiet_NaN();  // a query value of token 10, sequence 1, head 0
+  const std::vector<float> out = b.run(t());
+  for (std::size_t i = 0; i < b.tokens(); ++i)
+    for (std::size_t d = 0; d < 32; ++d) ASSERT_EQ(std::isnan(out[1 + i * 32 + d]), i == 10 && d < 16) << i << " " << d;
+}
+
+// ---- row-wise kernels
+
+const std::size_t kSizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 97, 384, 769};
+
+TEST_P(Kernels, LayernormMatchesDouble) {
+  for (const std::size_t n : kSizes)
+    for (const float scale : {1.0f, 1e-6f, 1e6f}) {
+      const std::size_t rows = 3, ld = n + 3;
+      std::vector<float> x = noise(rows * ld + 1, n, scale), y(rows * ld + 1, kGuard);
+      for (float& v : x) v += 0.25f * scale;
+      const std::vector<float> gamma = noise(n + 1, 5), beta = noise(n + 1, 6);
+      t().layernorm(&x[1], ld, rows, n, &gamma[1], &beta[1], 1e-12f, &y[1], ld);
+      for (std::size_t r = 0; r < rows; ++r) {
+        double mean = 0.0, variance = 0.0, size = 0.0;
+        for (std::size_t i = 0; i < n; ++i) mean += x[1 + r * ld + i];
+        mean /= static_cast<double>(n);
+        for (std::size_t i = 0; i < n; ++i) {
+          const double d = x[1 + r * ld + i] - mean;
+          variance += d * d;
+          size = std::max(size, std::abs(static_cast<double>(x[1 + r * ld + i])));
+        }
+        const double inverse = 1.0 / std::sqrt(variance / static_cast<double>(n) + 1e-12);
+        for (std::size_t i = 0; i < n; ++i) {
+          const double z = (x[1 + r * ld + i] - mean) * inverse;
+          const double shift = kEps * (static_cast<double>(n) / 8 + 4) * size * inverse;  // error of the mean, in units of z
+          const double tolerance = std::abs(gamma[1 + i]) * (shift * 2 + std::abs(z) * kEps * (static_cast<double>(n) / 4 + 8)) + kEps * 2;
+          ASSERT_NEAR(y[1 + r * ld + i], z * gamma[1 + i] + beta[1 + i], tolerance) << n << " row " << r << " at " << i;
+        }
+        for (std::size_t i = n; i < ld && r + 1 < rows; ++i) ASSERT_EQ(y[1 + r * ld + i], kGuard);
+      }
+      std::vector<float> same = x;  // in place, and one row alone, bit for bit
+      t().layernorm(&same[1 + ld], ld, 1, n, &gamma[1], &beta[1], 1e-12f, &same[1 + ld], ld);
+      ASSERT_EQ(0, std::memcmp(&same[1 + ld], &y[1 + ld], n * 4));
+    }
+}
+
+TEST_P(Kernels, EmbedAndMeanRows) {
+  for (const std::size_t n : kSizes) {
+    const std::vector<float> word = noise(5 * n, 1), position = noise(4 * n, 2), type = noise(n, 3);
+    const std::int32_t ids[] = {4, 0, 2}, positions[] = {0, 3, 1};
+    for (const float* type_row : {static_cast<const float*>(nullptr), type.data()}) {
+      std::vector<float> y(3 * n + 2, kGuard);
+      t().embed(word.data(), position.data(), type_row, ids, positions, 3, n, &y[1]);
+      for (std::size_t r = 0; r < 3; ++r)
+        for (std::size_t i = 0; i < n; ++i) {
+          const double sum = double{word[static_cast<std::size_t>(ids[r]) * n + i]} + position[static_cast<std::size_t>(positions[r]) * n + i] + (type_row ? type_row[i] : 0.0f);
+          ASSERT_NEAR(y[1 + r * n + i], sum, 3 * kEps);
+        }
+      ASSERT_EQ(y.front(), kGuard);
+      ASSERT_EQ(y.back(), kGuard);
+    }
+    for (const std::size_t rows : {1, 2, 33}) {
+      const std::vector<float> x = noise(rows * (n + 2), 9);
+      std::vector<float> y(n + 2, kGuard);
+      t().mean_rows(x.data(), n + 2, rows, n, &y[1]);
+      for (std::size_t i = 0; i < n; ++i) {
+        double sum = 0.0;
+        for (std::size_t r = 0; r < rows; ++r) sum += x[r * (n + 2) + i];
+        ASSERT_NEAR(y[1 + i], sum / static_cast<double>(rows), kEps * static_cast<double>(rows + 2));
+      }
+      ASSERT_EQ(y.front(), kGuard);
+      ASSERT_EQ(y.back(), kGuard);
+    }
+  }
+}
+
+TEST_P(Kernels, SoftmaxMatchesDouble) {
+  for (const std::size_t n : kSizes)
+    for (const float scale : {1.0f, 30.0f, 1e4f, 1e-20f})
+      for (const float temperature : {1.0f, 2.5f, 0.1f}) {
+        const std::vector<float> x = noise(n + 1, n, scale);
+        std::vector<float> y(n + 2, kGuard);
+        t().softmax(&x[1], n, temperature, &y[1]);
+        double top = -1e300, total = 0.0, largest = 0.0;
+        for (std::size_t i = 0; i < n; ++i) {
+          top = std::max(top, static_cast<double>(x[1 + i]) / temperature);
+          largest = std::max(largest, std::abs(static_cast<double>(x[1 + i]) / temperature));
+        }
+        for (std::size_t i = 0; i < n; ++i) total += std::exp(static_cast<double>(x[1 + i]) / temperature - top);
+        for (std::size_t i = 0; i < n; ++i) {
+          const double p = std::exp(static_cast<double>(x[1 + i]) / temperature - top) / total;
+          // An argument of size `largest` carries its own rounding into the exponential.
+          ASSERT_NEAR(y[1 + i], p, p * kEps * (2 * largest + static_cast<double>(n) / 4 + 8) + 1e-37) << n << " " << scale;
+        }
+        ASSERT_EQ(y.front(), kGuard);
+        ASSERT_EQ(y.back(), kGuard);
+      }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (std::size_t at = 0; at < 20; ++at) {
+    std::vector<float> x(20, 0.5f), y(20);
+    x[at] = nan;
+    t().softmax(x.data(), 20, 1.0f, y.data());
+    for (const float v : y) ASSERT_TRUE(std::isnan(v));
+  }
+}
+
+TEST_P(Kernels, LstmCellMatchesDouble) {
+  const auto sigmoid = [](double x) { return 1.0 / (1.0 + std::exp(-x)); };
+  for (const std::size_t n : kSizes)
+    for (const float scale : {1e-8f, 0.1f, 1.0f, 6.0f, 200.0f}) {
+      const std::vector<float> gates = noise(4 * n + 1, n, scale);
+      std::vector<float> cell = noise(n + 2, 7), hidden(n + 2, kGuard);
+      const std::vector<float> before = cell;
+      t().lstm_cell(&gates[1], n, &cell[1], &hidden[1]);
+      for (std::size_t i = 0; i < n; ++i) {
+        const double gi = gates[1 + i], gf = gates[1 + n + i], gg = gates[1 + 2 * n + i], go = gates[1 + 3 * n + i];
+        const double c = sigmoid(gf) * before[1 + i] + sigmoid(gi) * std::tanh(gg);
+        ASSERT_NEAR(cell[1 + i], c, 8 * kEps) << n << " " << scale;
+        ASSERT_NEAR(hidden[1 + i], sigmoid(go) * std::tanh(c), 12 * kEps) << n << " " << scale;
+      }
+      ASSERT_EQ(hidden.front(), kGuard);
+      ASSERT_EQ(hidden.back(), kGuard);
+      ASSERT_EQ(cell.front(), before.front());
+      ASSERT_EQ(cell.back(), before.back());
+    }
+  std::vector<float> gates(40, 0.5f), cell(10, 0.5f), hidden(10);
+  gates[23] = std::numeric_limits<float>::quiet_NaN();  // gate g of unit 3
+  t().lstm_cell(gates.data(), 10, cell.data(), hidden.data());
+  for (std::size_t i = 0; i < 10; ++i) ASSERT_EQ(std::isnan(hidden[i]), i == 3);
+}
+
+std::string tier_of(const ::testing::TestParamInfo<Tier>& info) { return tier_name(info.param); }
+INSTANTIATE_TEST_SUITE_P(Tiers, Kernels, ::testing::ValuesIn(kAllTiers), tier_of);
+
+}  // namespace
+}  // namespace fathom::kernels

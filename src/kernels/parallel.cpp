@@ -1,0 +1,91 @@
+#include "kernels/parallel.h"
+
+#include <algorithm>
+
+namespace fathom::kernels {
+namespace {
+
+// A worker that still spins joins in about 1 us, one that has parked in about 33 us (measured): work below about 20 us
+// stays on the calling thread. A weight counts as 4 multiply-adds more, for being read: one row is bound by that.
+constexpr std::size_t kAloneWork = 1'000'000;
+constexpr std::size_t kRowsOfOwn = 96;  // with this many rows a thread, cut rows: weights then stay in its cache
+
+std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+// Multiply-accumulates of the pairs of one sequence, and a share for its softmax and transposition.
+std::size_t pair_cost(const AttentionArgs& args, std::size_t sequence) {
+  const std::size_t length = static_cast<std::size_t>(args.offsets[sequence + 1] - args.offsets[sequence]);
+  const std::size_t seen = args.window ? std::min(length, static_cast<std::size_t>(2 * args.window + 1)) : length;
+  return length * (seen + 8) * 2 * static_cast<std::size_t>(args.dim);
+}
+
+}  // namespace
+
+void gemm(const Table& table, ThreadPool& pool, GemmArgs args) {
+  if (args.n_end == 0) args.n_end = args.n;
+  const std::size_t threads = static_cast<std::size_t>(pool.threads()), columns = args.n_end - args.n_begin;
+  if (threads == 1 || (args.m + 4) * columns * args.k < kAloneWork) return table.gemm(args);
+  if (args.m >= kRowsOfOwn * threads) {
+    const std::size_t pieces = threads * ceil_div(args.m, threads * 2 * kRowsOfOwn);
+    pool.parallel(static_cast<int>(pieces), [&](int index) {
+      const std::size_t i = static_cast<std::size_t>(index);
+      const std::size_t begin = args.m * i / pieces, end = args.m * (i + 1) / pieces;
+      GemmArgs part = args;
+      part.m = end - begin;
+      part.a += begin * args.lda;
+      part.c += begin * args.ldc;
+      if (part.residual) part.residual += begin * args.ldr;
+      table.gemm(part);
+    });
+    return;
+  }
+  const std::size_t panels = ceil_div(columns, table.panel), pieces = std::min(threads, panels);
+  pool.parallel(static_cast<int>(pieces), [&](int index) {
+    const std::size_t i = static_cast<std::size_t>(index);
+    GemmArgs part = args;
+    part.n_begin = args.n_begin + panels * i / pieces * table.panel;
+    part.n_end = std::min(args.n_end, args.n_begin + panels * (i + 1) / pieces * table.panel);
+    table.gemm(part);
+  });
+}
+
+std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim) {
+  return ceil_div(table.attention_scratch(longest, dim), 16) * 16;
+}
+
+void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, std::size_t scratch_stride) {
+  const std::size_t heads = static_cast<std::size_t>(args.heads);
+  std::size_t total = 0;
+  for (std::size_t pair = args.pair_begin; pair < args.pair_end; ++pair) total += pair_cost(args, pair / heads);
+  const std::size_t pieces = static_cast<std::size_t>(pool.threads());
+  if (pieces == 1 || total < kAloneWork) return table.attention(args);
+  pool.parallel(static_cast<int>(pieces), [&](int index) {
+    // Piece i takes the pairs whose cost so far lies in [total*i/pieces, total*(i+1)/pieces).
+    const std::size_t i = static_cast<std::size_t>(index);
+    AttentionArgs part = args;
+    part.scratch = args.scratch + i * scratch_stride;
+    part.pair_begin = part.pair_end = args.pair_end;
+    std::size_t before = 0;
+    for (std::size_t pair = args.pair_begin; pair < args.pair_end; ++pair) {
+      if (before >= total * i / pieces && part.pair_begin == args.pair_end) part.pair_begin = pair;
+      if (before >= total * (i + 1) / pieces) {
+        part.pair_end = pair;
+        break;
+      }
+      before += pair_cost(args, pair / heads);
+    }
+    if (part.pair_begin < part.pair_end) table.attention(part);
+  });
+}
+
+void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+               const float* gamma, const float* beta, float eps, float* y, std::size_t ldy) {
+  const std::size_t pieces = static_cast<std::size_t>(pool.threads());
+  if (pieces == 1 || rows * n < kAloneWork / 16) return table.layernorm(x, ldx, rows, n, gamma, beta, eps, y, ldy);
+  pool.parallel(static_cast<int>(pieces), [&](int index) {
+    const std::size_t i = static_cast<std::size_t>(index), begin = rows * i / pieces, end = rows * (i + 1) / pieces;
+    table.layernorm(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy);
+  });
+}
+
+}  // namespace fathom::kernels

@@ -1,0 +1,28 @@
+// Kernels spread over a ThreadPool: where to cut, and when cutting does not pay.
+// Every cut is along rows, panels or pairs, which the contract of table.h makes invisible in the result: outputs are
+// bit-equal for any number of threads. Allocates nothing. Tiny work runs on the calling thread alone.
+// Thread rule: callable from any thread; several callers may share one pool.
+#pragma once
+
+#include <cstddef>
+
+#include "base/thread_pool.h"
+#include "kernels/table.h"
+
+namespace fathom::kernels {
+
+// c for all rows and the columns [n_begin, n_end); n_end = 0 means n.
+void gemm(const Table& table, ThreadPool& pool, GemmArgs args);
+
+// Pairs [pair_begin, pair_end) of args; args.scratch holds pool.threads() areas of `scratch_stride` floats each,
+// scratch_stride >= table.attention_scratch(longest sequence, dim).
+void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, std::size_t scratch_stride);
+
+// Floats of scratch that attention() needs for a pool: threads * stride, stride rounded to whole cache lines.
+std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim);
+
+// The same row-wise kernels, rows split over the pool.
+void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+               const float* gamma, const float* beta, float eps, float* y, std::size_t ldy);
+
+}  // namespace fathom::kernels

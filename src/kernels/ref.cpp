@@ -1,0 +1,115 @@
+// The portable tier: plain loops, the form the other tiers are read against. Multiplies and adds are not fused here
+// (a software fma would cost a hundred times more): the difference to the other tiers is rounding.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/tiers.h"
+
+namespace fathom::kernels::ref {
+namespace {
+
+float activate(float x, Activation activation) {
+  if (activation == Activation::gelu) return 0.5f * x * (1.0f + std::erf(x * 0.70710678f));
+  if (activation == Activation::relu) return x < 0.0f ? 0.0f : x;
+  return x;
+}
+
+float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
+// One query row against the keys [begin, end) of its pair; p receives the softmax weights.
+void attention_row(const float* q, const float* k, const float* v, std::size_t ld, std::size_t dim, float scale,
+                   std::size_t begin, std::size_t end, float* p, float* out) {
+  float top = -std::numeric_limits<float>::infinity(), total = 0.0f;
+  for (std::size_t j = begin; j < end; ++j) {
+    float s = 0.0f;
+    for (std::size_t d = 0; d < dim; ++d) s += q[d] * k[j * ld + d];
+    p[j - begin] = s * scale;
+    top = std::max(top, p[j - begin]);
+  }
+  for (std::size_t j = 0; j < end - begin; ++j) total += p[j] = std::exp(p[j] - top);
+  std::fill(out, out + dim, 0.0f);
+  for (std::size_t j = begin; j < end; ++j)
+    for (std::size_t d = 0; d < dim; ++d) out[d] += p[j - begin] * v[j * ld + d];
+  for (std::size_t d = 0; d < dim; ++d) out[d] *= 1.0f / total;
+}
+
+}  // namespace
+
+void gemm(const GemmArgs& g) noexcept {
+  for (std::size_t r = 0; r < g.m; ++r)
+    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanel) {
+      float sums[kPanel] = {};
+      const float* b = g.packed + column * g.k;
+      for (std::size_t i = 0; i < g.k; ++i, b += kPanel)
+        for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * b[j];
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) {
+        const std::size_t at = column + j;
+        const float y = activate(sums[j] + (g.bias ? g.bias[at] : 0.0f), g.activation);
+        g.c[r * g.ldc + at] = g.residual ? y + g.residual[r * g.ldr + at] : y;
+      }
+    }
+}
+
+std::size_t attention_scratch(std::size_t longest, std::size_t) noexcept { return longest; }
+
+void attention(const AttentionArgs& g) noexcept {
+  const std::size_t heads = static_cast<std::size_t>(g.heads), dim = static_cast<std::size_t>(g.dim), hidden = heads * dim;
+  const std::size_t window = static_cast<std::size_t>(g.window), ld = 3 * hidden;
+  for (std::size_t pair = g.pair_begin; pair < g.pair_end; ++pair) {
+    const std::size_t s = pair / heads, column = pair % heads * dim;
+    const std::size_t begin = static_cast<std::size_t>(g.offsets[s]), length = static_cast<std::size_t>(g.offsets[s + 1]) - begin;
+    const float* q = g.qkv + begin * ld + column;
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::size_t low = window && i > window ? i - window : 0;
+      const std::size_t high = window ? std::min(length, i + window + 1) : length;
+      attention_row(q + i * ld, q + hidden, q + 2 * hidden, ld, dim, g.scale, low, high, g.scratch,
+                    g.out + (begin + i) * hidden + column);
+    }
+  }
+}
+
+void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
+               float eps, float* y, std::size_t ldy) noexcept {
+  for (std::size_t r = 0; r < rows; ++r, x += ldx, y += ldy) {
+    float mean = 0.0f, variance = 0.0f;
+    for (std::size_t i = 0; i < n; ++i) mean += x[i];
+    mean /= static_cast<float>(n);
+    for (std::size_t i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean);
+    const float scale = 1.0f / std::sqrt(variance / static_cast<float>(n) + eps);
+    for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
+  }
+}
+
+void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,
+           const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept {
+  for (std::size_t t = 0; t < tokens; ++t, y += n) {
+    const float* w = word + static_cast<std::size_t>(ids[t]) * n;
+    const float* p = position + static_cast<std::size_t>(positions[t]) * n;
+    for (std::size_t i = 0; i < n; ++i) y[i] = type ? w[i] + p[i] + type[i] : w[i] + p[i];
+  }
+}
+
+void mean_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, float* y) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    float total = 0.0f;
+    for (std::size_t r = 0; r < rows; ++r) total += x[r * ldx + i];
+    y[i] = total / static_cast<float>(rows);
+  }
+}
+
+void softmax(const float* x, std::size_t n, float temperature, float* y) noexcept {
+  float top = x[0], total = 0.0f;
+  for (std::size_t i = 1; i < n; ++i) top = std::max(top, x[i]);
+  for (std::size_t i = 0; i < n; ++i) total += y[i] = std::exp((x[i] - top) / temperature);
+  for (std::size_t i = 0; i < n; ++i) y[i] /= total;
+}
+
+void lstm_cell(const float* gates, std::size_t n, float* cell, float* hidden) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    cell[i] = sigmoid(gates[n + i]) * cell[i] + sigmoid(gates[i]) * std::tanh(gates[2 * n + i]);
+    hidden[i] = sigmoid(gates[3 * n + i]) * std::tanh(cell[i]);
+  }
+}
+
+}  // namespace fathom::kernels::ref
