@@ -1,0 +1,207 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/sha256.h"
+#include "data/cifar.h"
+#include "data/class_folders.h"
+#include "data/columns.h"
+#include "data/dataset_folder.h"
+#include "data/idx.h"
+#include "data/labels.h"
+#include "data/raw_part.h"
+#include "data/split.h"
+#include "data/table.h"
+#include "data/utf8.h"
+
+namespace fathom::data {
+namespace {
+
+using RawParts = std::array<RawPart, 4>;
+
+std::string joined_text(const Row& row, const std::vector<std::size_t>& columns) {
+  std::string text;
+  for (const std::size_t c : columns) {
+    if (row.fields[c].empty()) continue;
+    if (!text.empty()) text += ' ';
+    text += row.fields[c];
+  }
+  return text;
+}
+
+Result<RawPart> rows_of(const Table& table, const Columns& columns) {
+  RawPart part;
+  part.files = {table.where};
+  for (const Row& row : table.rows) {
+    std::string text = joined_text(row, columns.text);
+    part.split.texts.push_back(is_utf8(text) ? std::move(text) : repair_utf8(text));
+    part.labels.push_back(row.fields[columns.label]);
+    part.file.push_back(0);
+    part.place.push_back(row.line);
+    if (!columns.complexity) continue;
+    const std::string& depth = row.fields[*columns.complexity];
+    if (!is_integer(depth) || depth.size() > 6 || depth[0] == '-')
+      return Error{Code::bad_input, part.where(part.labels.size() - 1) + ": complexity '" + depth + "' is not a whole number of 0 to 999999", ""};
+    part.split.complexity.push_back(std::stoi(depth));
+  }
+  return part;
+}
+
+Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts& raw, std::vector<std::string>& notes) {
+  const auto& text = options.text_columns.empty() ? plan.toml.text_columns : options.text_columns;
+  const std::string& label = options.label_column.empty() ? plan.toml.label_column : options.label_column;
+  std::vector<std::string> wanted = text;
+  wanted.push_back(label);
+  if (label.empty()) wanted.pop_back();
+  Table train;  // rows moved out, header kept
+  Columns train_columns;
+  for (const Part part : kAllParts) {
+    const auto index = static_cast<std::size_t>(part);
+    if (plan.parts[index].files.empty()) continue;
+    FATHOM_TRY(Table table, read_table(plan.parts[index].files.front()));
+    FATHOM_TRY_VOID(find_header(table, wanted));
+    Columns columns;
+    if (part == Part::train) {
+      FATHOM_TRY(columns, choose_columns(table, text, label));
+      notes.push_back(describe_columns(table, columns));
+    } else {
+      FATHOM_TRY(columns, same_columns(train, train_columns, table));
+    }
+    FATHOM_TRY(raw[index], rows_of(table, columns));
+    if (part == Part::train) {
+      train_columns = columns;
+      train = std::move(table);
+      train.rows.resize(1);
+    }
+  }
+  return {};
+}
+
+Result<RawPart> read_pictures(FileKind kind, const PartFiles& files, int height, int width) {
+  if (kind == FileKind::idx) return read_idx_part(files.files.front(), files.labels, files.complexity);
+  if (kind == FileKind::cifar) return read_cifar_part(files.files);
+  return read_class_folders(files.files.front(), height, width);
+}
+
+Status read_images(const FolderPlan& plan, const ReadOptions& options, RawParts& raw, std::vector<std::string>& notes) {
+  int height = options.image_height, width = options.image_width;
+  for (const Part part : kAllParts) {
+    const auto index = static_cast<std::size_t>(part);
+    if (plan.parts[index].files.empty()) continue;
+    FATHOM_TRY(raw[index], read_pictures(plan.kind, plan.parts[index], height, width));
+    const Split& split = raw[index].split;
+    if (part == Part::train) {
+      height = split.height;
+      width = split.width;
+      notes.push_back("pictures of " + std::to_string(height) + "x" + std::to_string(width));
+    }
+    if (split.height != height || split.width != width)
+      return Error{Code::bad_input,
+                   raw[index].files.front() + ": pictures of " + std::to_string(split.height) + "x" + std::to_string(split.width) +
+                       ", but train has " + std::to_string(height) + "x" + std::to_string(width),
+                   "all splits need pictures of one size"};
+  }
+  return {};
+}
+
+Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
+  const RawPart& train = raw[0];
+  FATHOM_TRY(const LabelMap map, LabelMap::make(train.labels, plan.label_names, train.files.front()));
+  dataset.label_names = map.names();
+  for (const Part part : kAllParts) {
+    RawPart& from = raw[static_cast<std::size_t>(part)];
+    for (std::size_t i = 0; i < from.labels.size(); ++i) {
+      const std::int32_t label = map.find(from.labels[i]);
+      if (label < 0)
+        return Error{Code::bad_input, from.where(i) + ": label '" + from.labels[i] + "' does not occur in train (" + map.known() + ")",
+                     "correct the row, or add training rows of this class"};
+      from.split.labels.push_back(label);
+    }
+    dataset.part(part) = std::move(from.split);
+  }
+  return {};
+}
+
+void note_repeats(Dataset& dataset) {
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& text : dataset.part(Part::train).texts) seen.insert(text);
+  const auto& test = dataset.part(Part::test).texts;
+  const auto repeats = std::count_if(test.begin(), test.end(), [&](const std::string& t) { return seen.count(t) > 0; });
+  if (repeats > 0) dataset.notes.push_back(std::to_string(repeats) + " test rows have a text that also occurs in the training file");
+}
+
+void put_number(Sha256& hash, std::uint64_t value) {
+  unsigned char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<unsigned char>(value >> (8 * i));
+  hash.update(bytes, 8);
+}
+
+void put_text(Sha256& hash, std::string_view text) {
+  put_number(hash, text.size());
+  hash.update(text);
+}
+
+// Every value is preceded by its length or is of fixed size, so two different data sets cannot feed the same bytes.
+std::string fingerprint_of(const Dataset& dataset) {
+  Sha256 hash;
+  put_text(hash, task_name(dataset.task));
+  put_number(hash, dataset.label_names.size());
+  for (const std::string& name : dataset.label_names) put_text(hash, name);
+  for (const Part part : kAllParts) {
+    const Split& split = dataset.part(part);
+    put_text(hash, part_name(part));
+    put_number(hash, split.size());
+    for (const std::int32_t label : split.labels) put_number(hash, static_cast<std::uint64_t>(label));
+    put_number(hash, split.complexity.size());
+    for (const std::int32_t depth : split.complexity) put_number(hash, static_cast<std::uint64_t>(depth));
+    for (const std::string& text : split.texts) put_text(hash, text);
+    put_number(hash, static_cast<std::uint64_t>(split.height));
+    put_number(hash, static_cast<std::uint64_t>(split.width));
+    hash.update(split.pixels.data(), split.pixels.size());
+  }
+  return hash.hex();
+}
+
+Status check_options(const ReadOptions& options) {
+  for (const int side : {options.image_height, options.image_width})
+    if (side < 0 || side > 1024)
+      return Error{Code::usage, "image size " + std::to_string(side) + " is out of range 0..1024", "give a size of 1 to 1024 (0: the pictures' own)"};
+  return {};
+}
+
+}  // namespace
+
+Result<Task> parse_task(const std::string& name) {
+  for (const Task task : {Task::text_classification, Task::image_classification})
+    if (name == task_name(task)) return task;
+  return Error{Code::usage, "unknown task '" + name + "'", "known tasks: text-classification, image-classification"};
+}
+
+const char* task_name(Task task) { return task == Task::text_classification ? "text-classification" : "image-classification"; }
+
+const char* part_name(Part part) {
+  constexpr std::array kNames = {"train", "tune", "calibrate", "test"};
+  return kNames[static_cast<std::size_t>(part)];
+}
+
+Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options) {
+  FATHOM_TRY_VOID(check_options(options));
+  FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task));
+  Dataset dataset;
+  dataset.task = options.task;
+  RawParts raw;
+  for (const Part part : kAllParts)
+    for (const fs::path& file : plan.parts[static_cast<std::size_t>(part)].files)
+      dataset.notes.push_back(std::string(part_name(part)) + ": " + file.filename().string());
+  dataset.notes.insert(dataset.notes.end(), plan.notes.begin(), plan.notes.end());
+  if (options.task == Task::text_classification) FATHOM_TRY_VOID(read_tables(plan, options, raw, dataset.notes));
+  else FATHOM_TRY_VOID(read_images(plan, options, raw, dataset.notes));
+  FATHOM_TRY_VOID(map_labels(plan, raw, dataset));
+  note_repeats(dataset);
+  FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
+  dataset.fingerprint = fingerprint_of(dataset);
+  return dataset;
+}
+
+}  // namespace fathom::data

@@ -1,0 +1,68 @@
+// Labelled examples with explicit, disjoint, seeded splits. Reading never merges train and test files,
+// and no data set's name occurs here: a folder is read by general rules (docs/formats/datasets.md).
+// Thread rule: plain values. Errors: bad_input names file, line or record, and what was expected.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fathom::data {
+
+enum class Task { text_classification, image_classification };
+Result<Task> parse_task(const std::string& name);  // "text-classification" | "image-classification"
+const char* task_name(Task task);
+
+// One split. Exactly one of `texts` and `pixels` is filled.
+struct Split {
+  std::vector<std::string> texts;    // UTF-8
+  int height = 0, width = 0;         // of every picture
+  std::vector<std::uint8_t> pixels;  // [count, height, width, 3], RGB
+  std::vector<std::int32_t> labels;  // 0..classes-1
+  std::vector<std::int32_t> complexity;  // generated data only: known needed depth of each example; else empty
+  std::size_t size() const { return labels.size(); }
+  const std::uint8_t* picture(std::size_t i) const { return pixels.data() + i * picture_bytes(); }
+  std::size_t picture_bytes() const { return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3; }
+};
+
+enum class Part { train, tune, calibrate, test };
+inline constexpr std::array<Part, 4> kAllParts = {Part::train, Part::tune, Part::calibrate, Part::test};
+const char* part_name(Part part);  // "train" "tune" "calibrate" "test"
+
+struct Dataset {
+  Task task = Task::text_classification;
+  std::vector<std::string> label_names;
+  std::array<Split, 4> parts;  // indexed by Part
+  std::string fingerprint;     // SHA-256 over task, labels and every part's content and order
+  std::vector<std::string> notes;  // which file became what, header found or not, files ignored
+  const Split& part(Part p) const { return parts[static_cast<std::size_t>(p)]; }
+  Split& part(Part p) { return parts[static_cast<std::size_t>(p)]; }
+};
+
+struct ReadOptions {
+  Task task = Task::text_classification;
+  std::vector<std::string> text_columns;  // names or 1-based numbers; empty: found by general rules
+  std::string label_column;               // likewise
+  int image_height = 0, image_width = 0;  // class folders of JPEG/PNG are resized to this; 0: the first picture's size, at most 64x64
+  std::uint64_t seed = 1;                 // of the carved splits
+  std::size_t max_train = 0;              // 0: all rows
+};
+
+// Reads a data folder. Where no tune/calibrate file exists they are carved out of train, seeded:
+// tune = calibrate = clamp(train/8, 1, 8000) rows each. Where only a dev/validation file exists besides train, it is the test split.
+Result<Dataset> read_dataset(const std::filesystem::path& folder, const ReadOptions& options);
+
+// --- generated data (docs: RECIPE "relay" and "strip"); complexity = distance of the deciding evidence ---
+struct GenerateOptions {
+  Task task = Task::text_classification;
+  std::uint64_t seed = 1;
+  std::size_t train = 0, tune = 0, calibrate = 0, test = 0;  // rows
+};
+// Writes <folder>/{train,tune,calibrate,test}.csv (text,label,complexity) or IDX files, and dataset.toml.
+Status generate_dataset(const std::filesystem::path& folder, const GenerateOptions& options);
+
+}  // namespace fathom::data

@@ -1,0 +1,33 @@
+// Label values as files have them ("1", "sports", a folder's name) to 0..classes-1.
+// Order: as the given names; else numerically when all are whole numbers; else by bytes.
+// Numeric values with given names count from 1 when the largest equals the number of names, else from 0.
+// Errors: bad_input. Thread rule: immutable once made.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fathom::data {
+
+class LabelMap {
+ public:
+  // `values`: the training part's label values; `names` may be empty; `where` is the training file.
+  static Result<LabelMap> make(const std::vector<std::string>& values, const std::vector<std::string>& names, const std::string& where);
+  const std::vector<std::string>& names() const { return names_; }
+  // -1: a value that the training part does not have.
+  std::int32_t find(const std::string& value) const;
+  std::string known() const;  // the known values, for errors
+
+ private:
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, std::int32_t> index_;
+};
+
+// Class names in label order, one a line.
+Result<std::vector<std::string>> parse_class_names(const std::string& text, const std::string& where);
+
+}  // namespace fathom::data

@@ -1,0 +1,187 @@
+#include "data/picture.h"
+
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+#include <jpeglib.h>
+#include <png.h>
+
+#include "base/random.h"
+#include "data/class_folders.h"
+#include "data/test_files.h"
+
+namespace fathom::data {
+namespace {
+
+std::vector<std::uint8_t> pattern(std::size_t count) {
+  std::vector<std::uint8_t> values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<std::uint8_t>((i * 37 + 11) % 256);
+  return values;
+}
+
+std::string png_of(int height, int width, png_uint_32 format, const std::vector<std::uint8_t>& pixels) {
+  png_image image;
+  std::memset(&image, 0, sizeof image);
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width);
+  image.height = static_cast<png_uint_32>(height);
+  image.format = format;
+  png_alloc_size_t size = 0;
+  EXPECT_TRUE(png_image_write_to_memory(&image, nullptr, &size, 0, pixels.data(), 0, nullptr));
+  std::string out(size, '\0');
+  EXPECT_TRUE(png_image_write_to_memory(&image, out.data(), &size, 0, pixels.data(), 0, nullptr));
+  out.resize(size);
+  return out;
+}
+
+std::string jpeg_of(int height, int width, int channels, std::vector<std::uint8_t> pixels, bool progressive = false) {
+  jpeg_error_mgr errors;
+  jpeg_compress_struct jpeg;
+  jpeg.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&jpeg);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&jpeg, &bytes, &size);
+  jpeg.image_width = static_cast<JDIMENSION>(width);
+  jpeg.image_height = static_cast<JDIMENSION>(height);
+  jpeg.input_components = channels;
+  jpeg.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
+  jpeg_set_defaults(&jpeg);
+  jpeg_set_quality(&jpeg, 95, TRUE);
+  if (progressive) jpeg_simple_progression(&jpeg);
+  jpeg_start_compress(&jpeg, TRUE);
+  while (jpeg.next_scanline < jpeg.image_height) {
+    JSAMPROW row = pixels.data() + std::size_t{jpeg.next_scanline} * jpeg.image_width * static_cast<std::size_t>(channels);
+    jpeg_write_scanlines(&jpeg, &row, 1);
+  }
+  jpeg_finish_compress(&jpeg);
+  std::string out(reinterpret_cast<char*>(bytes), size);
+  jpeg_destroy_compress(&jpeg);
+  std::free(bytes);
+  return out;
+}
+
+std::string chunk(const std::string& name, const std::string& data) {
+  const auto number = [](unsigned long v) {
+    std::string s;
+    for (int shift = 24; shift >= 0; shift -= 8) s += static_cast<char>(v >> shift & 0xFF);
+    return s;
+  };
+  const std::string body = name + data;
+  return number(data.size()) + body + number(crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
+}
+
+std::string png_claiming(unsigned width, unsigned height) {
+  std::string header;
+  for (const unsigned v : {width, height})
+    for (int shift = 24; shift >= 0; shift -= 8) header += static_cast<char>(v >> shift & 0xFF);
+  header += std::string("\x08\x02\0\0\0", 5);
+  return std::string("\x89PNG\r\n\x1A\n", 8) + chunk("IHDR", header) + chunk("IDAT", "x") + chunk("IEND", "");
+}
+
+TEST(Png, DecodesRgbGreyAlphaAnd16Bit) {
+  const auto rgb = pattern(5 * 7 * 3);
+  const auto decoded = decode_picture(png_of(5, 7, PNG_FORMAT_RGB, rgb), "f");
+  ASSERT_TRUE(decoded.has_value()) << message_of(decoded);
+  EXPECT_EQ(decoded->height, 5);
+  EXPECT_EQ(decoded->width, 7);
+  EXPECT_EQ(decoded->pixels, rgb);
+
+  const auto grey = decode_picture(png_of(1, 3, PNG_FORMAT_GRAY, {0, 100, 255}), "f");
+  EXPECT_EQ(grey->pixels, (std::vector<std::uint8_t>{0, 0, 0, 100, 100, 100, 255, 255, 255}));
+
+  const auto alpha = decode_picture(png_of(1, 2, PNG_FORMAT_RGBA, {10, 20, 30, 0, 40, 50, 60, 128}), "f");
+  EXPECT_EQ(alpha->pixels, (std::vector<std::uint8_t>{10, 20, 30, 40, 50, 60}));  // dropped, not composed
+}
+
+TEST(Jpeg, DecodesColourGreyProgressiveAndCmyk) {
+  const std::vector<std::uint8_t> red = [] {
+    std::vector<std::uint8_t> v;
+    for (int i = 0; i < 16 * 16; ++i) v.insert(v.end(), {200, 30, 40});
+    return v;
+  }();
+  for (const bool progressive : {false, true}) {
+    const auto decoded = decode_picture(jpeg_of(16, 16, 3, red, progressive), "f");
+    ASSERT_TRUE(decoded.has_value()) << message_of(decoded);
+    EXPECT_NEAR(decoded->pixels[0], 200, 3);
+    EXPECT_NEAR(decoded->pixels[1], 30, 3);
+  }
+  const auto grey = decode_picture(jpeg_of(8, 8, 1, std::vector<std::uint8_t>(64, 90)), "f");
+  EXPECT_EQ(grey->pixels, std::vector<std::uint8_t>(192, 90));
+  const auto cmyk = decode_picture(jpeg_of(8, 8, 4, std::vector<std::uint8_t>(256, 128)), "f");
+  ASSERT_TRUE(cmyk.has_value()) << message_of(cmyk);
+  EXPECT_EQ(cmyk->pixels.size(), 192u);
+  EXPECT_NEAR(cmyk->pixels[0], 128 * 128 / 255, 2);  // the Adobe marker says inverted
+}
+
+TEST(Picture, DamageAndLimitsEndWithAnError) {
+  EXPECT_FAILS(decode_picture("", "f"), Code::bad_input, "empty");
+  EXPECT_FAILS(decode_picture("GIF89a....", "f"), Code::unsupported, "neither JPEG nor PNG");
+  const std::string png = png_of(20, 20, PNG_FORMAT_RGB, pattern(1200)), jpeg = jpeg_of(64, 64, 3, pattern(64 * 64 * 3));
+  EXPECT_FAILS(decode_picture(png.substr(0, 20), "f"), Code::bad_input, "damaged PNG");
+  EXPECT_FAILS(decode_picture(png.substr(0, png.size() - 40), "f"), Code::bad_input, "damaged PNG");
+  EXPECT_FAILS(decode_picture(jpeg.substr(0, 10), "f"), Code::bad_input, "damaged JPEG");
+  EXPECT_FAILS(decode_picture(jpeg.substr(0, jpeg.size() / 2), "f"), Code::bad_input, "damaged JPEG: it ends early");
+  EXPECT_FAILS(decode_picture(png_claiming(30000, 30000), "f"), Code::limit, "30000x30000 pixels, at most 40 million");
+  EXPECT_FAILS(decode_picture(png_claiming(0, 5), "f"), Code::bad_input, "damaged PNG");
+  EXPECT_FAILS(decode_picture(png_claiming(100, 100), "f"), Code::bad_input, "damaged PNG");
+  EXPECT_FAILS(read_picture("/nowhere/x.png"), Code::io, "cannot open");
+}
+
+TEST(Picture, ChangedBytesNeverCrash) {
+  Random random(1);
+  const std::string files[] = {png_of(9, 9, PNG_FORMAT_RGB, pattern(243)), jpeg_of(24, 24, 3, pattern(24 * 24 * 3)),
+                               jpeg_of(24, 24, 3, pattern(24 * 24 * 3), true)};
+  int failed = 0;
+  for (int round = 0; round < 1500; ++round) {
+    std::string bytes = files[round % 3];
+    for (int i = 0; i < 4; ++i) bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));
+    failed += !decode_picture(bytes, "f").has_value();
+  }
+  EXPECT_GT(failed, 100);
+}
+
+// Expected values are Pillow's resize(..., BILINEAR) of the same pixels.
+TEST(Resize, GivesPillowsValues) {
+  const Picture source{5, 7, pattern(5 * 7 * 3)};
+  EXPECT_EQ(resize_picture(source, 2, 3).pixels, (std::vector<std::uint8_t>{113, 97, 134, 154, 131, 111, 134, 169, 128, 93, 115, 152, 131, 108, 129, 152, 149, 83}));
+  const std::vector<std::uint8_t> expected = {69,  94,  131, 170, 74,  111, 139, 176, 80,  119, 156, 181, 76,  101, 138, 177, 81,  118,
+                                              146, 183, 87,  126, 163, 188, 83,  108, 145, 184, 88,  125, 153, 190, 94,  133, 170, 117,
+                                              86,  116, 153, 136, 96,  133, 161, 142, 102, 141, 173, 69,  86,  123, 160, 66,  103, 140,
+                                              168, 72,  109, 148, 173, 76,  93,  130, 167, 73,  110, 147, 175, 79,  116, 155, 180, 83};
+  EXPECT_EQ(resize_picture(source, 6, 4).pixels, expected);
+  EXPECT_EQ(resize_picture(source, 5, 7).pixels, source.pixels);
+}
+
+TEST(ClassFolders, ReadsAndResizesInOrderOfNames) {
+  const TestFolder folder;
+  folder.put("a/2.png", png_of(4, 4, PNG_FORMAT_RGB, std::vector<std::uint8_t>(48, 20)));
+  folder.put("a/1.PNG", png_of(2, 2, PNG_FORMAT_RGB, std::vector<std::uint8_t>(12, 10)));
+  folder.put("a/notes.txt", "no picture");
+  folder.put("b/x.jpg", jpeg_of(8, 8, 1, std::vector<std::uint8_t>(64, 30)));
+  EXPECT_TRUE(has_class_folders(folder.path()));
+  const auto part = read_class_folders(folder.path(), 0, 0);
+  ASSERT_TRUE(part.has_value()) << message_of(part);
+  EXPECT_EQ(part->labels, (std::vector<std::string>{"a", "a", "b"}));
+  EXPECT_EQ(part->split.height, 2);
+  EXPECT_EQ(part->split.pixels.size(), 36u);
+  EXPECT_EQ(part->split.pixels[0], 10);
+  EXPECT_EQ(part->split.pixels[12], 20);
+  EXPECT_EQ(part->split.pixels[24], 30);
+  EXPECT_EQ(read_class_folders(folder.path(), 3, 5)->split.picture_bytes(), 45u);
+}
+
+TEST(ClassFolders, WithoutPicturesOrWithDamagedOnesAreRefused) {
+  const TestFolder folder;
+  fs::create_directories(folder.path() / "a");
+  EXPECT_FALSE(has_class_folders(folder.path()));
+  EXPECT_FAILS(read_class_folders(folder.path(), 0, 0), Code::bad_input, "no JPEG or PNG picture in this class folder");
+  folder.put("a/x.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)).substr(0, 40));
+  EXPECT_FAILS(read_class_folders(folder.path(), 0, 0), Code::bad_input, "x.png'");
+  const TestFolder empty;
+  EXPECT_FAILS(read_class_folders(empty.path(), 0, 0), Code::bad_input, "no class folders");
+}
+
+}  // namespace
+}  // namespace fathom::data

@@ -1,0 +1,42 @@
+// The rule behind the generated tasks "relay" (text) and "strip" (pictures): which depth an example needs is known.
+//
+// An example is a row of 12 places read from the left. Each place holds one symbol: a class word, one of two
+// flips, or a filler. The deciding place is the first class word; its place number d (1..12) is the complexity.
+// The answer starts as that word's class 0..3. Walking from the deciding place back to place 1, each flip met
+// changes it: turn: a -> (a + 1) mod 4; swap: a -> a xor 1 (0 <-> 1, 2 <-> 3). The two do not commute.
+// With CLS in front and attention to direct neighbours only, the answer reaches CLS after d layers, not before;
+// until the deciding place is seen every class is equally likely.
+//
+// Drawing: the pair (1-2, 3-4, .., 11-12) of d by .35 .20 .13 .12 .10 .10, d evenly within it; the deciding class
+// and word evenly; places before d: a flip with p = .1, else a filler; places beyond d: a class word (decoy) with
+// p = .3, else as before d. Source: guide RECIPE section 2.
+// Thread rule: pure functions of the Random given.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/random.h"
+
+namespace fathom::data {
+
+inline constexpr int kRelayPlaces = 12, kRelayClasses = 4, kRelayVariants = 4, kRelayFillers = 24;
+
+struct RelaySymbol {
+  enum Kind : std::uint8_t { class_word, flip, filler };
+  Kind kind = filler;
+  std::uint8_t group = 0;    // class word: its class; flip: 0 turn, 1 swap
+  std::uint8_t variant = 0;  // class word: which of 4; filler: which of 24
+};
+
+struct RelayExample {
+  std::array<RelaySymbol, kRelayPlaces> places;
+  int distance = 0;  // place of the deciding word, 1..12
+  int answer = 0;
+};
+
+RelayExample draw_relay(Random& random);
+// The rule alone: distance and answer from the places; distance 0 and answer -1 without a class word.
+void apply_relay_rule(RelayExample& example);
+
+}  // namespace fathom::data
