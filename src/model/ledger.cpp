@@ -1,0 +1,51 @@
+#include "model/ledger.h"
+
+#include "model/names.h"
+
+namespace fathom {
+namespace {
+
+// Pairs (i, j) with |i - j| <= window; window 0 is full attention.
+double attention_pairs(double tokens, int window) {
+  if (window == 0 || window >= tokens - 1) return tokens * tokens;
+  const double w = window;
+  return tokens + 2 * (w * tokens - w * (w + 1) / 2);  // the diagonal, and tokens - d pairs on each side at distance d
+}
+
+double head_macs(const ModelSpec& spec, int hidden) {
+  const double pooled = spec.pooled(), classes = spec.classes();
+  return hidden > 0 ? hidden * (pooled + classes) : pooled * classes;
+}
+
+double extractor_macs(const ModelSpec& spec, double tokens) {
+  const ExtractorSpec& e = spec.extractor;
+  const bool image = spec.modality == Modality::image;
+  const int rows = spec.grid_rows(), columns = spec.grid_columns();
+  const double positions = image ? static_cast<double>(rows) * columns : tokens;
+  // 2x2 pooling with stride 2 in ceil mode sits between conv1 and conv2 on images.
+  const double pooled = image ? static_cast<double>((rows + 1) / 2) * ((columns + 1) / 2) : tokens;
+  const double taps = rows == 1 ? 3 : 9;
+  return positions * spec.hidden * e.embed + positions * taps * e.embed * e.c1 + pooled * taps * e.c1 * e.c2;
+}
+
+}  // namespace
+
+Ledger ledger_for(const ModelSpec& spec, int tokens) {
+  const double n = tokens, hidden = spec.hidden, ffn = spec.ffn, lstm = spec.policy_hidden;
+  Ledger ledger;
+  if (spec.modality == Modality::image) ledger.embed = (n - 1) * spec.patch_elems() * hidden;
+  ledger.layer = n * (4 * hidden * hidden + 2 * hidden * ffn) + 2 * attention_pairs(n, spec.attention_window) * hidden;
+  ledger.extractor = extractor_macs(spec, n);
+  ledger.policy_init = lstm * (2 * spec.extractor.c2 + 1);
+  ledger.policy_step = 4 * lstm * (kPolicyInputs + lstm) + 2 * lstm;
+  ledger.exit_head = head_macs(spec, spec.exit_head_hidden);
+  ledger.task_head = head_macs(spec, spec.task_head_hidden);
+  return ledger;
+}
+
+double full_depth_macs(const ModelSpec& spec, int tokens) {
+  const Ledger ledger = ledger_for(spec, tokens);
+  return ledger.embed + spec.layers * ledger.layer + ledger.task_head;
+}
+
+}  // namespace fathom

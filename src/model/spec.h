@@ -1,0 +1,73 @@
+// ModelSpec: everything about a model's shape, as plain data with defaults. Read from and written to a
+// bundle's config.json. What not: weights, policies, anything live. Thread rule: plain values.
+// Source: paper sections 3.1 and appendix D (12 layers, hidden 768, 12 heads); the rest are measured choices.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace fathom {
+
+enum class Modality { text, image };
+enum class NormOrder { pre, post };   // pre-LN (ViT) or post-LN (BERT)
+enum class Pooling { cls, cls_mean }; // what exit heads read: CLS, or [CLS; mean over all tokens]
+
+// Feature extractor over the layer-0 hidden states h^0 (embedding output), seen as a grid of tokens
+// (text: 1 x tokens, CLS included; image: rows x columns of patches, CLS left out). Paper 3.1, sized by the backbone.
+struct ExtractorSpec {
+  int embed = 128;              // width of the projection of h^0
+  int c1 = 64, c2 = 128, c3 = 256;  // channels of h1, h2, h3 (3x3 convolutions, 1x3 where the grid has one row)
+  bool operator==(const ExtractorSpec&) const = default;
+};
+
+struct ModelSpec {
+  Modality modality = Modality::text;
+  int layers = 12, hidden = 768, heads = 12, ffn = 3072;  // layers <= 64: a trajectory is a 64-bit mask
+  NormOrder norm = NormOrder::post;
+  int attention_window = 0;      // 0: full attention; w: a token sees |i - j| <= w
+  Pooling pooling = Pooling::cls_mean;
+  float layer_norm_eps = 1e-12f;
+  // text
+  int vocab = 30522, max_tokens = 512, token_types = 2;  // token_types 0: no such table
+  // image (RGB, height x width, cut into patch x patch)
+  int image_height = 224, image_width = 224, patch = 32;
+  float pixel_mean = 0.5f, pixel_std = 0.5f;             // x = (byte/255 - mean) / std, all channels
+  // heads: LayerNorm + Linear, or LayerNorm + Linear(h) + GELU + Linear
+  int exit_head_hidden = 256;    // exits 1..L-1; 0: linear
+  int task_head_hidden = 0;      // the last exit
+  bool heads_shared = false;     // one output Linear for all exits (LayerNorm stays per exit); needs both *_head_hidden = 0
+  ExtractorSpec extractor;
+  int policy_hidden = 128;       // LSTM width
+  std::vector<std::string> label_names;
+
+  int classes() const { return static_cast<int>(label_names.size()); }
+  int head_dim() const { return hidden / heads; }
+  int pooled() const { return pooling == Pooling::cls ? hidden : 2 * hidden; }
+  int grid_rows() const { return modality == Modality::text ? 1 : image_height / patch; }
+  int grid_columns() const { return image_width / patch; }  // image only; a text's is its token count
+  int patch_elems() const { return 3 * patch * patch; }
+  // Tokens of one image, CLS included; for text the cap on tokens.
+  int tokens() const { return modality == Modality::text ? max_tokens : grid_rows() * grid_columns() + 1; }
+  int head_hidden(int exit) const { return exit == layers ? task_head_hidden : exit_head_hidden; }  // exit: 1..layers
+  bool operator==(const ModelSpec&) const = default;
+};
+
+// Sets extractor, policy_hidden and exit_head_hidden to the backbone's size:
+// channels = round up to 8 of paper's * hidden / 768 (at least 8), LSTM likewise (at least 16), head = min(256, hidden).
+void size_decision(ModelSpec& spec);
+
+// Every field in range and consistent (hidden % heads == 0, image % patch == 0, ...). Error: corrupt_bundle.
+Status validate(const ModelSpec& spec, const std::string& where);
+
+// config.json: flat, every field of the modality; the other modality's fields are left out and read back as defaults.
+Json spec_to_json(const ModelSpec& spec);
+Result<ModelSpec> spec_from_json(const Json& json, const std::string& where);  // strict; runs validate
+
+// The double whose shortest text reads back as this float: 1e-12f is written 1e-12, not 9.999999960041972e-13.
+double short_decimal(float value);
+
+}  // namespace fathom
