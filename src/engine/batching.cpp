@@ -1,0 +1,266 @@
+#include "engine/batching.h"
+
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "engine/decision.h"
+#include "engine/forward.h"
+
+namespace fathom::engine {
+namespace {
+
+using policy::Score;
+
+// Adds the time until its end to decision_seconds, if asked to.
+class Stopwatch {
+ public:
+  Stopwatch(double& total, bool on) : total_(total), on_(on) {
+    if (on_) begin_ = std::chrono::steady_clock::now();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() {
+    if (on_) total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+ private:
+  double& total_;
+  bool on_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+int layers_of(const Session::State& state) { return state.parts->spec.layers; }
+
+std::uint64_t first_layers(int count) { return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1; }
+
+const Ledger& ledger_of_slot(const Session::State& state, std::size_t slot) {
+  return state.ledger(static_cast<std::size_t>(state.lengths[slot]));
+}
+
+std::size_t active_rows(const Session::State& state) {
+  const std::size_t last = state.active - 1;
+  return static_cast<std::size_t>(state.starts[last] + state.lengths[last]);
+}
+
+void layer_on_all(Session::State& state, int layer) {
+  run_layer(state, static_cast<std::size_t>(layer - 1), state.starts, state.lengths, state.active, active_rows(state));
+}
+
+// Writes the prediction of a slot: `logits` and `p` are its rows of the exit taken.
+void finish(Session::State& state, std::size_t slot, std::uint64_t trajectory, const float* logits, const float* p) {
+  const std::size_t classes = state.parts->classes, input = static_cast<std::size_t>(state.slots[slot]);
+  Prediction& out = state.out[input];
+  out.label = policy::argmax({logits, classes});
+  out.confidence = p[out.label];
+  out.depth = std::popcount(trajectory);
+  out.trajectory = trajectory;
+  out.macs += out.depth * ledger_of_slot(state, slot).layer;
+  std::memcpy(state.logits + input * classes, logits, classes * sizeof(float));
+}
+
+void pick_all(Session::State& state) {
+  for (std::size_t s = 0; s < state.active; ++s) state.picked[s] = static_cast<std::int32_t>(s);
+}
+
+double head_macs(const Session::State& state, std::size_t slot, int exit) {
+  const Ledger& ledger = ledger_of_slot(state, slot);
+  return exit == layers_of(state) ? ledger.task_head : ledger.exit_head;
+}
+
+// Heads of `exit` for the `count` slots in state.picked, and their predictions; `trajectory` of a slot.
+template <class Trajectory>
+void finish_picked(Session::State& state, int exit, std::size_t count, const Trajectory& trajectory) {
+  const std::size_t classes = state.parts->classes;
+  run_heads(state, exit, state.picked, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
+    const float* logits = state.head_logits + i * classes;
+    float* p = state.p + i * classes;
+    calibrate_row(state, exit, logits, p);
+    state.out[state.slots[slot]].macs += head_macs(state, slot, exit);
+    finish(state, slot, trajectory(slot), logits, p);
+  }
+}
+
+void finish_all(Session::State& state, int exit) {
+  pick_all(state);
+  finish_picked(state, exit, state.active, [&](std::size_t) { return first_layers(exit); });
+}
+
+// The slots in state.picked (rising) leave; the others close up in order.
+void leave(Session::State& state, const Needs& needs, std::size_t count) {
+  const std::size_t hidden = state.parts->hidden, classes = state.parts->classes;
+  const std::size_t width = state.parts->net.width, row = kPolicyInputs + width;
+  std::size_t to = 0, gone = 0;
+  std::int32_t next_row = 0;
+  for (std::size_t s = 0; s < state.active; ++s) {
+    if (gone < count && static_cast<std::size_t>(state.picked[gone]) == s) {
+      ++gone;
+      continue;
+    }
+    if (to != s) {
+      const std::size_t length = static_cast<std::size_t>(state.lengths[s]);
+      std::memmove(state.x + static_cast<std::size_t>(next_row) * hidden,
+                   state.x + static_cast<std::size_t>(state.starts[s]) * hidden, length * hidden * sizeof(float));
+      state.slots[to] = state.slots[s];
+      state.lengths[to] = state.lengths[s];
+      state.starts[to] = next_row;
+      if (needs.lstm) {
+        std::memcpy(state.p + to * classes, state.p + s * classes, classes * sizeof(float));
+        std::memcpy(state.policy_in + to * row, state.policy_in + s * row, row * sizeof(float));
+        std::memcpy(state.cell + to * width, state.cell + s * width, width * sizeof(float));
+      }
+    }
+    next_row += state.lengths[to];
+    ++to;
+  }
+  state.active = to;
+}
+
+// Decides for every slot and charges the heads; returns how many stop, listed in state.picked.
+std::size_t decide(Session::State& state, const Needs& needs, Score score, int exit, float lambda) {
+  std::size_t stopping = 0;
+  for (std::size_t s = 0; s < state.active; ++s) {
+    const bool stop = stops(state, score, s, exit, lambda);
+    if (needs.heads) {
+      Prediction& out = state.out[state.slots[s]];
+      const double macs = head_macs(state, s, exit);
+      out.macs += macs;
+      if (!stop) out.decision_macs += macs;
+    }
+    if (stop) state.picked[stopping++] = static_cast<std::int32_t>(s);
+  }
+  return stopping;
+}
+
+void finish_stopping(Session::State& state, const Needs& needs, int exit, std::size_t count) {
+  const std::size_t classes = state.parts->classes;
+  const std::uint64_t trajectory = first_layers(exit);
+  if (!needs.heads) return finish_picked(state, exit, count, [&](std::size_t) { return trajectory; });
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
+    finish(state, slot, trajectory, state.head_logits + slot * classes, state.p + slot * classes);
+  }
+}
+
+void trace_exit(Session::State& state, const Needs& needs, int exit) {
+  const Plan::Parts& parts = *state.parts;
+  const int layers = layers_of(state);
+  const std::size_t classes = parts.classes, n = state.active, depth = static_cast<std::size_t>(layers);
+  const std::size_t at = static_cast<std::size_t>(exit - 1);
+  const bool chained = exit >= parts.policy.first_exit && exit < layers;
+  if (chained) {
+    observe(state, needs, exit);
+  } else {
+    pick_all(state);
+    run_heads(state, exit, state.picked, n);
+    for (std::size_t s = 0; s < n; ++s) calibrate_row(state, exit, state.head_logits + s * classes, state.p + s * classes);
+  }
+  for (std::size_t s = 0; s < n; ++s) {
+    const float* pooled = state.pooled + s * parts.pooled;
+    double squares = 0;
+    for (std::size_t i = 0; i < parts.pooled; ++i) squares += static_cast<double>(pooled[i]) * static_cast<double>(pooled[i]);
+    state.trace_norms[s * depth + at] = static_cast<float>(std::sqrt(squares));
+    std::memcpy(state.trace_logits + (s * depth + at) * classes, state.head_logits + s * classes, classes * sizeof(float));
+    state.out[s].macs += head_macs(state, s, exit);
+    if (exit == layers) continue;
+    state.out[s].decision_macs += head_macs(state, s, exit);
+    for (const Score score : {Score::confidence, Score::predictor, Score::policy, Score::fused}) {
+      const std::size_t which = static_cast<std::size_t>(score);
+      if (!state.traced_scores[which]) continue;
+      const bool free = score == Score::confidence || score == Score::predictor;  // of any chain of checkpoints
+      state.trace_scores[which][s * (depth - 1) + at] = chained || free ? score_of(state, score, s, exit) : 0.0f;
+    }
+  }
+}
+
+}  // namespace
+
+void run_layers(Session::State& state, int layers) {
+  for (int l = 1; l <= layers; ++l) layer_on_all(state, l);
+}
+
+void run_plain(Session::State& state, int exit) {
+  run_layers(state, exit);
+  finish_all(state, exit);
+}
+
+void run_adaptive(Session::State& state, Score score, float lambda, bool profile) {
+  const policy::Policy& policy = state.parts->policy;
+  const int layers = layers_of(state);
+  // No score passes 1: above it nothing can stop, and nothing is asked.
+  if (lambda > 1.0f || policy.first_exit >= layers) return run_plain(state, layers);
+  const Needs needs = needs_of(policy, score);
+  {
+    const Stopwatch watch(state.decision_seconds, profile);
+    run_extractor(state, needs);
+  }
+  for (int l = 1; l < layers; ++l) {
+    layer_on_all(state, l);
+    if (l < policy.first_exit) continue;
+    std::size_t stopping = 0;
+    {
+      const Stopwatch watch(state.decision_seconds, profile);
+      observe(state, needs, l);
+      stopping = decide(state, needs, score, l, lambda);
+    }
+    if (stopping == 0) continue;
+    finish_stopping(state, needs, l, stopping);
+    leave(state, needs, stopping);
+    if (state.active == 0) return;
+  }
+  layer_on_all(state, layers);
+  finish_all(state, layers);
+}
+
+void run_gates(Session::State& state, bool profile) {
+  const int layers = layers_of(state);
+  {
+    const Stopwatch watch(state.decision_seconds, profile);
+    run_extractor(state, needs_of_gates(state.parts->policy));
+    for (std::size_t s = 0; s < state.active; ++s) state.masks[s] = 0;
+    for (int l = 1; l <= layers; ++l) {
+      policy_step(state, l, false);
+      for (std::size_t s = 0; s < state.active; ++s)
+        if (policy::sigmoid(state.policy_out[2 * s + 1]) < 0.5f) state.masks[s] |= std::uint64_t{1} << (l - 1);
+    }
+    for (std::size_t s = 0; s < state.active; ++s)
+      if (state.masks[s] == 0) state.masks[s] = 1;
+  }
+  run_masks(state);
+}
+
+void run_masks(Session::State& state) {
+  const int layers = layers_of(state);
+  for (int l = 1; l <= layers; ++l) {
+    std::size_t count = 0, rows = 0;
+    for (std::size_t s = 0; s < state.active; ++s) {
+      if ((state.masks[s] >> (l - 1) & 1) == 0) continue;
+      state.sub_starts[count] = state.starts[s];
+      state.sub_lengths[count++] = state.lengths[s];
+      rows += static_cast<std::size_t>(state.lengths[s]);
+    }
+    run_layer(state, static_cast<std::size_t>(l - 1), state.sub_starts, state.sub_lengths, count, rows);
+  }
+  pick_all(state);
+  finish_picked(state, layers, state.active, [&](std::size_t slot) { return state.masks[slot]; });
+}
+
+void run_trace(Session::State& state) {
+  const Plan::Parts& parts = *state.parts;
+  const int layers = layers_of(state);
+  const Needs needs = needs_of_trace(parts.policy);
+  for (const Score score : {Score::confidence, Score::predictor, Score::policy, Score::fused})
+    state.traced_scores[static_cast<std::size_t>(score)] = has_parts(parts, score);
+  run_extractor(state, needs);
+  for (int l = 1; l <= layers; ++l) {
+    layer_on_all(state, l);
+    trace_exit(state, needs, l);
+  }
+  for (std::size_t s = 0; s < state.active; ++s)
+    finish(state, s, first_layers(layers), state.head_logits + s * parts.classes, state.p + s * parts.classes);
+}
+
+}  // namespace fathom::engine

@@ -1,0 +1,123 @@
+// Plan and Session: a Model and a Policy compiled for one machine, and run on inputs.
+// Plan: immutable, shared; all checks happen when it is compiled (weights packed or mapped, kernels resolved, MACs counted).
+// Session: move-only; owns every buffer; one thread at a time. Runtime: threads and kernel tier, passed, never global.
+// After a Session exists, run() allocates nothing, takes no lock but the pool's try-lock, looks nothing up.
+// Results are bit-equal alone or in any batch, for any thread count, within a tier.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/cpu.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/table.h"
+#include "model/model.h"
+#include "policy/policy.h"
+
+namespace fathom::engine {
+
+struct RuntimeOptions {
+  std::string tier;  // "" or "auto": best
+  int threads = 0;   // 0: all usable cores
+};
+
+class Runtime {
+ public:
+  static Result<std::unique_ptr<Runtime>> create(const RuntimeOptions& options);
+  ThreadPool& pool() { return pool_; }
+  const kernels::Table& kernels() const { return *kernels_; }
+
+ private:
+  Runtime(const kernels::Table& kernels, int threads) : kernels_(&kernels), pool_(threads) {}
+  const kernels::Table* kernels_;
+  ThreadPool pool_;
+};
+
+class Plan {
+ public:
+  // Packs the weights for runtime's tier, or maps <bundle>/packed.fp32.<tier>.bin when it is there and matches; writes
+  // it when it can. A plan without decision parts (backbone_only) only runs hidden states.
+  static Result<std::shared_ptr<const Plan>> compile(std::shared_ptr<const Model> model, const Runtime& runtime);
+  ~Plan();
+  const ModelSpec& spec() const;
+  const policy::Policy& policy() const;
+  struct Parts;                              // private to the engine room
+  const Parts& parts() const { return *parts_; }
+
+ private:
+  explicit Plan(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// Inputs, packed. Text: ids and offsets[count + 1]. Image: pixels [count, height, width, 3] bytes of the spec's size.
+struct Batch {
+  std::size_t count = 0;
+  std::span<const std::int32_t> ids, offsets;
+  const std::uint8_t* pixels = nullptr;
+};
+
+enum class Mode {
+  adaptive,    // the bundle's policy, at its lambda or the one in RunOptions
+  full_depth,  // every layer, last head, no decision computed: the static model
+  fixed_exit,  // layers 1..exit, that exit's head, no decision
+  masks,       // the given trajectory for each input, last head, no decision
+  trace,       // every layer, every head, every score: for calibration and eval
+};
+
+struct RunOptions {
+  Mode mode = Mode::adaptive;
+  float lambda = -1.0f;                        // adaptive: >= 0 overrides the bundle's
+  int score = -1;                              // adaptive: >= 0 overrides the bundle's Score; only what the score needs is computed
+  int exit = 0;                                // fixed_exit
+  std::span<const std::uint64_t> masks;        // masks: bit l-1 set: layer l runs
+  bool profile_decision = false;               // adaptive: also accumulate Session::decision_seconds (costs two clock reads a step)
+};
+
+struct Prediction {
+  std::int32_t label = 0;
+  float confidence = 0;        // calibrated probability of the label
+  std::int32_t depth = 0;      // layers run
+  std::uint64_t trajectory = 0;  // bit l-1: layer l ran
+  double macs = 0;             // everything executed, decision included
+  double decision_macs = 0;    // of these: extractor, trees, LSTM, heads of exits not taken
+};
+
+struct SessionLimits {
+  std::size_t max_batch = 32;
+  std::size_t max_tokens = 0;  // of one input; 0: the spec's
+};
+
+class Session {
+ public:
+  static Result<Session> create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids out of range,
+  // offsets not rising, too many or too long inputs).
+  Status run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions);
+
+  // After run(): logits of the exit taken [count, classes]; valid until the next run.
+  std::span<const float> logits() const;
+  // After Mode::trace: [count, layers, classes]; scores [count, layers - 1] by Score (empty if that score has no parts).
+  std::span<const float> trace_logits() const;
+  std::span<const float> trace_scores(policy::Score score) const;
+  std::span<const float> trace_norms() const;  // [count, layers]: L2 norm of the pooled state at each exit
+  // After full_depth or backbone runs: hidden states [total tokens, hidden], input order.
+  std::span<const float> hidden() const;
+  Status run_backbone(const Batch& batch);  // hidden states only: benchmarks and feature extraction
+  double decision_seconds() const;          // accumulated while profile_decision was set
+  void reset_decision_seconds();
+
+  struct State;
+
+ private:
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace fathom::engine

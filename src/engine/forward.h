@@ -1,0 +1,25 @@
+// The backbone's arithmetic over packed rows: embedding and one encoder layer. No decision, no batching policy.
+// Every output row depends on its own sequence alone, so the grouping chosen here (one worker a group of sequences, or
+// one GEMM spread over workers) never shows in a result. Allocates nothing.
+#pragma once
+
+#include "engine/state.h"
+
+namespace fathom::engine {
+
+// x of all inputs of the run: text from state.ids and state.positions, image from pixels.
+void embed(Session::State& state, const std::uint8_t* pixels);
+
+// Runs layer `index` (0-based) on `count` sequences of x, in place. `rows` is the sum of their lengths; sequences rise
+// in x but need not touch: those that do are worked on where they lie, others are gathered and put back.
+void run_layer(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
+               std::size_t count, std::size_t rows);
+
+// Rows a worker takes through a layer at once: few enough that its working set stays in its cache.
+std::size_t rows_per_chunk(const ModelSpec& spec);
+
+// GEMM arguments of a linear map on m rows.
+kernels::GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std::size_t m, float* c,
+                              std::size_t ldc, kernels::Activation activation = kernels::Activation::none);
+
+}  // namespace fathom::engine

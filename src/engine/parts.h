@@ -1,0 +1,74 @@
+// What a Plan holds: every pointer and number a Session needs, resolved once. Private to the engine room.
+// Thread rule: immutable after Plan::compile.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/weights_pack.h"
+#include "model/ledger.h"
+
+namespace fathom::engine {
+
+struct Norm {
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+};
+
+struct Layer {
+  Linear qkv, o, f1, f2;
+  Norm first, second;  // pre-LN: before attention, before FFN; post-LN: after attention, after FFN
+};
+
+struct Head {
+  Norm norm;
+  Linear dense;  // n = 0: none
+  Linear out;
+  float temperature = 1.0f;
+};
+
+struct Embedding {  // text: tables straight from the safetensors; image: projection, CLS and positions
+  const float* word = nullptr;
+  const float* position = nullptr;
+  const float* type = nullptr;  // row 0, or null
+  Norm norm;                    // post-LN text only
+  Linear patch;
+  const float* cls = nullptr;
+  std::array<float, 256> pixel{};  // (byte / 255 - mean) / std
+};
+
+struct Extractor {
+  Linear proj, conv1, conv2;
+  int kernel_rows = 1;                          // 1 or 3
+  std::size_t rows = 1, columns = 0;            // image only: the grid
+  std::size_t pooled_rows = 1, pooled_columns = 0;  // after the 2x2 max-pool
+};
+
+struct PolicyNet {
+  Linear init, lstm, out;
+  std::size_t width = 0;
+};
+
+struct Plan::Parts {
+  std::shared_ptr<const Model> model;
+  ModelSpec spec;
+  bool decides = false;  // heads, extractor and policy are there
+  policy::Policy policy;
+  const kernels::Table* kernels = nullptr;
+  PackedWeights weights;
+
+  Embedding embedding;
+  std::vector<Layer> layers;
+  std::vector<Head> heads;  // [layers]
+  Extractor extractor;
+  PolicyNet net;
+  double conv2_macs_per_position = 0;
+
+  // Widths used everywhere.
+  std::size_t hidden = 0, ffn = 0, classes = 0, pooled = 0, head_width = 0, features = 0;
+  float attention_scale = 1.0f;
+};
+
+}  // namespace fathom::engine

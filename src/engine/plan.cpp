@@ -1,0 +1,144 @@
+// Plan::compile: everything resolved and checked once. Runtime::create: threads and the kernel tier.
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "engine/parts.h"
+
+namespace fathom::engine {
+namespace {
+
+// Walks PackedWeights in the order of linear_maps().
+class Cursor {
+ public:
+  explicit Cursor(const PackedWeights& weights) : weights_(weights) {}
+  const Linear& next() { return weights_[at_++]; }
+  bool finished() const { return at_ == weights_.size(); }
+
+ private:
+  const PackedWeights& weights_;
+  std::size_t at_ = 0;
+};
+
+Norm norm_of(const Model& model, const std::string& prefix) {
+  return {model.weight(prefix + ".weight"), model.weight(prefix + ".bias")};
+}
+
+void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
+  const bool pre = parts.spec.norm == NormOrder::pre;
+  for (int i = 0; i < parts.spec.layers; ++i) {
+    Layer layer;
+    layer.qkv = cursor.next();
+    layer.o = cursor.next();
+    layer.f1 = cursor.next();
+    layer.f2 = cursor.next();
+    const std::string prefix = "encoder.layer." + std::to_string(i) + ".";
+    layer.first = norm_of(*parts.model, prefix + (pre ? "layernorm_before" : "attention.output.LayerNorm"));
+    layer.second = norm_of(*parts.model, prefix + (pre ? "layernorm_after" : "output.LayerNorm"));
+    parts.layers.push_back(layer);
+  }
+}
+
+void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
+  const Model& model = *parts.model;
+  const ModelSpec& spec = parts.spec;
+  Embedding& embedding = parts.embedding;
+  if (spec.modality == Modality::text) {
+    embedding.word = model.weight("embeddings.word_embeddings.weight");
+    embedding.position = model.weight("embeddings.position_embeddings.weight");
+    if (spec.token_types > 0) embedding.type = model.weight("embeddings.token_type_embeddings.weight");
+    if (spec.norm == NormOrder::post) embedding.norm = norm_of(model, "embeddings.LayerNorm");
+    return;
+  }
+  Extractor& grid = parts.extractor;
+  grid.rows = static_cast<std::size_t>(spec.grid_rows());
+  grid.columns = static_cast<std::size_t>(spec.grid_columns());
+  grid.pooled_rows = (grid.rows + 1) / 2;
+  grid.pooled_columns = (grid.columns + 1) / 2;
+  embedding.patch = cursor.next();
+  embedding.cls = model.weight("embeddings.cls_token");
+  embedding.position = model.weight("embeddings.position_embeddings");
+  for (int byte = 0; byte < 256; ++byte)
+    embedding.pixel[static_cast<std::size_t>(byte)] =
+        (static_cast<float>(byte) / 255.0f - spec.pixel_mean) / spec.pixel_std;
+}
+
+void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
+  const ModelSpec& spec = parts.spec;
+  const Linear shared = spec.heads_shared ? cursor.next() : Linear{};
+  for (int e = 1; e <= spec.layers; ++e) {
+    Head head;
+    head.norm = norm_of(*parts.model, "exits." + std::to_string(e) + ".norm");
+    if (spec.head_hidden(e) > 0) head.dense = cursor.next();
+    head.out = spec.heads_shared ? shared : cursor.next();
+    head.temperature = parts.policy.temperature[static_cast<std::size_t>(e - 1)];
+    parts.head_width = std::max(parts.head_width, head.dense.n);
+    parts.heads.push_back(head);
+  }
+  Extractor& extractor = parts.extractor;
+  extractor.proj = cursor.next();
+  extractor.conv1 = cursor.next();
+  extractor.conv2 = cursor.next();
+  extractor.kernel_rows = spec.grid_rows() == 1 ? 1 : 3;
+  parts.conv2_macs_per_position = static_cast<double>(extractor.conv2.n) * static_cast<double>(extractor.conv2.k);
+  parts.net = {cursor.next(), cursor.next(), cursor.next(), static_cast<std::size_t>(spec.policy_hidden)};
+  parts.features = static_cast<std::size_t>(policy::predictor_features(spec));
+}
+
+Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model, const Runtime& runtime) {
+  auto parts = std::make_unique<Plan::Parts>();
+  parts->spec = model->spec();
+  parts->decides = model->has_decision() && model->bundle() != nullptr;
+  parts->model = std::move(model);
+  parts->kernels = &runtime.kernels();
+  const ModelSpec& spec = parts->spec;
+  parts->hidden = static_cast<std::size_t>(spec.hidden);
+  parts->ffn = static_cast<std::size_t>(spec.ffn);
+  parts->classes = static_cast<std::size_t>(spec.classes());
+  parts->pooled = static_cast<std::size_t>(spec.pooled());
+  parts->attention_scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim()));
+  if (parts->decides) {
+    const Bundle& bundle = *parts->model->bundle();
+    const std::string where = bundle.folder().string() + "/fathom.json";
+    const Json& json = bundle.fathom();
+    if (!json.is_object() || !json.contains("policy"))
+      return Error{Code::corrupt_bundle, where + ": no \"policy\"", "fit or import the bundle again"};
+    FATHOM_TRY(parts->policy, policy::policy_from_json(json["policy"], spec, bundle.predictor(), where));
+  }
+  FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels, parts->decides));
+  Cursor cursor(parts->weights);
+  resolve_layers(*parts, cursor);
+  resolve_embedding(*parts, cursor);
+  if (parts->decides) resolve_decision(*parts, cursor);
+  FATHOM_CHECK(cursor.finished(), "linear maps and their users disagree");
+  return parts;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeOptions& options) {
+  constexpr int kMostThreads = 1024;
+  if (options.threads < 0 || options.threads > kMostThreads)
+    return Error{Code::usage, "threads: expected 0 (all cores) to " + std::to_string(kMostThreads) + ", got " +
+                                  std::to_string(options.threads), "0 takes all usable cores"};
+  FATHOM_TRY(const Tier tier, choose_tier(options.tier, detect_cpu()));
+  const int threads = options.threads == 0 ? usable_cores() : options.threads;
+  return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), threads));
+}
+
+Plan::Plan(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Plan::~Plan() = default;
+const ModelSpec& Plan::spec() const { return parts_->spec; }
+const policy::Policy& Plan::policy() const { return parts_->policy; }
+
+Result<std::shared_ptr<const Plan>> Plan::compile(std::shared_ptr<const Model> model, const Runtime& runtime) {
+  if (model == nullptr) return Error{Code::invalid_argument, "Plan::compile: no model", "load a bundle first"};
+  try {
+    FATHOM_TRY(auto parts, resolve(std::move(model), runtime));
+    return std::shared_ptr<const Plan>(new Plan(std::move(parts)));
+  } catch (const std::bad_alloc&) {
+    return Error{Code::out_of_memory, "Plan::compile: no memory for the packed weights", "a smaller model, or more memory"};
+  }
+}
+
+}  // namespace fathom::engine

@@ -1,0 +1,251 @@
+// Refusals, the packed file, backbone-only plans.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/file.h"
+#include "engine/parts.h"
+#include "engine/test_models.h"
+
+namespace fathom::engine {
+namespace {
+
+using testing::Case;
+using testing::Inputs;
+using testing::Loaded;
+
+void expect_refused(const Status& status, Code code, const std::string& words) {
+  ASSERT_FALSE(status.has_value()) << words;
+  EXPECT_EQ(status.error().code, code) << status.error().message;
+  EXPECT_NE(status.error().message.find(words), std::string::npos) << status.error().message;
+}
+
+TEST(SessionTest, RefusesBadBatches) {
+  const Case which = testing::all_cases()[0];
+  Loaded loaded(which, "", 1, 4);
+  std::vector<Prediction> out(8);
+  std::vector<std::int32_t> ids = {1, 2, 3, 4}, offsets = {0, 2, 4};
+  const auto run = [&](std::size_t count) { return loaded.session->run({count, ids, offsets, nullptr}, {}, out); };
+  EXPECT_TRUE(run(2));
+  EXPECT_TRUE(run(0));
+  ids[3] = which.spec.vocab;
+  expect_refused(run(2), Code::invalid_argument, "input 1: token 1");
+  ids[3] = -1;
+  expect_refused(run(2), Code::invalid_argument, "input 1: token 1");
+  EXPECT_TRUE(loaded.session->logits().empty());  // nothing of a refused run is shown
+  ids[3] = 4;
+  offsets = {0, 2, 2};
+  expect_refused(run(2), Code::invalid_argument, "input 1: offsets must rise");
+  offsets = {0, 3, 2};
+  expect_refused(run(2), Code::invalid_argument, "input 1: offsets must rise");
+  offsets = {-1, 2, 3};
+  expect_refused(run(2), Code::invalid_argument, "input 0");
+  offsets = {0, 2, 9};
+  expect_refused(run(2), Code::invalid_argument, "input 1: ends at id 9");
+  offsets = {0, 2};
+  expect_refused(run(2), Code::invalid_argument, "expected 3 offsets");
+  offsets = {0, 1, 2, 3, 4, 4};
+  expect_refused(run(5), Code::invalid_argument, "at most 4 inputs");
+  ids.assign(static_cast<std::size_t>(which.spec.max_tokens + 1), 1);
+  offsets = {0, static_cast<std::int32_t>(ids.size())};
+  expect_refused(run(1), Code::invalid_argument, "input 0: expected at most 24 tokens");
+  offsets = {0, 3};
+  expect_refused(loaded.session->run({1, ids, offsets, nullptr}, {}, {}), Code::invalid_argument, "room for 1");
+}
+
+TEST(SessionTest, RefusesBadOptions) {
+  const Case which = testing::all_cases()[0];
+  Loaded loaded(which, "", 1, 4);
+  std::vector<Prediction> out(1);
+  const std::vector<std::int32_t> ids = {1, 2}, offsets = {0, 2};
+  const Batch batch{1, ids, offsets, nullptr};
+  RunOptions options;
+  options.mode = Mode::fixed_exit;
+  for (const int exit : {0, -1, which.spec.layers + 1}) {
+    options.exit = exit;
+    expect_refused(loaded.session->run(batch, options, out), Code::invalid_argument, "exit: expected 1..4");
+  }
+  options = {};
+  options.mode = Mode::masks;
+  expect_refused(loaded.session->run(batch, options, out), Code::invalid_argument, "masks: expected 1");
+  const std::vector<std::uint64_t> masks = {std::uint64_t{1} << which.spec.layers};
+  options.masks = masks;
+  expect_refused(loaded.session->run(batch, options, out), Code::invalid_argument, "input 0: its mask");
+  options = {};
+  options.score = 4;
+  expect_refused(loaded.session->run(batch, options, out), Code::invalid_argument, "score: expected 0..3");
+}
+
+TEST(SessionTest, RefusesScoresWithoutParts) {
+  Case which = testing::all_cases()[0];
+  which.policy.score = policy::Score::confidence;
+  const fs::path folder = testing::folder_for("no_trees");
+  testing::must(write_random_bundle(folder, which.spec, 7, which.policy, 0));
+  auto runtime = testing::must(Runtime::create({"", 1}));
+  auto plan = testing::must(Plan::compile(testing::load_model(folder), *runtime));
+  auto session = testing::must(Session::create(plan, *runtime, {1, 0}));
+  std::vector<Prediction> out(1);
+  const std::vector<std::int32_t> ids = {1, 2}, offsets = {0, 2};
+  const Batch batch{1, ids, offsets, nullptr};
+  RunOptions options;
+  EXPECT_TRUE(session.run(batch, options, out));
+  options.score = static_cast<int>(policy::Score::policy);
+  EXPECT_TRUE(session.run(batch, options, out));
+  for (const auto score : {policy::Score::predictor, policy::Score::fused}) {
+    options.score = static_cast<int>(score);
+    expect_refused(session.run(batch, options, out), Code::invalid_argument, "no parts");
+  }
+  options = {};
+  options.mode = Mode::trace;
+  EXPECT_TRUE(session.run(batch, options, out));
+  EXPECT_TRUE(session.trace_scores(policy::Score::fused).empty());
+  EXPECT_FALSE(session.trace_scores(policy::Score::policy).empty());
+}
+
+TEST(SessionTest, RefusesBadLimitsAndRuntimes) {
+  const Case which = testing::all_cases()[0];
+  Loaded loaded(which, "ref", 1, 4);
+  EXPECT_FALSE(Session::create(loaded.plan, *loaded.runtime, {0, 0}));
+  EXPECT_FALSE(Session::create(loaded.plan, *loaded.runtime, {1, 25}));
+  EXPECT_FALSE(Session::create(nullptr, *loaded.runtime, {1, 0}));
+  EXPECT_EQ(Session::create(loaded.plan, *loaded.runtime, {std::size_t{1} << 60, 0}).error().code, Code::limit);
+  EXPECT_FALSE(Plan::compile(nullptr, *loaded.runtime));
+  EXPECT_FALSE(Runtime::create({"", -1}));
+  EXPECT_FALSE(Runtime::create({"sse9", 1}));
+  if (testing::tiers_here().size() > 1) {
+    auto other = testing::must(Runtime::create({testing::tiers_here()[1], 1}));
+    const auto refused = Session::create(loaded.plan, *other, {1, 0});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::invalid_argument);
+  }
+  auto picture = Loaded(testing::all_cases()[2], "", 1, 2);
+  std::vector<Prediction> out(2);
+  expect_refused(picture.session->run({1, {}, {}, nullptr}, {}, out), Code::invalid_argument, "pixels");
+}
+
+TEST(SessionTest, LambdaAboveOneIsTheStaticModel) {
+  for (const Case& which : testing::all_cases()) {
+    Loaded loaded(which, "", 1);
+    const Inputs inputs = testing::random_inputs(which.spec, 8, 31);
+    RunOptions options;
+    options.mode = Mode::full_depth;
+    const auto expected = loaded.run(inputs.batch(), options);
+    options.mode = Mode::adaptive;
+    options.lambda = 1.5f;
+    const auto got = loaded.run(inputs.batch(), options);
+    for (std::size_t i = 0; i < inputs.count; ++i) {
+      EXPECT_EQ(got[i].macs, expected[i].macs);
+      EXPECT_EQ(got[i].confidence, expected[i].confidence);
+      EXPECT_EQ(got[i].decision_macs, 0.0);
+    }
+  }
+}
+
+TEST(SessionTest, BackboneAloneGivesTheSameHiddenStates) {
+  for (const Case& which : testing::all_cases()) {
+    Loaded loaded(which, "", 1);
+    const Inputs inputs = testing::random_inputs(which.spec, 8, 32);
+    RunOptions options;
+    options.mode = Mode::full_depth;
+    loaded.run(inputs.batch(), options);
+    const std::vector<float> expected = testing::copy(loaded.session->hidden());
+    ModelSpec spec = which.spec;
+    spec.label_names.clear();
+    auto tensors = testing::must(SafeTensors::open(testing::folder_for(which.name) / "model.safetensors"));
+    auto plan = testing::must(Plan::compile(testing::must(Model::backbone_only(spec, tensors)), *loaded.runtime));
+    auto session = testing::must(Session::create(plan, *loaded.runtime, {8, 0}));
+    testing::must(session.run_backbone(inputs.batch()));
+    EXPECT_EQ(testing::copy(session.hidden()), expected) << which.name;
+    std::vector<Prediction> out(8);
+    expect_refused(session.run(inputs.batch(), options, out), Code::unsupported, "backbone alone");
+  }
+}
+
+struct PackedTest : ::testing::Test {
+  void SetUp() override {
+    folder = testing::folder_for("packed");
+    fs::remove_all(folder);
+    testing::must(write_random_bundle(folder, which.spec, 7, which.policy));
+    runtime = testing::must(Runtime::create({"", 1}));
+    file = folder / (std::string("packed.fp32.") + tier_name(runtime->kernels().tier) + ".bin");
+  }
+  std::shared_ptr<const Plan> compile() { return testing::must(Plan::compile(testing::load_model(folder), *runtime)); }
+  std::vector<float> logits() {
+    auto session = testing::must(Session::create(compile(), *runtime, {4, 0}));
+    const Inputs inputs = testing::random_inputs(which.spec, 4, 33);
+    std::vector<Prediction> out(4);
+    RunOptions options;
+    options.mode = Mode::full_depth;
+    testing::must(session.run(inputs.batch(), options, out));
+    return testing::copy(session.logits());
+  }
+  Case which = testing::all_cases()[0];
+  fs::path folder, file;
+  std::unique_ptr<Runtime> runtime;
+};
+
+TEST_F(PackedTest, WrittenOnceThenMapped) {
+  const std::vector<float> built = logits();
+  ASSERT_TRUE(fs::exists(file));
+  const auto written = fs::last_write_time(file);
+  EXPECT_TRUE(compile()->parts().weights.mapped());
+  EXPECT_EQ(logits(), built);
+  EXPECT_EQ(fs::last_write_time(file), written);
+  for (const auto& entry : fs::directory_iterator(folder))
+    EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
+}
+
+TEST_F(PackedTest, DamageIsRebuilt) {
+  const std::vector<float> built = logits();
+  const std::string good = testing::must(read_file(file));
+  const auto expect_rebuilt = [&](std::string bad, const std::string& what) {
+    testing::must(write_file_atomic(file, bad));
+    EXPECT_EQ(logits(), built) << what;
+    EXPECT_EQ(testing::must(read_file(file)) == good, true) << what;
+  };
+  expect_rebuilt("", "empty");
+  expect_rebuilt(good.substr(0, 100), "cut in the header");
+  expect_rebuilt(good.substr(0, good.size() - 64), "cut at the end");
+  expect_rebuilt(good + std::string(64, '\0'), "too long");
+  for (const std::size_t at : {std::size_t{3}, std::size_t{20}, std::size_t{60}, std::size_t{112}, std::size_t{5000}, good.size() - 5}) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x10);
+    expect_rebuilt(bad, "bit flipped at " + std::to_string(at));
+  }
+}
+
+TEST_F(PackedTest, OtherTensorsOrTiersAreNotUsed) {
+  logits();
+  const std::string stale = testing::must(read_file(file));
+  testing::must(write_random_bundle(folder, which.spec, 8, which.policy));  // other weights, same shapes
+  const std::vector<float> fresh = logits();
+  testing::must(write_file_atomic(file, stale));
+  EXPECT_EQ(logits(), fresh);
+  const auto tiers = testing::tiers_here();
+  if (tiers.size() < 2) GTEST_SKIP() << "one tier only";
+  const std::vector<float> before = logits();
+  auto ref = testing::must(Runtime::create({"ref", 1}));
+  testing::must(Plan::compile(testing::load_model(folder), *ref));
+  ASSERT_TRUE(fs::exists(folder / "packed.fp32.ref.bin"));
+  testing::must(write_file_atomic(file, testing::must(read_file(folder / "packed.fp32.ref.bin"))));
+  EXPECT_EQ(logits(), before);
+}
+
+TEST_F(PackedTest, AFolderThatCannotBeWrittenIsFine) {
+  const std::vector<float> built = logits();
+  fs::remove(file);
+  fs::create_directory(file);  // refuses the rename, also for root
+  EXPECT_EQ(logits(), built);
+  EXPECT_FALSE(compile()->parts().weights.mapped());
+}
+
+struct Cleanup : ::testing::Environment {
+  void TearDown() override {
+    std::error_code ignored;
+    fs::remove_all(testing::folder_for("x").parent_path(), ignored);
+  }
+};
+const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new Cleanup);
+
+}  // namespace
+}  // namespace fathom::engine

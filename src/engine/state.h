@@ -1,0 +1,82 @@
+// Session::State: every buffer a Session touches, planned once for (max_batch, max_tokens). Private to the engine room.
+// Words: an input is one of the caller's batch; a slot is an input still running. Slots keep input order, and their
+// rows of x are contiguous: slot s owns rows starts[s] .. starts[s] + lengths[s].
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/parts.h"
+#include "tensor/tensor.h"
+
+namespace fathom::engine {
+
+// Working space of one worker for a group of sequences going through one layer.
+struct LayerScratch {
+  float* gathered = nullptr;   // rows of sequences that do not touch in x
+  float* narrow = nullptr;     // [rows, hidden]: normed input, then attention's output, then normed input again
+  float* wide = nullptr;       // [rows, max(3 hidden, ffn)]: q, k, v, then the FFN's inner state
+  float* attention = nullptr;  // attention_stride floats; worker 0's begins the block of all workers
+  std::int32_t* offsets = nullptr;
+};
+
+// Working space of one worker for one input's extractor or patches.
+struct InputScratch {
+  float *patches = nullptr, *proj = nullptr, *h1 = nullptr, *pooled = nullptr, *h2 = nullptr, *columns = nullptr;
+  float* most = nullptr;
+  double *sum = nullptr, *squares = nullptr;
+};
+
+struct Session::State {
+  std::shared_ptr<const Plan> plan;
+  const Plan::Parts* parts = nullptr;
+  const kernels::Table* table = nullptr;
+  ThreadPool* pool = nullptr;
+
+  // Limits and planned sizes.
+  std::size_t max_batch = 0, max_tokens = 0, max_rows = 0, chunk_rows = 0, attention_stride = 0;
+  std::vector<Ledger> ledgers;  // by tokens; image: one
+  Buffer<float> floats;         // the arena all float pointers below point into
+  Buffer<std::int32_t> ints;
+  Buffer<double> doubles;
+  Buffer<std::uint64_t> masks;  // [batch] trajectories of masks and gates
+  Buffer<policy::Signals> signals;  // [batch]
+  std::vector<LayerScratch> layer_scratch;  // one a thread
+  std::vector<InputScratch> input_scratch;  // one a thread
+
+  // Rows.
+  float* x = nullptr;                  // [rows, hidden]
+  const std::int32_t* ids = nullptr;   // the caller's
+  std::int32_t* positions = nullptr;   // [rows]
+  std::int32_t* slots = nullptr;       // [batch]: input of each slot
+  std::int32_t* starts = nullptr;      // [batch]
+  std::int32_t* lengths = nullptr;     // [batch]
+  std::int32_t* picked = nullptr;      // [batch]: slots whose head is wanted, or that stop
+  std::int32_t* sub_starts = nullptr;  // [batch]: the subset a layer runs on
+  std::int32_t* sub_lengths = nullptr;
+  std::int32_t* chunk_ends = nullptr;  // [batch]
+
+  // Heads, one row a picked slot; p and previous one row a slot.
+  float *pooled = nullptr, *head_normed = nullptr, *head_inner = nullptr, *head_logits = nullptr;
+  float *p = nullptr, *previous = nullptr;
+
+  // Policy, one row a slot: [six signals, observed, h], cell state, gates, [stop, skip].
+  float *policy_in = nullptr, *policy_start = nullptr, *cell = nullptr, *gates = nullptr, *policy_out = nullptr;
+  double* features = nullptr;    // [batch, features + 1], by input
+  double* predicted = nullptr;   // [batch]: l_pred of `huber`, by input
+
+  // Results by input.
+  float *logits = nullptr, *trace_logits = nullptr, *trace_norms = nullptr;
+  float* trace_scores[4] = {};
+  bool traced_scores[4] = {};
+
+  std::size_t inputs = 0, rows = 0, active = 0;  // of the current run: inputs and their tokens; slots still running
+  Prediction* out = nullptr;                     // the caller's, by input
+  double decision_seconds = 0;
+
+  const Ledger& ledger(std::size_t input_tokens) const {
+    return ledgers.size() == 1 ? ledgers[0] : ledgers[input_tokens];
+  }
+};
+
+}  // namespace fathom::engine

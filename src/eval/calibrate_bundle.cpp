@@ -1,0 +1,81 @@
+#include "eval/calibrate_bundle.h"
+
+#include <numeric>
+
+#include "bundle/bundle.h"
+#include "model/model.h"
+
+namespace fathom::eval {
+namespace {
+
+Json point_json(const policy::Trace& trace, policy::Score score, float lambda, int first_exit, double budget) {
+  const auto exits =
+      policy::exits_at(trace.scores[static_cast<std::size_t>(score)], trace.layers, lambda, first_exit);
+  const std::size_t layers = static_cast<std::size_t>(trace.layers);
+  std::size_t differ = 0;
+  double depth = 0;
+  for (std::size_t i = 0; i < exits.size(); ++i) {
+    const std::size_t exit = static_cast<std::size_t>(exits[i]);
+    differ += trace.predictions[i * layers + exit - 1] != trace.predictions[(i + 1) * layers - 1] ? 1 : 0;
+    depth += exits[i];
+  }
+  const double n = static_cast<double>(exits.size());
+  return {{"score", policy::score_name(score)},
+          {"lambda", static_cast<double>(lambda)},
+          {"budget", budget},
+          {"calibrate_disagreement", n > 0 ? static_cast<double>(differ) / n : 0.0},
+          {"calibrate_n", exits.size()},
+          {"calibrate_mean_exit", n > 0 ? depth / n : 0.0}};
+}
+
+}  // namespace
+
+Json choose_operating_points(const policy::Trace& calibrate, const policy::Policy& policy, double budget) {
+  const std::pair<const char*, policy::Score> systems[] = {{kFathom, policy.score},
+                                                           {kEarlyExit, policy::Score::confidence},
+                                                           {kPredictorOnly, policy::Score::predictor},
+                                                           {kPolicyOnly, policy::Score::policy}};
+  Json points = Json::object();
+  for (const auto& [name, score] : systems) {
+    // Gates have no threshold, and their LSTM has learnt to skip, not to stop.
+    if (policy.kind == policy::PolicyKind::gates && (name == kFathom || name == kPolicyOnly)) continue;
+    const auto& scores = calibrate.scores[static_cast<std::size_t>(score)];
+    if (scores.empty()) continue;
+    const float lambda = policy::choose_by_consistency(calibrate, scores, policy.first_exit, budget);
+    points[name] = point_json(calibrate, score, lambda, policy.first_exit, budget);
+  }
+  return points;
+}
+
+Result<OperatingPoint> read_operating_point(const Json& fathom, const std::string& system, const std::string& where) {
+  const auto points = fathom.find("operating_points");
+  if (points == fathom.end() || !points->is_object() || !points->contains(system))
+    return Error{Code::corrupt_bundle, where + ": no operating point for '" + system + "'",
+                 "the bundle was never calibrated: run `fathom fit` to its end"};
+  const Json& point = (*points)[system];
+  const std::string at = where + ": operating_points." + system;
+  FATHOM_TRY(const std::string name, json_string(point, "score", at));
+  OperatingPoint out;
+  FATHOM_TRY(out.score, policy::parse_score(name, at));
+  FATHOM_TRY(const double lambda, json_number(point, "lambda", 0, 2, at));
+  out.lambda = static_cast<float>(lambda);
+  return out;
+}
+
+Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
+                        double budget, const Tick& tick) {
+  if (!(budget >= 0 && budget <= 1))
+    return Error{Code::usage, "budget of disagreement: expected 0 to 1, got " + std::to_string(budget), ""};
+  FATHOM_TRY(auto bundle, Bundle::open(folder));
+  FATHOM_TRY(auto model, Model::load(bundle));
+  FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
+  FATHOM_TRY(const Encoded inputs, encode_split(dataset, data::Part::calibrate, model->spec(), folder));
+  FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, tick));
+  Json fathom = bundle->fathom();
+  const Json points = choose_operating_points(traced.trace, plan->policy(), budget);
+  fathom["operating_points"] = points;
+  if (points.contains(kFathom)) fathom["policy"]["lambda"] = points[kFathom]["lambda"];
+  return update_bundle(folder, fathom);
+}
+
+}  // namespace fathom::eval

@@ -1,0 +1,36 @@
+// Chooses a bundle's operating points on the calibrate split, through the engine, and writes them into fathom.json.
+// Runs after training and before anything reads the test split. Label-free: the most aggressive threshold whose
+// answers differ from full depth on at most `budget` of the calibrate inputs (docs/formats/bundle.md).
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "data/dataset.h"
+#include "engine/engine.h"
+#include "eval/systems.h"
+
+namespace fathom::eval {
+
+// A system's threshold rule: which score, compared with what.
+struct OperatingPoint {
+  policy::Score score = policy::Score::confidence;
+  float lambda = 2.0f;
+};
+
+inline constexpr const char* kFathom = "fathom";
+inline constexpr const char* kEarlyExit = "early_exit";
+inline constexpr const char* kPredictorOnly = "predictor_only";
+inline constexpr const char* kPolicyOnly = "policy_only";
+
+// The "operating_points" object for a trace of the calibrate split. Systems whose score has no parts are left out.
+Json choose_operating_points(const policy::Trace& calibrate, const policy::Policy& policy, double budget);
+
+// "operating_points".<system> of fathom.json. Errors: corrupt_bundle when it is not there or out of range.
+Result<OperatingPoint> read_operating_point(const Json& fathom, const std::string& system, const std::string& where);
+
+// Budget: a fraction in [0, 1]. Errors: usage, and everything reading and running can say.
+Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
+                        double budget, const Tick& tick = nullptr);
+
+}  // namespace fathom::eval

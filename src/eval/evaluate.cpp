@@ -1,0 +1,334 @@
+#include "eval/evaluate.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "eval/analysis.h"
+#include "eval/contest.h"
+#include "eval/peak.h"
+#include "eval/timing.h"
+#include "eval/verdict.h"
+
+namespace fathom::eval {
+namespace {
+
+constexpr std::size_t kWorst = 10;
+constexpr std::size_t kPeakInputs = 64;
+constexpr std::size_t kTimedCurvePoints = 5;
+
+const char* const kOrder[] = {"base",          "full_depth", "fixed_depth", "early_exit", "early_exit_calibrated",
+                              "dynamic_depth", "predictor_only", "policy_only", "fathom"};
+
+Json curve_json(const System& system) {
+  Json out = Json::array();
+  for (const Point& p : system.curve) out.push_back({p.macs, p.value});
+  if (out.empty() && system.outcome.size() > 0) out = Json::array();
+  return out;
+}
+
+Json system_json(Contest& contest, const System& system) {
+  const std::vector<std::int32_t>& labels = contest.test().labels;
+  const policy::Interval d = difference(system.outcome, contest.system("base").outcome, labels, contest.data().seed);
+  Json out = {{"name", system.name},
+              {"metric", "accuracy"},
+              {"value", accuracy(system.outcome, labels)},
+              {"macs", mean(system.outcome.macs)},
+              {"decision_macs", mean(system.outcome.decision_macs)},
+              {"mean_depth", mean_depth(system.outcome)},
+              {"ms_batch1", nullptr},
+              {"ms_batch32", nullptr},
+              {"peak_mb", nullptr},
+              {"difference", d.mean},
+              {"interval", {d.low, d.high}},
+              {"curve", curve_json(system)},
+              {"curve_ms", Json::array()}};
+  if (system.curve.empty()) out["curve"].push_back({out["macs"], out["value"]});
+  for (const auto& [key, value] : system.facts.items()) out[key] = value;
+  return out;
+}
+
+Json versus_section(Contest& contest) {
+  Json out = Json::object();
+  const System& fathom = contest.system("fathom");
+  for (const char* name : {"full_depth", "fixed_depth", "early_exit"}) {
+    const policy::Interval d =
+        difference(fathom.outcome, contest.system(name).outcome, contest.test().labels, contest.data().seed);
+    out[name] = {{"difference", d.mean}, {"interval", {d.low, d.high}}};
+  }
+  const std::vector<Point>& rival = contest.system("early_exit").curve;
+  out["early_exit"]["curve_at_same_macs"] = value_at(rival, mean(fathom.outcome.macs));
+  if (!fathom.curve.empty() && !rival.empty()) {  // area under both curves where both are defined
+    const double low = std::max(fathom.curve.front().macs, rival.front().macs);
+    const double high = std::min(fathom.curve.back().macs, rival.back().macs);
+    out["area"] = {{"from_macs", low},
+                   {"to_macs", high},
+                   {"fathom", mean_value(fathom.curve, low, high)},
+                   {"early_exit", mean_value(rival, low, high)}};
+  }
+  return out;
+}
+
+// Rows of `test` for timing: spread evenly over the split, which is in the data's order.
+Encoded timing_sample(const Encoded& all, std::size_t count) {
+  std::vector<std::size_t> rows(count);
+  for (std::size_t i = 0; i < count; ++i) rows[i] = i * all.count / count;
+  return select(all, rows);
+}
+
+TimedRun timed(const System& system, const Encoded& sample, std::size_t all) {
+  TimedRun run{system.name, system.loaded->plan, &sample, system.options, {}};
+  for (std::size_t i = 0; i < sample.count && !system.masks.empty(); ++i)
+    run.masks.push_back(system.masks[i * all / sample.count]);
+  return run;
+}
+
+// Points of a curve worth timing: spread evenly over its MACs.
+std::vector<Point> spread(const std::vector<Point>& curve, std::size_t most) {
+  if (curve.size() <= most) return curve;
+  std::vector<Point> out;
+  const double low = curve.front().macs, high = curve.back().macs;
+  for (std::size_t k = 0; k < most; ++k) {
+    const double target = low + (high - low) * static_cast<double>(k) / static_cast<double>(most - 1);
+    const auto nearest = std::min_element(curve.begin(), curve.end(), [&](const Point& a, const Point& b) {
+      return std::abs(a.macs - target) < std::abs(b.macs - target);
+    });
+    if (out.empty() || nearest->macs > out.back().macs) out.push_back(*nearest);
+  }
+  return out;
+}
+
+Json* row_of(Json& eval, const std::string& name) {
+  for (Json& row : eval["systems"])
+    if (row["name"] == name) return &row;
+  return nullptr;
+}
+
+// Settings on the curves, timed in rounds of their own: "curve_ms" = [[ms at batch 1, value], ...].
+Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions& base_options, Json& eval) {
+  std::vector<TimedRun> runs;
+  std::vector<double> values;
+  for (const System& system : contest.systems()) {
+    for (const Point& point : spread(system.curve, kTimedCurvePoints)) {
+      TimedRun run{system.name, system.loaded->plan, &sample, system.options, {}};
+      run.options.exit = point.exit;
+      run.options.lambda = point.lambda;
+      if (system.options.mode == engine::Mode::masks)
+        run.masks = random_masks(sample.tokens, contest.costs(), point.macs, contest.data().seed);
+      runs.push_back(std::move(run));
+      values.push_back(point.value);
+    }
+  }
+  TimingOptions options = base_options;
+  options.rounds = 3;
+  contest.tell("times of the curves", 0, runs.size());
+  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
+  for (std::size_t k = 0; k < runs.size(); ++k)
+    if (Json* row = row_of(eval, runs[k].name)) (*row)["curve_ms"].push_back({runs[k].ms_batch1, values[k]});
+  return {};
+}
+
+// Rows that run through every checkpoint and never stop: at the shipped threshold, or, where hardly any do, at the
+// highest threshold that still decides.
+struct NeverExit {
+  float lambda = -1;
+  std::vector<std::size_t> rows;
+};
+NeverExit never_exit_rows(Contest& contest) {
+  constexpr std::size_t kEnough = 32, kMost = 256;
+  NeverExit out;
+  const policy::Policy& policy = contest.policy();
+  const policy::Trace& trace = contest.test_trace().trace;
+  const auto& scores = trace.scores[static_cast<std::size_t>(policy.score)];
+  for (const float lambda : {policy.lambda, 1.0f}) {
+    if (scores.empty() || !contest.costs().decides(lambda)) continue;
+    out = {lambda, {}};
+    const auto exits = policy::exits_at(scores, trace.layers, lambda, policy.first_exit);
+    for (std::size_t i = 0; i < exits.size() && out.rows.size() < kMost; ++i)
+      if (exits[i] == trace.layers) out.rows.push_back(i);
+    if (out.rows.size() >= kEnough) return out;
+  }
+  out.rows.clear();
+  return out;
+}
+
+// What deciding costs: in MACs from the ledger, in time at batch 1 as measured.
+Result<Json> overhead_section(Contest& contest, const Encoded* sample, int rounds) {
+  const System& fathom = contest.system("fathom");
+  const double full = mean(contest.system("full_depth").outcome.macs);
+  Json out = {{"macs_share_used", mean(fathom.outcome.decision_macs) / full}, {"macs_share_every", nullptr},
+              {"time_share_used", nullptr},  {"time_share_every", nullptr},
+              {"never_exit_inputs", 0},      {"never_exit_time_ratio", nullptr}};
+  const bool exits = contest.policy().kind == policy::PolicyKind::exits;
+  if (exits) {
+    double every = 0;
+    const policy::Trace& trace = contest.test_trace().trace;
+    for (const std::int32_t tokens : trace.tokens)
+      every += contest.costs().adaptive(contest.policy().score, tokens, trace.layers).decision;
+    out["macs_share_every"] = every / static_cast<double>(trace.size()) / full;
+  }
+  if (sample == nullptr) return out;
+  contest.tell("decision times", 0, 1);
+  FATHOM_TRY(const DecisionTime used,
+             time_decision(fathom.loaded->plan, contest.runtime(), *sample, fathom.options.lambda, rounds));
+  out["time_share_used"] = used.decision / used.all;
+  if (!exits) return out;
+  const NeverExit never = never_exit_rows(contest);
+  if (never.rows.empty()) return out;
+  const Encoded deep = select(contest.test(), never.rows);
+  std::vector<TimedRun> runs(2, TimedRun{"static", fathom.loaded->plan, &deep, {}, {}});
+  runs[0].options.mode = engine::Mode::full_depth;
+  runs[1].options.lambda = never.lambda;
+  TimingOptions options;
+  options.rounds = rounds;
+  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
+  FATHOM_TRY(const DecisionTime every,
+             time_decision(fathom.loaded->plan, contest.runtime(), deep, never.lambda, rounds));
+  out["never_exit_inputs"] = never.rows.size();
+  out["never_exit_time_ratio"] = runs[1].ms_batch1 / runs[0].ms_batch1;
+  out["time_share_every"] = every.decision / (every.all - every.decision);
+  return out;
+}
+
+Status add_times(Contest& contest, Json& eval) {
+  TimingOptions options;
+  options.seconds = contest.options().timing_seconds;
+  FATHOM_TRY(const std::size_t count, inputs_for_timing(contest.loaded().plan, contest.runtime(), contest.test(),
+                                                        contest.systems().size() + 12, options));
+  const Encoded sample = timing_sample(contest.test(), count);
+  Encoded base_sample;
+  if (contest.own_base()) base_sample = timing_sample(*contest.system("base").inputs, count);
+  std::vector<TimedRun> runs;
+  for (const System& system : contest.systems())
+    if (system.measured_as.empty())
+      runs.push_back(timed(system, system.name == "base" ? base_sample : sample, contest.test().count));
+  contest.tell("times", 0, runs.size());
+  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
+  for (const TimedRun& run : runs) {
+    Json& row = *row_of(eval, run.name);
+    row["ms_batch1"] = run.ms_batch1;
+    row["ms_batch32"] = run.ms_batch32;
+  }
+  eval["timing"] = {{"inputs", count}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
+  FATHOM_TRY_VOID(time_curves(contest, sample, options, eval));
+  FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options.rounds));
+  return {};
+}
+
+Status add_peaks(Contest& contest, Json& eval) {
+  const fs::path file = fs::temp_directory_path() / ("fathom-inputs-" + std::to_string(::getpid()) + ".bin");
+  const fs::path base_file = file.string() + ".base";
+  Status status = write_inputs(file, timing_sample(contest.test(), std::min(kPeakInputs, contest.test().count)));
+  if (status && contest.own_base()) {
+    const Encoded& inputs = *contest.system("base").inputs;
+    status = write_inputs(base_file, timing_sample(inputs, std::min(kPeakInputs, inputs.count)));
+  }
+  std::size_t done = 0;
+  for (const System& system : contest.systems()) {
+    contest.tell("peak memory", ++done, contest.systems().size());
+    if (!status || !system.measured_as.empty()) continue;
+    PeakRun run{system.loaded->folder, system.options.mode, system.options.exit, system.options.score,
+                system.options.lambda, system.masks.empty() ? 0 : system.masks[0], contest.options().tier,
+                contest.options().threads};
+    const auto peak = measure_peak(contest.options().self, run, system.name == "base" ? base_file : file);
+    if (peak) (*row_of(eval, system.name))["peak_mb"] = *peak;
+    if (!peak) status = peak.error();
+  }
+  std::error_code ignored;
+  fs::remove(file, ignored);
+  fs::remove(base_file, ignored);
+  return status;
+}
+
+// A base without a bundle of its own is the full-depth system: the same measurement stands in both rows.
+void share_measurements(Contest& contest, Json& eval) {
+  for (const System& system : contest.systems()) {
+    if (system.measured_as.empty()) continue;
+    const Json& from = *row_of(eval, system.measured_as);
+    for (const char* key : {"ms_batch1", "ms_batch32", "peak_mb"}) (*row_of(eval, system.name))[key] = from[key];
+  }
+}
+
+Json head_section(Contest& contest) {
+  const ModelSpec& spec = contest.loaded().model->spec();
+  const Json& fathom = contest.loaded().bundle->fathom();
+  Json out = {{"format", 1},
+              {"task", data::task_name(contest.data().dataset.task)},
+              {"metric", "accuracy"},
+              {"n_test", contest.test().count},
+              {"n_calibrate", contest.calibrate_count()},
+              {"seed", contest.data().seed},
+              {"classes", spec.label_names},
+              {"layers", spec.layers},
+              {"hidden", spec.hidden},
+              {"bundle", contest.loaded().bundle->checksum()},
+              {"fingerprint", contest.data().dataset.fingerprint},
+              {"base_is", contest.own_base() ? "a bundle of its own" : "the same trunk at full depth"},
+              {"truncated", contest.test().truncated},
+              {"cpu", cpu_name()},
+              {"tier", tier_name(contest.runtime().kernels().tier)},
+              {"threads", contest.options().threads},
+              {"budget_macs", contest.budget_macs()}};
+  if (!contest.data().note.empty()) out["note"] = contest.data().note;
+  if (fathom.contains("provenance")) out["provenance"] = fathom["provenance"];
+  return out;
+}
+
+void add_analysis(Contest& contest, Json& eval) {
+  const System& fathom = contest.system("fathom");
+  const policy::Trace& trace = contest.test_trace().trace;
+  const Adaptive adaptive{contest.test_trace(), fathom.outcome, contest.policy().score, contest.policy().kind,
+                          policy::stable_depth(trace.predictions, trace.layers)};
+  eval["theorem"] = theorem_section(adaptive, contest.costs());
+  eval["gamma"] = gamma_section(contest.test_trace());
+  eval["depth"] = depth_section(adaptive);
+  eval["complexity"] = complexity_section(adaptive);
+  eval["predictor"] = predictor_section(adaptive, contest.policy().predictor_kind);
+  eval["worst"] = worst_section(adaptive, contest.data().dataset, data::Part::test,
+                                contest.loaded().model->spec().label_names, kWorst);
+}
+
+// Measured times beside the bundle; a bundle in a read-only place simply has none.
+void write_costs(const Contest& contest, const Json& eval) {
+  Json costs = {{"format", 1},          {"precision", "fp32"},          {"cpu", eval["cpu"]},
+                {"tier", eval["tier"]}, {"threads", eval["threads"]}, {"systems", Json::array()}};
+  for (const Json& row : eval["systems"])
+    costs["systems"].push_back({{"name", row["name"]},
+                                {"macs", row["macs"]},
+                                {"ms_batch1", row["ms_batch1"]},
+                                {"ms_batch32", row["ms_batch32"]},
+                                {"peak_mb", row["peak_mb"]}});
+  const Status ignored = write_file_atomic(contest.loaded().folder / "costs.json", costs.dump(2) + "\n");
+  (void)ignored;
+}
+
+}  // namespace
+
+Result<Json> evaluate(const EvalOptions& options) {
+  FATHOM_TRY(const std::unique_ptr<Contest> contest, Contest::prepare(options));
+  Json eval = head_section(*contest);
+  eval["systems"] = Json::array();
+  for (const char* name : kOrder)
+    for (const System& system : contest->systems())
+      if (system.name == name) eval["systems"].push_back(system_json(*contest, system));
+  if (options.times) {
+    FATHOM_TRY_VOID(add_times(*contest, eval));
+  } else {
+    FATHOM_TRY(eval["overhead"], overhead_section(*contest, nullptr, 0));
+  }
+  if (!options.self.empty()) FATHOM_TRY_VOID(add_peaks(*contest, eval));
+  share_measurements(*contest, eval);
+  eval["fathom_versus"] = versus_section(*contest);
+  add_analysis(*contest, eval);
+  eval["engine_check"] = contest->engine_check();
+  eval["savings"] = savings_section(eval);
+  eval["gates"] = gates_section(eval);
+  if (options.write_costs && options.times) write_costs(*contest, eval);
+  return eval;
+}
+
+}  // namespace fathom::eval

@@ -1,0 +1,223 @@
+// The whole evaluation on a random bundle and generated data: what the engine does must be what was simulated.
+#include "eval/evaluate.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "bundle/bundle.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "engine/random_bundle.h"
+#include "eval/calibrate_bundle.h"
+#include "eval/contest.h"
+#include "eval/peak.h"
+#include "eval/verdict.h"
+
+namespace fathom::eval {
+namespace {
+
+struct EvaluateTest : ::testing::Test {
+  fs::path folder = fs::temp_directory_path() / ("fathom_eval_" + std::to_string(::getpid()));
+  fs::path data_folder = folder / "data", bundle = folder / "bundle";
+  data::Dataset dataset;
+
+  void TearDown() override { fs::remove_all(folder); }
+
+  template <class T>
+  static T must(Result<T> result) {
+    if (!result) {
+      ADD_FAILURE() << result.error().message;
+      std::abort();
+    }
+    return std::move(result).value();
+  }
+  static void must(Status status) {
+    if (!status) ADD_FAILURE() << status.error().message;
+    ASSERT_TRUE(status.has_value());
+  }
+
+  void make(data::Task task, policy::Score score, policy::PredictorKind kind = policy::PredictorKind::survival,
+            policy::PolicyKind policy_kind = policy::PolicyKind::exits) {
+    must(data::generate_dataset(data_folder, {task, 3, 64, 16, 150, 200}));
+    data::ReadOptions options;
+    options.task = task;
+    options.seed = 3;
+    dataset = must(data::read_dataset(data_folder, options));
+    ModelSpec spec;
+    spec.layers = 5;
+    spec.hidden = 32;
+    spec.heads = 4;
+    spec.ffn = 64;
+    spec.norm = NormOrder::pre;
+    spec.attention_window = 1;
+    spec.pooling = Pooling::cls;
+    spec.exit_head_hidden = 0;
+    spec.label_names = dataset.label_names;
+    if (task == data::Task::text_classification) {
+      spec.vocab = 200;
+      spec.max_tokens = 13;
+    } else {
+      spec.modality = Modality::image;
+      spec.image_height = dataset.part(data::Part::test).height;
+      spec.image_width = dataset.part(data::Part::test).width;
+      spec.patch = 8;
+    }
+    size_decision(spec);
+    spec.exit_head_hidden = 0;
+    policy::Policy policy = engine::random_policy(spec, 5, kind);
+    policy.score = score;
+    policy.kind = policy_kind;
+    must(engine::write_random_bundle(bundle, spec, 5, policy));
+    if (task == data::Task::text_classification) {
+      const auto tokenizer = must(data::Tokenizer::train(dataset.part(data::Part::train).texts, {200, 1, false}));
+      must(write_file_atomic(bundle / "tokenizer.json", tokenizer.to_json()));
+    }
+    record_data(dataset.fingerprint);
+  }
+
+  void record_data(const std::string& fingerprint) {
+    Json fathom = must(Bundle::open(bundle))->fathom();
+    fathom["data"] = {{"folder", data_folder.string()}, {"task", data::task_name(dataset.task)},
+                      {"text_columns", Json::array()}, {"label_column", ""}, {"seed", 3}, {"max_train", 0},
+                      {"fingerprint", fingerprint}, {"sizes", {64, 16, 150, 200}}};
+    must(update_bundle(bundle, fathom));
+  }
+
+  EvalOptions quick() const {
+    EvalOptions options;
+    options.bundle = bundle;
+    options.times = false;
+    return options;
+  }
+};
+
+void expect_faithful(const Json& eval) {
+  ASSERT_GE(eval["engine_check"].size(), 5u);
+  for (const Json& check : eval["engine_check"]) {
+    EXPECT_EQ(check["labels"], 0) << check.dump();
+    EXPECT_EQ(check["depths"], 0) << check.dump();
+    EXPECT_LT(check["macs"].get<double>(), 1e-9) << check.dump();
+  }
+}
+
+TEST_F(EvaluateTest, TextHasTheFieldsOfTheFormatAndTheEngineAgrees) {
+  make(data::Task::text_classification, policy::Score::fused);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  must(calibrate_bundle(bundle, dataset, *runtime, 0.4));
+  const Json fathom = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(fathom["policy"]["lambda"], fathom["operating_points"]["fathom"]["lambda"]);
+  EXPECT_LE(fathom["operating_points"]["fathom"]["calibrate_disagreement"].get<double>(), 0.4);
+  const Json eval = must(evaluate(quick()));
+  EXPECT_EQ(eval["n_test"], 200);
+  EXPECT_EQ(eval["seed"], 3);
+  expect_faithful(eval);
+  EXPECT_LT((*find_system(eval, "fathom"))["mean_depth"].get<double>(), 5);  // the comparison is not an empty one
+  EXPECT_GT((*find_system(eval, "fathom"))["decision_macs"].get<double>(), 0);
+  for (const char* name : {"base", "full_depth", "fixed_depth", "early_exit", "dynamic_depth", "predictor_only",
+                           "policy_only", "fathom"}) {
+    const Json* s = find_system(eval, name);
+    ASSERT_NE(s, nullptr) << name;
+    EXPECT_EQ((*s)["metric"], "accuracy");
+    for (const char* key : {"value", "macs", "decision_macs", "mean_depth"}) EXPECT_TRUE((*s)[key].is_number()) << key;
+    for (const char* key : {"ms_batch1", "ms_batch32", "peak_mb"}) EXPECT_TRUE((*s)[key].is_null()) << key;
+    EXPECT_EQ((*s)["interval"].size(), 2u);
+    ASSERT_GE((*s)["curve"].size(), 1u);
+    EXPECT_EQ((*s)["curve"][0].size(), 2u);
+  }
+  EXPECT_EQ((*find_system(eval, "base"))["value"], (*find_system(eval, "full_depth"))["value"]);
+  EXPECT_EQ(eval["complexity"]["values"].size(), 12u);
+  EXPECT_EQ(eval["complexity"]["bins"].size(), 6u);
+  EXPECT_EQ(must(parse_json(eval.dump(), "eval.json"))["n_test"], 200);
+  EXPECT_FALSE(table_text(eval).empty());
+  EXPECT_NE(report_html(eval).find("</html>"), std::string::npos);
+  EXPECT_EQ(eval.dump(), must(evaluate(quick())).dump());  // everything but times is the same again
+}
+
+TEST_F(EvaluateTest, PicturesWithRegressionTreesAndAnotherScore) {
+  make(data::Task::image_classification, policy::Score::predictor, policy::PredictorKind::huber);
+  const Json eval = must(evaluate(quick()));
+  expect_faithful(eval);
+  EXPECT_EQ(eval["n_test"], 200);
+  for (const Json& w : eval["worst"]) EXPECT_TRUE(w.contains("picture"));
+}
+
+TEST_F(EvaluateTest, GatesBesideABaseOfItsOwn) {
+  make(data::Task::text_classification, policy::Score::policy, policy::PredictorKind::survival,
+       policy::PolicyKind::gates);
+  EvalOptions options = quick();
+  options.base = bundle;
+  const Json eval = must(evaluate(options));
+  EXPECT_EQ((*find_system(eval, "base"))["same_trunk"], false);
+  EXPECT_EQ((*find_system(eval, "base"))["macs"], (*find_system(eval, "full_depth"))["macs"]);
+  EXPECT_EQ((*find_system(eval, "fathom"))["score"], "gates");
+  EXPECT_EQ(find_system(eval, "policy_only"), nullptr);
+  EXPECT_FALSE(eval["theorem"].contains("bound_drop"));
+  for (const Json& check : eval["engine_check"]) EXPECT_EQ(check["labels"], 0) << check.dump();
+  EXPECT_NE(report_html(eval).find("</html>"), std::string::npos);
+  EXPECT_FALSE(table_text(eval).empty());
+}
+
+TEST_F(EvaluateTest, OtherDataIsRefusedUnlessNamed) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  record_data("0000000000000000");
+  const auto refused = evaluate(quick());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::bad_input);
+  EXPECT_NE(refused.error().hint.find("--data"), std::string::npos);
+  EvalOptions named = quick();
+  named.data = data_folder;
+  const Json eval = must(evaluate(named));
+  EXPECT_TRUE(eval.contains("note"));
+}
+
+TEST_F(EvaluateTest, TimesAreMeasuredAndWrittenBesideTheBundle) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  EvalOptions options = quick();
+  options.times = true;
+  options.timing_seconds = 1;
+  const Json eval = must(evaluate(options));
+  for (const Json& s : eval["systems"]) EXPECT_GT(s["ms_batch1"].get<double>(), 0) << s["name"];
+  EXPECT_TRUE(fs::exists(bundle / "costs.json"));
+  EXPECT_EQ((*find_system(eval, "base"))["ms_batch1"], (*find_system(eval, "full_depth"))["ms_batch1"]);
+}
+
+TEST(PeakInputs, ComeBackAndDamageIsRefused) {
+  const fs::path path = fs::temp_directory_path() / ("fathom_peak_" + std::to_string(::getpid()) + ".bin");
+  Encoded inputs;
+  inputs.count = 2;
+  inputs.ids = {1, 2, 3};
+  inputs.offsets = {0, 1, 3};
+  ASSERT_TRUE(write_inputs(path, inputs));
+  const auto back = read_inputs(path);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->ids, inputs.ids);
+  EXPECT_EQ(back->offsets, inputs.offsets);
+  const std::string bytes = *read_file(path);
+  for (const std::size_t cut : {std::size_t{0}, std::size_t{5}, bytes.size() - 1}) {
+    ASSERT_TRUE(write_file_atomic(path, bytes.substr(0, cut)));
+    EXPECT_FALSE(read_inputs(path)) << cut;
+  }
+  fs::remove(path);
+}
+
+TEST(Encoding, SelectAndBatchesKeepTheRows) {
+  Encoded all;
+  all.count = 3;
+  all.ids = {1, 2, 3, 4, 5, 6};
+  all.offsets = {0, 1, 3, 6};
+  all.tokens = {1, 2, 3};
+  all.labels = {0, 1, 0};
+  const std::vector<std::size_t> rows = {2, 0};
+  const Encoded some = select(all, rows);
+  EXPECT_EQ(some.ids, (std::vector<std::int32_t>{4, 5, 6, 1}));
+  EXPECT_EQ(some.offsets, (std::vector<std::int32_t>{0, 3, 4}));
+  const Batches batches(all, 2);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[1].count, 1u);
+  EXPECT_EQ(batches[1].offsets[0], 0);
+  EXPECT_EQ(batches[1].ids[0], 4);
+}
+
+}  // namespace
+}  // namespace fathom::eval

@@ -1,0 +1,75 @@
+#include "eval/format.h"
+
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+namespace fathom::eval {
+namespace {
+
+const char kMissing[] = "—";
+
+}  // namespace
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string number_text(const Json& value, int digits) {
+  return value.is_number() ? fixed(value.get<double>(), digits) : kMissing;
+}
+
+std::string percent(const Json& fraction, int digits) {
+  return fraction.is_number() ? fixed(fraction.get<double>() * 100, digits) + " %" : kMissing;
+}
+
+std::string points(const Json& difference) {
+  if (!difference.is_number()) return kMissing;
+  const double value = std::round(difference.get<double>() * 1e4) / 1e2;
+  return (value > 0 ? "+" : value < 0 ? "-" : "±") + fixed(std::abs(value), 2);
+}
+
+std::string macs_text(const Json& macs) {
+  if (!macs.is_number()) return kMissing;
+  const double value = macs.get<double>();
+  for (const auto& [unit, scale] : {std::pair("T", 1e12), std::pair("G", 1e9), std::pair("M", 1e6), std::pair("K", 1e3)})
+    if (value >= scale) return fixed(value / scale, value / scale < 100 ? 2 : 1) + " " + unit;
+  return fixed(value, 0);
+}
+
+std::string grouped(std::uint64_t value) {
+  std::string text = std::to_string(value);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
+std::string ms_text(const Json& ms) {
+  if (!ms.is_number()) return kMissing;
+  const double value = ms.get<double>();
+  return fixed(value, value < 0.1 ? 4 : value < 10 ? 3 : value < 100 ? 2 : 1);
+}
+
+std::string system_title(const std::string& name) {
+  static const std::map<std::string, std::string> titles = {
+      {"base", "Transformer-Base, plain"},
+      {"full_depth", "the bundle's last exit"},
+      {"fixed_depth", "one exit for all inputs"},
+      {"early_exit", "calibrated max probability, at Fathom's MACs"},
+      {"early_exit_calibrated", "calibrated max probability, at its own threshold"},
+      {"dynamic_depth", "random layers dropped, at Fathom's MACs"},
+      {"predictor_only", "complexity predictor alone"},
+      {"policy_only", "LSTM policy alone"},
+      {"fathom", "the bundle's own decision"}};
+  const auto found = titles.find(name);
+  return found == titles.end() ? name : found->second;
+}
+
+std::string setting_text(const Json& system) {
+  if (system.contains("exit")) return "exit " + std::to_string(system["exit"].get<int>());
+  if (system.contains("lambda") && system["lambda"].is_number()) return "λ " + number_text(system["lambda"], 4);
+  return "";
+}
+
+}  // namespace fathom::eval

@@ -1,0 +1,135 @@
+#include "eval/inputs.h"
+
+#include <algorithm>
+#include <string>
+
+#include "data/picture.h"
+#include "data/tokenizer.h"
+
+namespace fathom::eval {
+namespace {
+
+// Class number in the data set -> class number in the bundle, by name.
+Result<std::vector<std::int32_t>> class_map(const data::Dataset& dataset, const ModelSpec& spec) {
+  std::vector<std::int32_t> map;
+  for (const std::string& name : dataset.label_names) {
+    const auto found = std::find(spec.label_names.begin(), spec.label_names.end(), name);
+    if (found == spec.label_names.end()) {
+      std::string known;
+      for (const std::string& label : spec.label_names) known += (known.empty() ? "'" : ", '") + label + "'";
+      return Error{Code::bad_input, "the data has the class '" + name + "', the bundle knows only " + known,
+                   "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
+    }
+    map.push_back(static_cast<std::int32_t>(found - spec.label_names.begin()));
+  }
+  return map;
+}
+
+Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec& spec,
+                    const std::filesystem::path& bundle, Encoded& out) {
+  FATHOM_TRY(const data::Tokenizer tokenizer, data::Tokenizer::read(bundle));
+  if (tokenizer.vocab_size() > spec.vocab)
+    return Error{Code::corrupt_bundle,
+                 "tokenizer.json holds " + std::to_string(tokenizer.vocab_size()) + " pieces, config.json's vocab is " +
+                     std::to_string(spec.vocab),
+                 "fit the bundle again"};
+  out.offsets.assign(1, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    out.truncated += tokenizer.encode(split.texts[i], spec.max_tokens, out.ids) ? 1 : 0;
+    out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
+    out.tokens.push_back(out.offsets[i + 1] - out.offsets[i]);
+  }
+  return {};
+}
+
+void encode_pictures(const data::Split& split, std::size_t count, const ModelSpec& spec, Encoded& out) {
+  out.picture_bytes = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width) * 3;
+  out.tokens.assign(count, spec.tokens());
+  if (split.height == spec.image_height && split.width == spec.image_width) {
+    out.pixels.assign(split.pixels.begin(),
+                      split.pixels.begin() + static_cast<std::ptrdiff_t>(count * split.picture_bytes()));
+    return;
+  }
+  out.pixels.reserve(count * out.picture_bytes);
+  data::Picture source{split.height, split.width, {}};
+  for (std::size_t i = 0; i < count; ++i) {
+    source.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
+    const data::Picture resized = data::resize_picture(source, spec.image_height, spec.image_width);
+    out.pixels.insert(out.pixels.end(), resized.pixels.begin(), resized.pixels.end());
+  }
+}
+
+}  // namespace
+
+Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, const ModelSpec& spec,
+                             const std::filesystem::path& bundle, std::size_t most) {
+  const data::Split& split = dataset.part(part);
+  const bool text = dataset.task == data::Task::text_classification;
+  if (text != (spec.modality == Modality::text))
+    return Error{Code::bad_input,
+                 std::string("the data's task is ") + data::task_name(dataset.task) + ", the bundle's model reads " +
+                     (spec.modality == Modality::text ? "text" : "pictures"),
+                 "give the folder of the task the bundle was fitted on"};
+  FATHOM_TRY(const std::vector<std::int32_t> classes, class_map(dataset, spec));
+  Encoded out;
+  out.count = most > 0 ? std::min(most, split.size()) : split.size();
+  if (out.count == 0)
+    return Error{Code::bad_input, std::string("the ") + data::part_name(part) + " split is empty",
+                 "add a file for it, or more rows to the training file"};
+  out.tokens.reserve(out.count);
+  if (text) {
+    FATHOM_TRY_VOID(encode_texts(split, out.count, spec, bundle, out));
+  } else {
+    encode_pictures(split, out.count, spec, out);
+  }
+  for (std::size_t i = 0; i < out.count; ++i)
+    out.labels.push_back(classes[static_cast<std::size_t>(split.labels[i])]);
+  if (!split.complexity.empty())
+    out.complexity.assign(split.complexity.begin(), split.complexity.begin() + static_cast<std::ptrdiff_t>(out.count));
+  return out;
+}
+
+Encoded select(const Encoded& all, std::span<const std::size_t> rows) {
+  Encoded out;
+  out.count = rows.size();
+  out.picture_bytes = all.picture_bytes;
+  if (all.picture_bytes == 0) out.offsets.assign(1, 0);
+  for (const std::size_t row : rows) {
+    if (all.picture_bytes == 0) {
+      out.ids.insert(out.ids.end(), all.ids.begin() + all.offsets[row], all.ids.begin() + all.offsets[row + 1]);
+      out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
+    } else {
+      const auto* from = all.pixels.data() + row * all.picture_bytes;
+      out.pixels.insert(out.pixels.end(), from, from + all.picture_bytes);
+    }
+    out.tokens.push_back(all.tokens[row]);
+    if (!all.labels.empty()) out.labels.push_back(all.labels[row]);
+    if (!all.complexity.empty()) out.complexity.push_back(all.complexity[row]);
+  }
+  return out;
+}
+
+engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count, std::vector<std::int32_t>& offsets) {
+  FATHOM_CHECK(first + count <= all.count, "batch past the split's end");
+  engine::Batch batch;
+  batch.count = count;
+  if (all.picture_bytes > 0) {
+    batch.pixels = all.pixels.data() + first * all.picture_bytes;
+    return batch;
+  }
+  const std::int32_t start = all.offsets[first];
+  offsets.resize(count + 1);
+  for (std::size_t i = 0; i <= count; ++i) offsets[i] = all.offsets[first + i] - start;
+  batch.ids = std::span(all.ids).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(offsets[count]));
+  batch.offsets = offsets;
+  return batch;
+}
+
+Batches::Batches(const Encoded& all, std::size_t size) : size_(size) {
+  const std::size_t number = (all.count + size - 1) / size;
+  offsets_.resize(number);
+  for (std::size_t i = 0; i < number; ++i)
+    batches_.push_back(batch_of(all, i * size, std::min(size, all.count - i * size), offsets_[i]));
+}
+
+}  // namespace fathom::eval

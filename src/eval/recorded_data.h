@@ -1,0 +1,30 @@
+// The data a bundle was fitted on, as recorded in fathom.json "data": read again with the same options, so that
+// its splits are the same rows. Errors: bad_input when the folder's content is another one than was fitted.
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "data/dataset.h"
+
+namespace fathom::eval {
+
+struct RecordedData {
+  std::filesystem::path folder;
+  data::ReadOptions options;
+  std::string fingerprint;
+};
+
+Result<RecordedData> recorded_data(const Json& fathom, const std::string& where);
+
+// Reads `given` if it is not empty, else the recorded folder, whose fingerprint must then be the recorded one.
+// Where `given` differs from what was fitted a note says so.
+struct EvalData {
+  data::Dataset dataset;
+  std::filesystem::path folder;
+  std::uint64_t seed = 1;
+  std::string note;  // empty: the very data of fit
+};
+Result<EvalData> read_eval_data(const Json& fathom, const std::filesystem::path& given, const std::string& where);
+
+}  // namespace fathom::eval

@@ -1,0 +1,45 @@
+// Times of many systems on the same inputs in one process: rounds are interleaved (every system in turn, each round
+// begins with another one), each gives the mean milliseconds per input, the median of rounds is reported.
+// Only ratios within one call are meant to be compared. Thread rule: one call at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "eval/inputs.h"
+
+namespace fathom::eval {
+
+struct TimedRun {
+  std::string name;
+  std::shared_ptr<const engine::Plan> plan;
+  const Encoded* inputs = nullptr;    // the sample; the same rows for every run
+  engine::RunOptions options;
+  std::vector<std::uint64_t> masks;   // Mode::masks: one per input
+  double ms_batch1 = 0, ms_batch32 = 0;  // filled in: milliseconds per input
+};
+
+struct TimingOptions {
+  int rounds = 7;
+  double seconds = 40;          // rough budget of the whole call: fewer inputs for slow models
+  std::size_t most_inputs = 512;
+};
+
+// How many inputs of `count` fit the budget, in whole batches of 32: measured on a few of them at full depth.
+Result<std::size_t> inputs_for_timing(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                                      const Encoded& inputs, std::size_t runs, const TimingOptions& options);
+
+Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options);
+
+// Time of the decision at batch 1: seconds spent deciding and in all, over the sample.
+struct DecisionTime {
+  double decision = 0, all = 0;
+};
+Result<DecisionTime> time_decision(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                                   const Encoded& inputs, float lambda, int rounds);
+
+double median(std::vector<double> values);
+
+}  // namespace fathom::eval
