@@ -1,0 +1,40 @@
+# Thin: every target calls tools/setup.py (installs what is missing, < 1 s when nothing is) and a CMake preset.
+# JOBS=n builds and tests with n jobs; PRESET=dev|asan|tsan|clang... builds another preset (CMakePresets.json).
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+PRESET ?= release
+JOBS ?= 2
+BUILD := build/$(PRESET)
+
+.PHONY: build demo test bench deps help clean runtime
+
+deps: ## install what is missing: Debian packages, LibTorch and LightGBM (into .deps)
+	@python3 tools/setup.py
+
+$(BUILD)/CMakeCache.txt: | deps
+	@cmake --preset $(PRESET)
+
+build: deps $(BUILD)/CMakeCache.txt ## build everything of PRESET (default: release)
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build ## the main job on generated text and pictures: data, fit, eval, report in runs/demo
+	@$(BUILD)/fathom demo
+
+test: build ## build and pass every test that this machine can run
+	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --no-tests=error
+
+bench: build ## measure the kernels on this machine (bench/ says what each program does)
+	@cmake --preset $(PRESET) -DFATHOM_BENCH=ON >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+	@$(BUILD)/bench/gemm_bench
+
+runtime: ## `fathom` alone, without LibTorch and LightGBM, in build/runtime
+	@python3 tools/setup.py --runtime
+	@cmake --preset runtime
+	@cmake --build build/runtime -j $(JOBS) --target fathom
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+clean: ## remove build folders (keeps .deps and runs)
+	rm -rf build

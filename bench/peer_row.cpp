@@ -1,0 +1,207 @@
+// One row of a comparison with other CPU engines: a Hugging Face BERT encoder, all layers, last hidden states.
+// peer_row --model F.safetensors --inputs F.safetensors --output F --workload W [--precision fp32] [--threads N] [--tier T]
+// Inputs: input_ids, attention_mask, token_type_ids as int64 [batch, tokens]; padding is on the right and is never
+// computed: sequences are packed. Output: float32 [batch, tokens, hidden], zeros where the input was padding.
+// Workloads ending in "s" (W4s) run every sequence alone, the others in one packed batch.
+// Prints one JSON object: precision, median_ms, min_ms, mean_ms, cpu_ms (processor time of a run), runs, load_ms, tier, threads, tokens.
+// Timed as the peers are: warm-up 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "bundle/safetensors.h"
+#include "engine/engine.h"
+#include "model/model.h"
+
+namespace {
+
+using namespace fathom;
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+// Processor time of the whole process: comparable on a busy machine when one thread runs.
+double processor_ms() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
+}
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  const std::size_t half = v.size() / 2;
+  return v.size() % 2 ? v[half] : (v[half - 1] + v[half]) / 2;
+}
+
+struct Inputs {  // packed
+  std::size_t batch = 0, width = 0;
+  std::vector<std::int32_t> ids, offsets{0};
+};
+
+struct Int64Matrix {
+  std::vector<std::int64_t> values;
+  std::size_t rows = 0, columns = 0;
+};
+
+// A 2-D int64 tensor of a safetensors file (the library reads float32 only).
+Result<Int64Matrix> int64_matrix(const std::string& file, const Json& header, std::size_t data_at, const char* name) {
+  const Error missing{Code::bad_input, std::string("inputs lack an int64 matrix '") + name + "'", "prepare them with peers.py --prepare"};
+  const auto entry = header.find(name);
+  if (entry == header.end() || !entry->is_object() || entry->value("dtype", "") != "I64") return missing;
+  const auto shape = entry->find("shape"), span = entry->find("data_offsets");
+  if (shape == entry->end() || span == entry->end() || !shape->is_array() || !span->is_array() || shape->size() != 2 || span->size() != 2)
+    return missing;
+  for (const auto& list : {*shape, *span})
+    for (const auto& number : list)
+      if (!number.is_number_unsigned()) return missing;
+  Int64Matrix m;
+  m.rows = (*shape)[0].get<std::size_t>();
+  m.columns = (*shape)[1].get<std::size_t>();
+  const std::size_t begin = (*span)[0].get<std::size_t>(), end = (*span)[1].get<std::size_t>(), room = file.size() - data_at;
+  if (end > room || begin > end || m.rows > room || m.columns > room || m.rows * m.columns * 8 != end - begin) return missing;
+  m.values.resize(m.rows * m.columns);
+  std::memcpy(m.values.data(), file.data() + data_at + begin, end - begin);
+  return m;
+}
+
+Result<Inputs> read_inputs(const std::string& path) {
+  FATHOM_TRY(const std::string file, read_file(path));
+  std::uint64_t header_bytes = 0;
+  if (file.size() >= 8) std::memcpy(&header_bytes, file.data(), 8);
+  if (file.size() < 8 || header_bytes > file.size() - 8) return Error{Code::bad_input, path + ": not a safetensors file", ""};
+  FATHOM_TRY(const Json header, parse_json(std::string_view(file).substr(8, header_bytes), path));
+  FATHOM_TRY(const Int64Matrix ids, int64_matrix(file, header, 8 + header_bytes, "input_ids"));
+  FATHOM_TRY(const Int64Matrix mask, int64_matrix(file, header, 8 + header_bytes, "attention_mask"));
+  FATHOM_TRY(const Int64Matrix types, int64_matrix(file, header, 8 + header_bytes, "token_type_ids"));
+  Inputs in;
+  in.batch = ids.rows;
+  in.width = ids.columns;
+  if (mask.values.size() != ids.values.size() || types.values.size() != ids.values.size())
+    return Error{Code::bad_input, path + ": input_ids, attention_mask and token_type_ids differ in shape", ""};
+  for (const std::int64_t type : types.values)
+    if (type != 0) return Error{Code::unsupported, path + ": token types other than 0", ""};
+  for (std::size_t s = 0; s < in.batch; ++s) {
+    for (std::size_t i = 0; i < in.width && mask.values[s * in.width + i] != 0; ++i)
+      in.ids.push_back(static_cast<std::int32_t>(ids.values[s * in.width + i]));
+    in.offsets.push_back(static_cast<std::int32_t>(in.ids.size()));
+  }
+  return in;
+}
+
+Result<ModelSpec> spec_of(const SafeTensors& tensors, const std::string& workload) {
+  const TensorView* word = tensors.find("embeddings.word_embeddings.weight");
+  const TensorView* position = tensors.find("embeddings.position_embeddings.weight");
+  const TensorView* type = tensors.find("embeddings.token_type_embeddings.weight");
+  const TensorView* inner = tensors.find("encoder.layer.0.intermediate.dense.weight");
+  if (!word || !position || !inner)
+    return Error{Code::unsupported, "workload " + workload + ": the model is no BERT encoder", "image workloads take float pixels, which a Plan does not"};
+  ModelSpec spec;
+  spec.hidden = static_cast<int>(word->shape[1]);
+  spec.vocab = static_cast<int>(word->shape[0]);
+  spec.max_tokens = static_cast<int>(position->shape[0]);
+  spec.token_types = type ? static_cast<int>(type->shape[0]) : 0;
+  spec.ffn = static_cast<int>(inner->shape[0]);
+  spec.heads = 12;  // both peers' models, BERT-base and MiniLM-L6
+  spec.layers = 0;
+  while (tensors.find("encoder.layer." + std::to_string(spec.layers) + ".output.dense.weight")) ++spec.layers;
+  spec.label_names = {"none", "other"};
+  return spec;
+}
+
+struct Run {  // the calls of one timed run
+  engine::Session session;
+  const Inputs& inputs;
+  bool one_by_one;
+  std::vector<float> hidden;
+
+  Status once(std::size_t width) {
+    hidden.resize(inputs.ids.size() * width);
+    const std::size_t calls = one_by_one ? inputs.batch : 1;
+    for (std::size_t i = 0; i < calls; ++i) {
+      const std::size_t first = one_by_one ? i : 0, last = one_by_one ? i + 1 : inputs.batch;
+      const std::size_t begin = static_cast<std::size_t>(inputs.offsets[first]), end = static_cast<std::size_t>(inputs.offsets[last]);
+      const std::int32_t alone[2] = {0, static_cast<std::int32_t>(end - begin)};
+      engine::Batch batch;
+      batch.count = last - first;
+      batch.ids = std::span(inputs.ids).subspan(begin, end - begin);
+      batch.offsets = one_by_one ? std::span<const std::int32_t>(alone) : std::span<const std::int32_t>(inputs.offsets);
+      FATHOM_TRY_VOID(session.run_backbone(batch));
+      const auto out = session.hidden();
+      std::copy(out.begin(), out.end(), hidden.begin() + static_cast<std::ptrdiff_t>(begin * width));
+    }
+    return {};
+  }
+};
+
+std::string padded_bytes(const Inputs& in, const std::vector<float>& hidden, std::size_t width) {
+  std::vector<float> all(in.batch * in.width * width);
+  for (std::size_t s = 0; s < in.batch; ++s)
+    std::copy(hidden.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(in.offsets[s]) * width),
+              hidden.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(in.offsets[s + 1]) * width),
+              all.begin() + static_cast<std::ptrdiff_t>(s * in.width * width));
+  return {reinterpret_cast<const char*>(all.data()), all.size() * sizeof(float)};
+}
+
+Result<Json> measure(std::map<std::string, std::string>& flags) {
+  if (flags["precision"] != "fp32") return Error{Code::unsupported, "precision '" + flags["precision"] + "'", "only fp32"};
+  FATHOM_TRY(const Inputs inputs, read_inputs(flags["inputs"]));
+  const auto load = Clock::now();
+  FATHOM_TRY(auto tensors, SafeTensors::open(flags["model"]));
+  FATHOM_TRY(const ModelSpec spec, spec_of(*tensors, flags["workload"]));
+  FATHOM_TRY(auto model, Model::backbone_only(spec, tensors));
+  FATHOM_TRY(auto runtime, engine::Runtime::create({flags["tier"], std::atoi(flags["threads"].c_str())}));
+  FATHOM_TRY(auto plan, engine::Plan::compile(model, *runtime));
+  FATHOM_TRY(auto session, engine::Session::create(plan, *runtime, {inputs.batch, inputs.width}));
+  const double load_ms = ms_since(load);
+
+  const std::size_t width = static_cast<std::size_t>(spec.hidden);
+  Run run{std::move(session), inputs, flags["workload"].ends_with("s"), {}};
+  double last = 0.0;
+  const auto warm = Clock::now();
+  for (int n = 0; (n < 3 || ms_since(warm) < 300.0) && (n == 0 || last <= 400.0); ++n) {
+    const auto start = Clock::now();
+    FATHOM_TRY_VOID(run.once(width));
+    last = ms_since(start);
+  }
+  std::vector<double> times, processor;
+  double total = 0.0;
+  while (times.size() < (last < 400.0 ? 20u : 5u) || (total < 1000.0 && times.size() < 400)) {
+    const auto start = Clock::now();
+    const double processor_start = processor_ms();
+    FATHOM_TRY_VOID(run.once(width));
+    times.push_back(ms_since(start));
+    processor.push_back(processor_ms() - processor_start);
+    total += times.back();
+  }
+  FATHOM_TRY_VOID(write_file_atomic(flags["output"], padded_bytes(inputs, run.hidden, width)));
+  std::sort(times.begin(), times.end());
+  return Json{{"precision", "fp32"}, {"median_ms", median(times)}, {"min_ms", times[0]}, {"cpu_ms", median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
+              {"runs", times.size()}, {"load_ms", load_ms}, {"tier", runtime->kernels().name}, {"threads", runtime->pool().threads()},
+              {"tokens", inputs.ids.size()}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> flags = {{"precision", "fp32"}, {"threads", "1"}, {"tier", "auto"}};
+  for (int i = 1; i + 1 < argc; i += 2) flags[std::string(argv[i]).substr(2)] = argv[i + 1];
+  for (const char* needed : {"model", "inputs", "output", "workload"})
+    if (flags[needed].empty()) {
+      std::fprintf(stderr, "peer_row: --%s is missing\n", needed);
+      return 2;
+    }
+  const auto row = measure(flags);
+  if (!row) {
+    std::fprintf(stderr, "peer_row: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ", row.error().hint.c_str());
+    return 3;
+  }
+  std::printf("%s\n", row->dump().c_str());
+  return 0;
+}

@@ -1,0 +1,11 @@
+# Benchmarks, never part of a plain build: -DFATHOM_BENCH=ON makes bench/gemm_bench and bench/peer_row in the build folder.
+option(FATHOM_BENCH "Build the benchmarks" OFF)
+if(FATHOM_BENCH)
+  function(fathom_bench name)
+    add_executable(${name} ${PROJECT_SOURCE_DIR}/bench/${name}.cpp)
+    target_link_libraries(${name} PRIVATE ${ARGN} fathom_warnings)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+  endfunction()
+  fathom_bench(gemm_bench fathom_kernels)
+  fathom_bench(peer_row fathom_engine)
+endif()

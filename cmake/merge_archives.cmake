@@ -1,0 +1,11 @@
+# cmake -DAR=ar -DOUT=all.a "-DARCHIVES=a.a;b.a" -P merge_archives.cmake: adds the members of ARCHIVES to OUT.
+set(script "OPEN ${OUT}\n")
+foreach(archive ${ARCHIVES})
+  string(APPEND script "ADDLIB ${archive}\n")
+endforeach()
+string(APPEND script "SAVE\nEND\n")
+file(WRITE ${OUT}.mri "${script}")
+execute_process(COMMAND ${AR} -M INPUT_FILE ${OUT}.mri RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "ar could not merge the rooms into ${OUT}")
+endif()

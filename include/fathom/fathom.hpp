@@ -1,0 +1,145 @@
+// Fathom's public C++ interface: open a bundle, classify texts and pictures, see how deep each input went.
+//
+//   auto model = fathom::Model::open("runs/demo/text/bundle");
+//   if (!model) { std::cerr << model.error().text() << "\n"; return model.error().exit_code(); }
+//   auto answer = model->classify("some text");
+//
+// Includes the standard library alone; nothing of the engine reaches a user's compiler. No exceptions are thrown for
+// bad input: every call that can fail returns a Result. Words as in ARCHITECTURE.md: a Bundle is read into a Model
+// compiled for this machine; a Session runs it; each Answer carries its trajectory (which layers ran).
+// Units: MACs are multiply-accumulates of everything executed, the decision included. Depth is counted in layers.
+// Source of the method: Transformer^-1, input-adaptive computation (Ji et al., 2025); docs/formats/bundle.md is exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#ifdef FATHOM_BUILDING_API  // the library's own words live beside these while it is built
+#define FATHOM_API_NAMESPACE namespace v1
+#else
+#define FATHOM_API_NAMESPACE inline namespace v1
+#endif
+
+namespace fathom {
+FATHOM_API_NAMESPACE {
+
+// What failed, and what to do next. `code` is stable and printed as FTH-<code>; its hundreds digit is the exit code:
+// 1 failure, 2 wrong use, 3 bad input file, 4 a limit of resources.
+struct Error {
+  int code = 0;
+  std::string message;  // what failed, where, expected against got
+  std::string hint;     // the next thing to do; may be empty
+  std::string text() const;
+  int exit_code() const { return code >= 100 && code < 600 && code != 130 ? code / 100 : code; }
+};
+
+// A value or an Error. value(), * and -> on an error throw std::bad_variant_access: check first.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
+  bool has_value() const { return state_.index() == 0; }
+  explicit operator bool() const { return has_value(); }
+  T& value() { return std::get<0>(state_); }
+  const T& value() const { return std::get<0>(state_); }
+  const Error& error() const { return std::get<1>(state_); }
+  T& operator*() { return value(); }
+  const T& operator*() const { return value(); }
+  T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+struct Options {
+  int threads = 0;             // 0: every core this process may use
+  std::string tier;            // kernel tier "ref", "avx2", "avx512"; empty: the best this CPU has
+  std::size_t max_batch = 32;  // inputs that run together, 1..4096; longer lists are cut into such batches
+};
+
+// How deep to go. Nothing set: as the bundle says.
+struct Ask {
+  std::optional<float> lambda;  // stop at the first checkpoint whose score >= lambda, 0..2; above 1 never stops early
+  bool full_depth = false;      // every layer, no decision
+};
+
+struct Answer {
+  std::string label;
+  int label_index = 0;           // into Model::labels()
+  float confidence = 0;          // calibrated probability of the label, 0..1
+  int depth = 0;                 // layers that ran
+  std::uint64_t trajectory = 0;  // bit l-1 is set if layer l ran
+  double macs = 0;               // everything executed, the decision included
+  double decision_macs = 0;      // of these, what deciding cost
+  double full_macs = 0;          // what the same input costs at full depth without a decision
+  bool cut = false;              // the text was longer than the model reads and was cut
+};
+
+// RGB bytes [height, width, 3], row-major; not owned.
+struct Picture {
+  const std::uint8_t* rgb = nullptr;
+  int height = 0, width = 0;
+};
+
+// Runs one model on inputs. Owns every buffer. Move-only; one thread at a time.
+class Session {
+ public:
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+  // UTF-8 texts (damaged bytes are read as the model's tokenizer reads them), one answer each, in order.
+  // A result never depends on its neighbours in the batch. Errors: 202 (an image model, ask out of range).
+  Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {});
+  // Pictures of any size; resized to the model's. Errors: 202 (a text model, an empty picture).
+  Result<std::vector<Answer>> classify(std::span<const Picture> pictures, const Ask& ask = {});
+
+ private:
+  friend class Model;
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// A bundle compiled for this machine. Cheap to copy (shared). May be used from several threads: each classify() call
+// takes an idle session or makes one; for a hot loop keep a Session of your own.
+class Model {
+ public:
+  // Reads and checks a bundle folder, packs its weights or maps the packed file beside them.
+  // Errors: 102 (not there), 302 (damaged, naming file and tensor), 303 (tier not on this CPU), 401 (memory).
+  static Result<Model> open(const std::string& folder, const Options& options = {});
+
+  bool reads_text() const;  // false: pictures
+  int layers() const;
+  const std::vector<std::string>& labels() const;
+  std::string tier() const;      // kernel tier in use
+  std::string checksum() const;  // the bundle's identity: SHA-256, lower-case hex
+  // Recomputes every checksum of the bundle's files. Empty: all agree.
+  std::optional<Error> verify() const;
+
+  Result<Session> session() const;
+  Result<Answer> classify(std::string_view text, const Ask& ask = {}) const;
+  Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {}) const;
+  Result<Answer> classify(const Picture& picture, const Ask& ask = {}) const;
+  Result<std::vector<Answer>> classify(std::span<const Picture> pictures, const Ask& ask = {}) const;
+  Result<Answer> classify_file(const std::string& path, const Ask& ask = {}) const;  // JPEG or PNG; errors: 102, 301, 303, 402
+
+ private:
+  struct State;
+  explicit Model(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+std::string version();  // of the library: "0.1.0"
+
+}  // FATHOM_API_NAMESPACE
+}  // namespace fathom

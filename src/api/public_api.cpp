@@ -1,0 +1,186 @@
+// The public words of include/fathom/fathom.hpp over the api room's Classifier. The two worlds share names (Model,
+// Error, Result), so here the public ones are spelled v1:: and nothing is imported.
+#define FATHOM_BUILDING_API
+#include "fathom/fathom.hpp"
+
+#include <mutex>
+
+#include "api/classifier.h"
+#include "base/cpu.h"
+
+namespace fathom {
+namespace {
+
+v1::Error outward(const Error& error) { return {static_cast<int>(error.code), error.message, error.hint}; }
+v1::Error misuse(std::string message, std::string hint) {
+  return {static_cast<int>(Code::invalid_argument), std::move(message), std::move(hint)};
+}
+
+std::optional<v1::Error> read_ask(const v1::Ask& ask, engine::RunOptions& options) {
+  if (ask.full_depth && ask.lambda) return misuse("Ask has both lambda and full_depth", "set one of them");
+  if (ask.lambda && !(*ask.lambda >= 0.0f && *ask.lambda <= 2.0f)) {
+    return misuse("lambda is " + std::to_string(*ask.lambda) + ", expected 0..2",
+                  "1.0 and below stop early; above 1 never does");
+  }
+  if (ask.full_depth) options.mode = engine::Mode::full_depth;
+  if (ask.lambda) options.lambda = *ask.lambda;
+  return std::nullopt;
+}
+
+std::vector<v1::Answer> to_answers(const std::vector<api::Outcome>& outcomes, const std::vector<std::string>& labels) {
+  std::vector<v1::Answer> answers(outcomes.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    const engine::Prediction& from = outcomes[i].prediction;
+    v1::Answer& to = answers[i];
+    to.label = labels[static_cast<std::size_t>(from.label)];
+    to.label_index = from.label;
+    to.confidence = from.confidence;
+    to.depth = from.depth;
+    to.trajectory = from.trajectory;
+    to.macs = from.macs;
+    to.decision_macs = from.decision_macs;
+    to.full_macs = outcomes[i].full_macs;
+    to.cut = outcomes[i].cut;
+  }
+  return answers;
+}
+
+}  // namespace
+
+namespace v1 {
+
+std::string Error::text() const {
+  std::string all = "error FTH-" + std::to_string(code) + ": " + message;
+  if (!hint.empty()) all += "\n  next: " + hint;
+  return all;
+}
+
+std::string version() { return FATHOM_VERSION; }
+
+struct Session::State {
+  std::shared_ptr<api::Opened> opened;
+  api::Classifier classifier;
+};
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Result<std::vector<Answer>> Session::classify(std::span<const std::string> texts, const Ask& ask) {
+  engine::RunOptions options;
+  if (auto wrong = read_ask(ask, options)) return *wrong;
+  auto outcomes = state_->classifier.texts(texts, options);
+  if (!outcomes) return outward(outcomes.error());
+  return to_answers(*outcomes, state_->opened->spec().label_names);
+}
+
+Result<std::vector<Answer>> Session::classify(std::span<const Picture> pictures, const Ask& ask) {
+  engine::RunOptions options;
+  if (auto wrong = read_ask(ask, options)) return *wrong;
+  std::vector<data::Picture> inner(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const Picture& from = pictures[i];
+    if (from.rgb == nullptr || from.height < 1 || from.width < 1 || from.height > 16384 || from.width > 16384) {
+      return misuse("picture " + std::to_string(i) + " is empty or larger than 16384 a side",
+                    "give RGB bytes [height, width, 3]");
+    }
+    inner[i].height = from.height;
+    inner[i].width = from.width;
+    inner[i].pixels.assign(from.rgb,
+                           from.rgb + static_cast<std::size_t>(from.height) * static_cast<std::size_t>(from.width) * 3);
+  }
+  auto outcomes = state_->classifier.pictures(inner, options);
+  if (!outcomes) return outward(outcomes.error());
+  return to_answers(*outcomes, state_->opened->spec().label_names);
+}
+
+struct Model::State {
+  std::shared_ptr<api::Opened> opened;
+  Options options;
+  std::mutex mutex;
+  std::vector<Session> idle;  // guarded by mutex
+};
+
+Model::Model(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<Model> Model::open(const std::string& folder, const Options& options) {
+  if (options.threads < 0 || options.threads > 1024)
+    return misuse("threads is " + std::to_string(options.threads) + ", expected 0..1024", "0 uses every core");
+  if (options.max_batch < 1 || options.max_batch > 4096)
+    return misuse("max_batch is " + std::to_string(options.max_batch) + ", expected 1..4096", "32 is a good start");
+  engine::RuntimeOptions runtime;
+  runtime.tier = options.tier;
+  runtime.threads = options.threads;
+  auto opened = api::open_bundle(folder, runtime);
+  if (!opened) return outward(opened.error());
+  auto state = std::make_shared<State>();
+  state->opened = std::move(*opened);
+  state->options = options;
+  return Model(std::move(state));
+}
+
+bool Model::reads_text() const { return state_->opened->tokenizer.has_value(); }
+int Model::layers() const { return state_->opened->spec().layers; }
+const std::vector<std::string>& Model::labels() const { return state_->opened->spec().label_names; }
+std::string Model::tier() const { return tier_name(state_->opened->runtime->kernels().tier); }
+std::string Model::checksum() const { return state_->opened->bundle().checksum(); }
+std::optional<Error> Model::verify() const {
+  const Status status = state_->opened->bundle().verify();
+  if (status) return std::nullopt;
+  return outward(status.error());
+}
+
+Result<Session> Model::session() const {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (!state_->idle.empty()) {
+      Session session = std::move(state_->idle.back());
+      state_->idle.pop_back();
+      return session;
+    }
+  }
+  auto classifier = api::Classifier::create(state_->opened, state_->options.max_batch);
+  if (!classifier) return outward(classifier.error());
+  return Session(std::make_unique<Session::State>(Session::State{state_->opened, std::move(*classifier)}));
+}
+
+Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const {
+  auto taken = session();
+  if (!taken) return taken.error();
+  auto answers = taken->classify(texts, ask);
+  const std::lock_guard lock(state_->mutex);
+  state_->idle.push_back(std::move(*taken));
+  return answers;
+}
+
+Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, const Ask& ask) const {
+  auto taken = session();
+  if (!taken) return taken.error();
+  auto answers = taken->classify(pictures, ask);
+  const std::lock_guard lock(state_->mutex);
+  state_->idle.push_back(std::move(*taken));
+  return answers;
+}
+
+Result<Answer> Model::classify(std::string_view text, const Ask& ask) const {
+  const std::string one(text);
+  auto answers = classify(std::span(&one, 1), ask);
+  if (!answers) return answers.error();
+  return std::move(answers->front());
+}
+
+Result<Answer> Model::classify(const Picture& picture, const Ask& ask) const {
+  auto answers = classify(std::span(&picture, 1), ask);
+  if (!answers) return answers.error();
+  return std::move(answers->front());
+}
+
+Result<Answer> Model::classify_file(const std::string& path, const Ask& ask) const {
+  auto picture = data::read_picture(path);
+  if (!picture) return outward(picture.error());
+  return classify(Picture{picture->pixels.data(), picture->height, picture->width}, ask);
+}
+
+}  // namespace v1
+}  // namespace fathom

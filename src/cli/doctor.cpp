@@ -1,0 +1,92 @@
+// `fathom doctor`: what this machine can do, which kernels would be used and why, and whether fathom-train runs.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/cpu.h"
+#include "base/json.h"
+#include "cli/child.h"
+#include "cli/flags.h"
+#include "cli/steps.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+
+namespace fathom::cli {
+namespace {
+
+std::string why(const std::string& wanted, const CpuFeatures& features, Tier chosen) {
+  if (!wanted.empty() && wanted != "auto") return "asked for with --tier or FATHOM_TIER";
+  if (chosen == Tier::avx512) return "this CPU has AVX-512 F, BW, DQ and VL";
+  if (chosen == Tier::avx2)
+    return features.avx512 ? "AVX-512 is there but was not chosen"
+                           : "this CPU has AVX2, FMA and F16C but not all of AVX-512 F, BW, DQ, VL";
+  return "this CPU has neither AVX2 nor AVX-512";
+}
+
+// "ready", or what is wrong and what to do.
+Result<std::string> train_state() {
+  const fs::path program = train_program();
+  std::error_code ignored;
+  if (!fs::exists(program, ignored))
+    return std::string("absent: run `make` with FATHOM_TRAIN on (the default) to build it");
+  std::vector<Child> child(1);
+  child[0].command = {program.string(), "--help"};
+  child[0].drop_output = true;
+  FATHOM_TRY_VOID(run_children(child));
+  if (child[0].exit_code == 0) return std::string("ready");
+  return std::string("there, but does not start (exit code ") + std::to_string(child[0].exit_code) +
+         "): are LibTorch and LightGBM where they were linked? run `make deps`";
+}
+
+Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
+  const CpuFeatures features = detect_cpu();
+  FATHOM_TRY(const Tier chosen, choose_tier(runtime.tier, features));
+  FATHOM_TRY(const std::string train, train_state());
+  const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  Json tiers = Json::object();
+  for (const Tier tier : kAllTiers) tiers[tier_name(tier)] = tier_available(tier, features);
+  const Json json = {{"cpu", cpu_name()},
+                     {"cores", usable_cores()},
+                     {"memory_bytes", memory},
+                     {"avx512_vnni", features.avx512_vnni},
+                     {"avx512_bf16", features.avx512_bf16},
+                     {"tiers", tiers},
+                     {"tier", tier_name(chosen)},
+                     {"why", why(runtime.tier, features, chosen)},
+                     {"threads", runtime.threads > 0 ? runtime.threads : usable_cores()},
+                     {"fathom_train", train}};
+  if (as_json) {
+    std::printf("%s\n", json.dump(2).c_str());
+    return 0;
+  }
+  std::printf("cpu           %s\n", cpu_name().c_str());
+  std::printf("cores         %d usable, %d threads would be used\n", usable_cores(), json["threads"].get<int>());
+  std::printf("memory        %s\n", bytes_text(memory).c_str());
+  for (const Tier tier : kAllTiers) {
+    const bool there = tier_available(tier, features);
+    std::printf("tier %-8s %s%s\n", tier_name(tier), there ? "available" : "not on this CPU",
+                tier == chosen ? (", would be used: " + json["why"].get<std::string>()).c_str() : "");
+  }
+  std::printf("also          %s%s%s\n", features.avx512_vnni ? "AVX-512 VNNI " : "",
+              features.avx512_bf16 ? "AVX-512 BF16 " : "",
+              features.avx512_vnni || features.avx512_bf16 ? "(no kernels use them yet)" : "nothing more");
+  std::printf("fathom-train  %s\n", train.c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_doctor(Frame& frame) {
+  struct Options {
+    engine::RuntimeOptions runtime;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("doctor", "Show what this machine can do and which kernels would be used");
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options] { return act(options->runtime, options->json); });
+}
+
+}  // namespace fathom::cli

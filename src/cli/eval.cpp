@@ -1,0 +1,50 @@
+// `fathom eval BUNDLE`: the systems compared on the bundle's test split; writes eval.json, prints the table.
+#include "eval/evaluate.h"
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "cli/flags.h"
+#include "cli/steps.h"
+#include "cli/verbs.h"
+
+namespace fathom::cli {
+
+void add_eval(Frame& frame) {
+  struct Options {
+    eval::EvalOptions eval;
+    engine::RuntimeOptions runtime{"", 1};
+    fs::path out;
+    bool no_times = false, no_memory = false, json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("eval", "Compare all systems on the bundle's test split; writes eval.json");
+  verb->add_option("bundle", options->eval.bundle, "Bundle folder")->required();
+  verb->add_option("--data", options->eval.data, "Data folder; default: the one the bundle was fitted on");
+  verb->add_option("--base", options->eval.base,
+                   "Bundle of a plainly trained model to compare with; default: the same trunk at full depth");
+  verb->add_option("-o,--out", options->out,
+                   "Where to write; default: eval.json beside a folder named bundle, else inside it");
+  verb->add_option("--max-test", options->eval.max_test, "Use the first rows of the test split only; 0: all")
+      ->check(between(0, 1e9, "[0, 1000000000]"));
+  verb->add_option("--timing-seconds", options->eval.timing_seconds, "Rough budget of the timed part")
+      ->check(between(1, 86400, "[1, 86400]"))
+      ->capture_default_str();
+  verb->add_flag("--no-times", options->no_times, "Leave milliseconds out");
+  verb->add_flag("--no-memory", options->no_memory, "Leave peak memory out");
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options]() -> Result<int> {
+    options->eval.tier = options->runtime.tier;
+    options->eval.threads = options->runtime.threads;
+    options->eval.times = !options->no_times;
+    if (!options->no_memory) options->eval.self = own_program();
+    const fs::path out = options->out.empty() ? eval_json_path(options->eval.bundle) : options->out;
+    FATHOM_TRY(const Json eval, evaluate_to(options->eval, out));
+    std::printf("%s", options->json ? (eval.dump(1) + "\n").c_str() : eval::table_text(eval).c_str());
+    say("wrote " + out.string() + "; next: fathom report " + options->eval.bundle.string());
+    return 0;
+  });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,93 @@
+// `fathom fit`: runs fathom-train beside this program with the same arguments, then chooses the bundle's operating
+// points through the engine. The two programs meet in files alone, so this one links no training library.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "bundle/bundle.h"
+#include "cli/child.h"
+#include "cli/flags.h"
+#include "cli/steps.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Options {
+  fs::path data, out;
+  std::string task;
+  double max_disagreement = 0.005;
+  engine::RuntimeOptions runtime;
+  bool json = false;
+};
+
+Status need_train_program() {
+  std::error_code ignored;
+  if (fs::exists(train_program(), ignored)) return {};
+  return Error{Code::io,
+               "fathom-train is not beside this program ('" + train_program().string() + "'), so nothing can be fitted",
+               "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
+}
+
+Result<int> act(const Options& options, const std::vector<std::string>& rest) {
+  std::error_code ignored;
+  if (!fs::exists(options.data, ignored)) {
+    return Error{Code::io, "--data '" + options.data.string() + "' is not there",
+                 "give a folder with train and test files (docs/formats/datasets.md)"};
+  }
+  FATHOM_TRY_VOID(need_train_program());
+  std::vector<Child> child(1);
+  child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
+  auto& command = child[0].command;
+  if (!options.task.empty()) command.insert(command.end(), {"--task", options.task});
+  if (options.runtime.threads > 0)
+    command.insert(command.end(), {"--threads", std::to_string(options.runtime.threads)});
+  char share[32];
+  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
+  command.insert(command.end(), {"--max-disagreement", share});
+  command.insert(command.end(), rest.begin(), rest.end());
+  const Status ran = run_children(child);
+  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
+  FATHOM_TRY_VOID(ran);
+  FATHOM_TRY(const bool chosen, calibrate(options.out, options.runtime, options.max_disagreement));
+  FATHOM_TRY(const auto bundle, Bundle::open(options.out));
+  const Json& points = bundle->fathom()["operating_points"];
+  if (options.json) {
+    std::printf("%s\n",
+                Json{{"bundle", options.out.string()}, {"checksum", bundle->checksum()}, {"operating_points", points}}
+                    .dump(2)
+                    .c_str());
+    return 0;
+  }
+  std::printf("bundle    %s\nchecksum  %s\n", options.out.c_str(), bundle->checksum().c_str());
+  for (const auto& [name, point] : points.items())
+    std::printf("%-16s %s\n", name.c_str(), one_line(point.dump(), 200).c_str());
+  say(std::string(chosen ? "operating points chosen on the calibrate split" : "already fitted and calibrated") +
+      "; next: fathom eval " + options.out.string());
+  return 0;
+}
+
+}  // namespace
+
+void add_fit(Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      frame.verb("fit", "Train an adaptive bundle from data (runs fathom-train; its flags are accepted too)");
+  verb->allow_extras();
+  verb->add_option("--data", options->data, "Data folder")->required();
+  verb->add_option("-o,--out", options->out, "Bundle folder to make")->required();
+  verb->add_option("--task", options->task, "text-classification | image-classification")
+      ->check(CLI::IsMember({"text-classification", "image-classification"}));
+  verb->add_option("--max-disagreement", options->max_disagreement,
+                   "Share of inputs whose answer may differ from full depth")
+      ->check(between(0, 1, "[0, 1]"))
+      ->capture_default_str();
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  verb->footer("\nEvery other flag goes to fathom-train: `fathom-train --help` lists them.");
+  frame.on(verb, [options, verb] { return act(*options, verb->remaining()); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,36 @@
+// Flags that several verbs share, with their ranges. Errors: CLI11's, which cli.cpp turns into exit code 2.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <string>
+
+#include "engine/engine.h"
+
+namespace fathom::cli {
+
+// low <= value <= high; NaN and anything that is not wholly a number is refused.
+inline CLI::Validator between(double low, double high, const std::string& shown) {
+  return CLI::Validator(
+      [low, high, shown](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool good =
+            !text.empty() && end == text.c_str() + text.size() && !std::isnan(value) && value >= low && value <= high;
+        return good ? std::string() : "got '" + text + "', expected a number in " + shown;
+      },
+      shown);
+}
+
+inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
+  verb->add_option("--threads", runtime.threads, "Threads; 0: every core this process may use")
+      ->check(between(0, 1024, "[0, 1024]"))
+      ->envname("FATHOM_THREADS");
+  verb->add_option("--tier", runtime.tier, "Kernel tier: auto, ref, avx2, avx512")
+      ->check(CLI::IsMember({"auto", "ref", "avx2", "avx512"}))
+      ->envname("FATHOM_TIER");
+}
+
+inline void add_json_flag(CLI::App* verb, bool& json) { verb->add_flag("--json", json, "JSON on stdout"); }
+
+}  // namespace fathom::cli

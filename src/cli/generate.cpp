@@ -1,0 +1,78 @@
+// `fathom generate text|image -o FOLDER`: seeded data whose hard inputs really need depth. The folder appears whole
+// or not at all.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/flags.h"
+#include "cli/steps.h"
+#include "cli/verbs.h"
+
+namespace fathom::cli {
+
+Status generate_folder(const fs::path& folder, const data::GenerateOptions& options) {
+  const fs::path partial = folder.string() + ".partial-" + std::to_string(::getpid());
+  std::error_code ignored, failed;
+  fs::create_directories(partial, failed);
+  if (failed)
+    return Error{Code::io, "'" + partial.string() + "': " + failed.message(), "choose a folder that can be written"};
+  Status status = data::generate_dataset(partial, options);
+  if (status) {
+    fs::rename(partial, folder, failed);
+    if (failed)
+      status =
+          Error{Code::io, "'" + folder.string() + "': " + failed.message(), "choose a folder that is not there yet"};
+  }
+  if (!status) fs::remove_all(partial, ignored);
+  return status;
+}
+
+void add_generate(Frame& frame) {
+  struct Options {
+    std::string kind;
+    fs::path out;
+    data::GenerateOptions data = demo_data(data::Task::text_classification);
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("generate", "Write a data set with known complexity (text or image), seeded");
+  verb->add_option("kind", options->kind, "text | image")->required()->check(CLI::IsMember({"text", "image"}));
+  verb->add_option("-o,--out", options->out, "Folder to make; must not be there yet")->required();
+  verb->add_option("--seed", options->data.seed, "Seed; the same seed writes the same bytes")->capture_default_str();
+  const auto rows = between(1, 10e6, "[1, 10000000]");
+  verb->add_option("--train", options->data.train, "Rows to train on")->check(rows)->capture_default_str();
+  verb->add_option("--tune", options->data.tune, "Rows to choose settings on")->check(rows)->capture_default_str();
+  verb->add_option("--calibrate", options->data.calibrate, "Rows to choose operating points on")
+      ->check(rows)
+      ->capture_default_str();
+  verb->add_option("--test", options->data.test, "Rows to measure on")->check(rows)->capture_default_str();
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options]() -> Result<int> {
+    std::error_code ignored;
+    if (fs::exists(options->out, ignored)) {
+      return Error{Code::usage, "--out '" + options->out.string() + "' is already there",
+                   "choose another folder, or remove that one"};
+    }
+    options->data.task = options->kind == "text" ? data::Task::text_classification : data::Task::image_classification;
+    FATHOM_TRY_VOID(generate_folder(options->out, options->data));
+    const auto& d = options->data;
+    if (options->json) {
+      Json out = {{"folder", options->out.string()},
+                  {"task", data::task_name(d.task)},
+                  {"seed", d.seed},
+                  {"train", d.train},
+                  {"tune", d.tune},
+                  {"calibrate", d.calibrate},
+                  {"test", d.test}};
+      std::printf("%s\n", out.dump().c_str());
+    } else {
+      std::printf("%s\n", options->out.c_str());
+      say("wrote " + std::to_string(d.train + d.tune + d.calibrate + d.test) + " examples");
+    }
+    return 0;
+  });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,209 @@
+// `fathom run BUNDLE [INPUT...]`: predictions, and how deep each input went. Texts, text files (one text a line),
+// pictures (JPEG, PNG) or lines of stdin. One line each on stdout; --json: one object a line.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+
+#include "api/classifier.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+
+namespace fathom::cli {
+namespace {
+
+constexpr std::size_t kBatch = 32;
+constexpr std::size_t kMaxLine = std::size_t{1} << 20;  // bytes of one text
+
+struct Options {
+  fs::path bundle;
+  std::vector<std::string> inputs, files;
+  engine::RuntimeOptions runtime;
+  double lambda = -1;
+  bool full_depth = false, json = false;
+};
+
+Json to_json(const api::Outcome& outcome, const ModelSpec& spec, const std::string& input) {
+  const engine::Prediction& p = outcome.prediction;
+  Json layers = Json::array();
+  for (int l = 1; l <= spec.layers; ++l)
+    if ((p.trajectory >> (l - 1) & 1) != 0) layers.push_back(l);
+  Json json = {{"input", input},
+               {"label", spec.label_names[static_cast<std::size_t>(p.label)]},
+               {"confidence", p.confidence},
+               {"depth", p.depth},
+               {"layers", spec.layers},
+               {"trajectory", layers},
+               {"macs", p.macs},
+               {"decision_macs", p.decision_macs},
+               {"full_macs", outcome.full_macs},
+               {"share_of_full", outcome.full_macs > 0 ? p.macs / outcome.full_macs : 0.0}};
+  if (outcome.cut) json["cut"] = true;
+  return json;
+}
+
+class Printer {
+ public:
+  Printer(const ModelSpec& spec, bool json) : spec_(spec), json_(json) {
+    for (const std::string& name : spec.label_names)
+      width_ = std::max(width_, static_cast<int>(one_line(name, 24).size()));
+  }
+  void print(const api::Outcome& outcome, const std::string& input) {
+    const engine::Prediction& p = outcome.prediction;
+    if (json_) {
+      std::printf("%s\n", to_json(outcome, spec_, input).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    } else {
+      std::printf("%-*s  %5.1f %%  %s  %2d of %d layers  %9s  %5.1f %% of full  %s\n", width_,
+                  one_line(spec_.label_names[static_cast<std::size_t>(p.label)], 24).c_str(),
+                  100.0 * static_cast<double>(p.confidence), trajectory_text(p.trajectory, spec_.layers).c_str(),
+                  p.depth, spec_.layers, macs_text(p.macs).c_str(),
+                  outcome.full_macs > 0 ? 100.0 * p.macs / outcome.full_macs : 0.0, one_line(input, 48).c_str());
+    }
+    cut_ += outcome.cut;
+    depth_ += p.depth;
+    macs_ += p.macs;
+    full_ += outcome.full_macs;
+    ++count_;
+  }
+  void close() const {
+    if (cut_ > 0)
+      warn(std::to_string(cut_) + " texts were longer than the model's " + std::to_string(spec_.max_tokens) +
+           " tokens and were cut");
+    if (count_ > 1) {
+      char line[160];
+      std::snprintf(line, sizeof line, "%zu inputs, mean depth %.2f of %d, %.1f %% of full depth's MACs", count_,
+                    depth_ / static_cast<double>(count_), spec_.layers, full_ > 0 ? 100.0 * macs_ / full_ : 0.0);
+      say(line);
+    }
+  }
+
+ private:
+  const ModelSpec& spec_;
+  bool json_;
+  int width_ = 4;
+  std::size_t count_ = 0, cut_ = 0;
+  double depth_ = 0, macs_ = 0, full_ = 0;
+};
+
+class Runner {
+ public:
+  Runner(api::Classifier& classifier, const engine::RunOptions& options, Printer& printer)
+      : classifier_(classifier), options_(options), printer_(printer) {}
+
+  Status texts(const std::vector<std::string>& texts) {
+    FATHOM_TRY(const auto outcomes, classifier_.texts(texts, options_));
+    for (std::size_t i = 0; i < texts.size(); ++i) printer_.print(outcomes[i], texts[i]);
+    return {};
+  }
+
+  // Lines in batches as they come; from a terminal or a slow pipe each batch is what has arrived.
+  Status lines(std::istream& in, const std::string& where, bool eager) {
+    std::vector<std::string> waiting;
+    std::size_t number = 0;
+    for (std::string line; std::getline(in, line);) {
+      ++number;
+      if (line.size() > kMaxLine) {
+        return Error{Code::limit,
+                     where + ", line " + std::to_string(number) + ": " + std::to_string(line.size()) +
+                         " bytes, at most 1048576 are read",
+                     "one text a line"};
+      }
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      waiting.push_back(std::move(line));
+      if (waiting.size() < kBatch && !eager) continue;
+      FATHOM_TRY_VOID(texts(waiting));
+      std::fflush(stdout);
+      waiting.clear();
+    }
+    if (number == 0)
+      return Error{Code::bad_input, where + " holds no line",
+                   "give texts as arguments, with --file, or one a line on stdin"};
+    return waiting.empty() ? Status{} : texts(waiting);
+  }
+
+  Status pictures(const std::vector<std::string>& paths) {
+    for (std::size_t begin = 0; begin < paths.size(); begin += kBatch) {
+      const std::size_t end = std::min(paths.size(), begin + kBatch);
+      std::vector<data::Picture> batch;
+      for (std::size_t i = begin; i < end; ++i) {
+        FATHOM_TRY(auto picture, data::read_picture(paths[i]));
+        batch.push_back(std::move(picture));
+      }
+      FATHOM_TRY(const auto outcomes, classifier_.pictures(batch, options_));
+      for (std::size_t i = 0; i < batch.size(); ++i) printer_.print(outcomes[i], paths[begin + i]);
+    }
+    return {};
+  }
+
+ private:
+  api::Classifier& classifier_;
+  const engine::RunOptions& options_;
+  Printer& printer_;
+};
+
+Status run_text_files(Runner& runner, const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    FATHOM_TRY(const std::string bytes, read_file(file, std::uint64_t{1} << 30));
+    std::istringstream in(bytes);
+    FATHOM_TRY_VOID(runner.lines(in, "'" + file + "'", false));
+  }
+  return {};
+}
+
+// Paths named on stdin, for picture bundles.
+std::vector<std::string> stdin_lines() {
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(std::cin, line);)
+    if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+Result<int> act(const Options& options) {
+  FATHOM_TRY(const auto opened, api::open_bundle(options.bundle, options.runtime));
+  FATHOM_TRY(auto classifier, api::Classifier::create(opened, kBatch));
+  engine::RunOptions run;
+  if (options.full_depth) run.mode = engine::Mode::full_depth;
+  run.lambda = static_cast<float>(options.lambda);
+  Printer printer(opened->spec(), options.json);
+  Runner runner(classifier, run, printer);
+  const bool from_stdin = options.inputs.empty() && options.files.empty();
+  const bool terminal = ::isatty(STDIN_FILENO) == 1;
+  if (from_stdin && terminal) say("reading one input a line; end with ctrl-D");
+  if (opened->tokenizer) {
+    if (from_stdin) FATHOM_TRY_VOID(runner.lines(std::cin, "standard input", terminal));
+    if (!options.inputs.empty()) FATHOM_TRY_VOID(runner.texts(options.inputs));
+    FATHOM_TRY_VOID(run_text_files(runner, options.files));
+  } else {
+    std::vector<std::string> paths = from_stdin ? stdin_lines() : options.inputs;
+    paths.insert(paths.end(), options.files.begin(), options.files.end());
+    if (paths.empty())
+      return Error{Code::bad_input, "no picture was named",
+                   "give JPEG or PNG files as arguments, with --file, or one path a line on stdin"};
+    FATHOM_TRY_VOID(runner.pictures(paths));
+  }
+  printer.close();
+  return 0;
+}
+
+}  // namespace
+
+void add_run(Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("run", "Predict for text, files or stdin, and show the depth each input got");
+  verb->add_option("bundle", options->bundle, "Bundle folder")->required();
+  verb->add_option("input", options->inputs, "Texts, or picture files for an image bundle; none: lines of stdin");
+  verb->add_option("--file", options->files, "Text file (one text a line) or picture (JPEG, PNG)");
+  auto* lambda = verb->add_option("--lambda", options->lambda,
+                                  "Stop when the score reaches this; above 1: never early. Default: the bundle's")
+                     ->check(between(0, 2, "[0, 2]"));
+  verb->add_flag("--full-depth", options->full_depth, "Every layer, no decision")->excludes(lambda);
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options] { return act(*options); });
+}
+
+}  // namespace fathom::cli

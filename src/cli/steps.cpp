@@ -1,0 +1,87 @@
+#include "cli/steps.h"
+
+#include <cmath>
+#include <memory>
+
+#include "base/log.h"
+#include "bundle/bundle.h"
+#include "eval/calibrate_bundle.h"
+#include "eval/recorded_data.h"
+
+namespace fathom::cli {
+
+data::GenerateOptions demo_data(data::Task task) {
+  data::GenerateOptions options;
+  options.task = task;
+  options.train = 115200;
+  options.tune = options.calibrate = 8000;
+  options.test = 10000;
+  return options;
+}
+
+fs::path eval_json_path(const fs::path& bundle) {
+  const fs::path clean = (bundle / "").lexically_normal().parent_path();
+  return clean.filename() == "bundle" ? clean.parent_path() / "eval.json" : bundle / "eval.json";
+}
+
+fs::path report_html_path(const fs::path& eval_json) { return eval_json.parent_path() / "report.html"; }
+
+Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& runtime_options, double budget) {
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  const Json& fathom = bundle->fathom();
+  const auto points = fathom.find("operating_points");
+  if (points != fathom.end() && points->is_object() && points->contains(eval::kFathom)) {
+    const Json& point = (*points)[eval::kFathom];
+    if (point.is_object() && point.contains("budget") && point["budget"].is_number() &&
+        point["budget"].get<double>() == budget)
+      return false;
+  }
+  const std::string where = "bundle '" + folder.string() + "': fathom.json";
+  FATHOM_TRY(const auto data, eval::read_eval_data(fathom, {}, where));
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(runtime_options));
+  Progress progress("calibrate", static_cast<long>(data.dataset.part(data::Part::calibrate).size()));
+  FATHOM_TRY_VOID(eval::calibrate_bundle(folder, data.dataset, *runtime, budget, [&](std::size_t done, std::size_t) {
+    progress.update(static_cast<long>(done));
+  }));
+  return true;
+}
+
+Result<Json> evaluate_to(const eval::EvalOptions& given, const fs::path& eval_json) {
+  eval::EvalOptions options = given;
+  std::string stage;
+  std::unique_ptr<Progress> progress;
+  options.progress = [&](const std::string& name, std::size_t done, std::size_t total) {
+    if (name != stage) {
+      progress = std::make_unique<Progress>(name, static_cast<long>(total));
+      stage = name;
+    }
+    progress->update(static_cast<long>(done));
+  };
+  FATHOM_TRY(Json eval, eval::evaluate(options));
+  progress.reset();
+  FATHOM_TRY_VOID(write_file_atomic(eval_json, eval.dump(1) + "\n"));
+  return eval;
+}
+
+Status report_to(const Json& eval, const fs::path& html) { return write_file_atomic(html, eval::report_html(eval)); }
+
+Result<Json> read_eval_json(const fs::path& path) {
+  FATHOM_TRY(const std::string text, read_file(path, std::uint64_t{1} << 28));
+  const std::string where = "'" + path.string() + "'";
+  FATHOM_TRY(Json eval, parse_json(text, where));
+  if (!eval.is_object() || !eval.contains("systems") || !eval["systems"].is_array()) {
+    return Error{Code::bad_input, where + ": no \"systems\" list, so this is not what `fathom eval` writes",
+                 "run fathom eval again"};
+  }
+  return eval;
+}
+
+fs::path own_program() {
+  std::error_code failed;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
+  return failed ? fs::path("fathom") : program;
+}
+
+fs::path train_program() { return own_program().parent_path() / "fathom-train"; }
+
+}  // namespace fathom::cli

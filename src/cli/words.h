@@ -1,0 +1,23 @@
+// Small words for people: nearest names, sizes, trajectories, tables. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fathom::cli {
+
+// The known word nearest to `word` by edits (insert, delete, replace, swap), or "" if none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& known);
+
+std::string trajectory_text(std::uint64_t mask, int layers);  // "●●●○○○": layers that ran, first to last
+std::string macs_text(double macs);                           // "1.24 MMAC"
+std::string bytes_text(double bytes);                         // "3.1 MB"
+std::string one_line(const std::string& text,
+                     std::size_t most);      // control characters and line breaks as spaces, cut with ...
+std::string error_text(const Error& error);  // "error FTH-301: ...\n  next: ..."
+int exit_code(Code code);
+
+}  // namespace fathom::cli

@@ -1,0 +1,109 @@
+// The model in LibTorch: the backbone and its exit heads, the same arithmetic as docs/formats/bundle.md states.
+// Parameters live in one flat buffer each for values and gradients, so that the optimiser, a checkpoint and a
+// data-parallel copy handle one tensor. Dropout draws from a generator of the module's own, never the global one.
+// Thread rule: a module belongs to one thread; `share` makes copies that alias the values for other threads.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/spec.h"
+#include "train/fused_layer.h"
+#include "train/torch.h"
+
+namespace fathom::train {
+
+// Examples as tensors. Text: ids and lengths; image: pixels (lengths hold the token count of every picture).
+struct Encoded {
+  torch::Tensor ids;         // [n, T] int64, padded with 0 behind each text
+  torch::Tensor lengths;     // [n] int64, tokens
+  torch::Tensor pixels;      // [n, H, W, 3] uint8
+  torch::Tensor labels;      // [n] int64
+  torch::Tensor complexity;  // [n] int64, generated data only; else undefined
+  std::int64_t size() const { return labels.size(0); }
+  Encoded select(const torch::Tensor& rows) const;           // rows: [m] int64; text is cut to the longest kept text
+  Encoded slice(std::int64_t begin, std::int64_t end) const;  // likewise
+};
+
+// Values and gradients of a module's parameters, each as one flat tensor that the parameters view.
+class FlatParameters {
+ public:
+  FlatParameters() = default;
+  explicit FlatParameters(std::vector<torch::Tensor> parameters);
+  const torch::Tensor& values() const { return values_; }
+  const torch::Tensor& gradients() const { return gradients_; }
+  struct Range {
+    std::int64_t begin = 0, end = 0;
+    bool decays = false;  // matrices and tables take weight decay; biases, norms and single vectors do not
+  };
+  const std::vector<Range>& ranges() const { return ranges_; }
+  // Makes these parameters view `source`'s values, keeping their own gradients.
+  void share(const FlatParameters& source);
+
+ private:
+  void view(const torch::Tensor& values);
+  std::vector<torch::Tensor> parameters_;
+  torch::Tensor values_, gradients_;
+  std::vector<Range> ranges_;
+};
+
+class Backbone : public torch::nn::Module {
+ public:
+  // Random weights from torch's global generator (call torch::manual_seed first).
+  explicit Backbone(const ModelSpec& spec);
+
+  torch::Tensor embed(const Encoded& batch);  // h0 [B, T, hidden]
+  // What `layer` needs to know of the inputs: their lengths [B]; rows may be taken from it with index_select.
+  torch::Tensor attention_mask(const Encoded& batch) const;
+  torch::Tensor layer(int l, const torch::Tensor& h, const torch::Tensor& mask);  // l: 0-based
+  torch::Tensor pooled(const torch::Tensor& h, const Encoded& batch) const;       // [B, spec.pooled()]
+
+  // Views of the parameters under the names of model/names.h; writing into them changes the module.
+  std::map<std::string, torch::Tensor> named_weights() const;
+  const ModelSpec& spec() const { return spec_; }
+  // Dropout after attention, FFN and embedding, while training.
+  void set_dropout(double p) { dropout_ = p; }
+  // False: layers run as plain torch operators, the reference of the fused ones.
+  void set_fused(bool fused) { fused_ = fused; }
+  void seed_dropout(std::uint64_t seed) { generator_.set_current_seed(seed); }
+
+ private:
+  torch::Tensor linear_weight(const std::string& name, std::int64_t out, std::int64_t in);
+  torch::Tensor vector(const std::string& name, std::int64_t size, float value);
+  torch::Tensor additive_mask(std::int64_t tokens, const torch::Tensor& lengths) const;
+  torch::Tensor attention(const FusedLayer& layer, const torch::Tensor& x, const torch::Tensor& added) const;
+  torch::Tensor keep_mask(const torch::Tensor& like) const;
+  torch::Tensor norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) const;
+  torch::Tensor drop(const torch::Tensor& x) const;
+  torch::Tensor patches(const torch::Tensor& pixels) const;
+
+  ModelSpec spec_;
+  double dropout_ = 0;
+  mutable torch::Generator generator_;
+  torch::Tensor word_, position_, type_, embed_norm_w_, embed_norm_b_;  // text
+  torch::Tensor patch_w_, patch_b_, cls_;                              // image
+  std::vector<FusedLayer> layers_;
+  bool fused_ = true;
+};
+
+// Exit heads 1..layers; the last is the task head.
+class Heads : public torch::nn::Module {
+ public:
+  explicit Heads(const ModelSpec& spec);
+  torch::Tensor logits(int exit, const torch::Tensor& pooled) const;  // exit: 1-based; [B, classes]
+  std::map<std::string, torch::Tensor> named_weights() const;
+  std::vector<torch::Tensor> exit_parameters(int exit) const;  // own ones of one exit
+
+ private:
+  struct Head {
+    torch::Tensor norm_w, norm_b, dense_w, dense_b, out_w, out_b;
+  };
+  ModelSpec spec_;
+  std::vector<Head> heads_;
+};
+
+// Logits of every exit, [n, layers, classes], in evaluation mode without gradients, `batch` rows at a time.
+torch::Tensor all_logits(Backbone& backbone, const Heads& heads, const Encoded& data, std::int64_t batch);
+
+}  // namespace fathom::train

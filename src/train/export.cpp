@@ -1,0 +1,95 @@
+#include "train/export.h"
+
+#include "bundle/bundle.h"
+#include "model/names.h"
+
+namespace fathom::train {
+namespace {
+
+using torch::Tensor;
+using Named = std::map<std::string, Tensor>;
+
+Result<std::string> bytes_of(const std::vector<TensorSpec>& specs, const Named& tensors) {
+  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
+  std::vector<NamedTensor> views;
+  for (const auto& spec : specs) {
+    const auto found = tensors.find(spec.name);
+    if (found == tensors.end()) return Error{Code::internal, "tensor '" + spec.name + "' was not trained", "report this"};
+    if (found->second.sizes().vec() != spec.shape) {
+      return Error{Code::internal, "tensor '" + spec.name + "' has shape " + shape_text(found->second.sizes().vec()) + ", expected " +
+                                       shape_text(spec.shape), "report this"};
+    }
+    kept.push_back(found->second.detach().to(torch::kFloat).contiguous());
+    views.push_back({spec.name, {kept.back().data_ptr<float>(), spec.shape}});
+  }
+  return safetensors_bytes(views);
+}
+
+Status fill(const Named& targets, const SafeTensors& tensors) {
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, target] : targets) {
+    const TensorView* view = tensors.find(name);
+    if (view == nullptr || view->shape != target.sizes().vec()) {
+      return Error{Code::corrupt_bundle, tensors.path().string() + ": tensor '" + name + "' is absent or has another shape than " +
+                                             shape_text(target.sizes().vec()), "fit the bundle again"};
+    }
+    Tensor to = target;
+    to.copy_(torch::from_blob(const_cast<float*>(view->data), view->shape, torch::kFloat));
+  }
+  return {};
+}
+
+Json data_facts(const data::Dataset& dataset, const FitOptions& options) {
+  Json rows = Json::object();
+  for (const auto part : data::kAllParts) rows[data::part_name(part)] = dataset.part(part).size();
+  Json json = {{"task", data::task_name(dataset.task)}, {"folder", options.data.string()}, {"fingerprint", dataset.fingerprint},
+               {"rows", rows}, {"seed", options.seed}};
+  if (options.max_train > 0) json["max_train"] = options.max_train;
+  if (!options.label_column.empty()) json["label_column"] = options.label_column;
+  if (!options.text_columns.empty()) json["text_columns"] = options.text_columns;
+  return json;
+}
+
+// Measured times do not belong in a bundle: the same run must give the same bytes.
+Json without_times(Json json) {
+  if (json.is_object()) {
+    json.erase("seconds");
+    for (auto& [key, value] : json.items()) value = without_times(value);
+  }
+  return json;
+}
+
+}  // namespace
+
+Result<std::string> backbone_bytes(const Backbone& backbone) {
+  return bytes_of(backbone_tensors(backbone.spec()), backbone.named_weights());
+}
+
+Result<std::string> decision_bytes(const ModelSpec& spec, const Named& tensors) { return bytes_of(decision_tensors(spec), tensors); }
+
+Status load_backbone(Backbone& backbone, const SafeTensors& tensors) { return fill(backbone.named_weights(), tensors); }
+
+Status load_heads(Heads& heads, const SafeTensors& tensors) { return fill(heads.named_weights(), tensors); }
+
+Status export_bundle(const BundleParts& parts) {
+  const auto& spec = parts.prepared.spec;
+  std::map<std::string, std::string> files;
+  files["config.json"] = spec_to_json(spec).dump(2) + "\n";
+  FATHOM_TRY(files["model.safetensors"], backbone_bytes(parts.backbone));
+  Named decision = parts.decision.tensors;
+  for (const auto& [name, tensor] : parts.heads.named_weights()) decision[name] = tensor;
+  FATHOM_TRY(files["fathom.safetensors"], decision_bytes(spec, decision));
+  files["predictor.txt"] = parts.decision.predictor_text;
+  if (parts.prepared.tokenizer) {
+    files["tokenizer.json"] = parts.prepared.tokenizer->to_json();
+    files["vocab.txt"] = parts.prepared.tokenizer->vocab_text();
+  }
+  Json fathom = {{"format", 1}, {"policy", policy::policy_to_json(parts.decision.policy)}, {"operating_points", Json::object()},
+                 {"data", data_facts(parts.dataset, parts.options)}};
+  fathom["provenance"] = {{"recipe", parts.options.recipe}, {"options", options_to_json(parts.options)},
+                          {"schedule", schedule_to_json(parts.prepared.schedule)}, {"training", without_times(parts.facts)},
+                          {"decision", without_times(parts.decision.facts)}};
+  return write_bundle(parts.options.output, files, fathom);
+}
+
+}  // namespace fathom::train

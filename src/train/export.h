@@ -1,0 +1,34 @@
+// Between modules and files: a bundle written from trained parts, and modules filled from a bundle's tensors, bit for bit.
+#pragma once
+
+#include <filesystem>
+
+#include "bundle/safetensors.h"
+#include "data/dataset.h"
+#include "train/decision.h"
+#include "train/options.h"
+#include "train/prepare.h"
+
+namespace fathom::train {
+
+// model.safetensors and fathom.safetensors, tensors in the order of model/names.h. Error: internal if one is missing or
+// has another shape.
+Result<std::string> backbone_bytes(const Backbone& backbone);
+Result<std::string> decision_bytes(const ModelSpec& spec, const std::map<std::string, torch::Tensor>& tensors);
+
+// Fills the modules from files. Error: corrupt_bundle naming the tensor.
+Status load_backbone(Backbone& backbone, const SafeTensors& tensors);
+Status load_heads(Heads& heads, const SafeTensors& tensors);
+
+struct BundleParts {
+  const Prepared& prepared;
+  const Backbone& backbone;
+  const Heads& heads;
+  const DecisionResult& decision;
+  const data::Dataset& dataset;
+  const FitOptions& options;
+  Json facts;  // goes into provenance: stage facts, no times
+};
+Status export_bundle(const BundleParts& parts);  // to options.output
+
+}  // namespace fathom::train

@@ -1,0 +1,165 @@
+#include "train/fit.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <thread>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "bundle/bundle.h"
+#include "data/dataset.h"
+#include "train/export.h"
+#include "train/heads.h"
+#include "train/paper_recipe.h"
+#include "train/trunk.h"
+
+namespace fathom::train {
+namespace {
+
+using data::Part;
+
+// Reads, or writes, what this folder's run was asked for; refuses a folder that holds another run.
+Status claim_folder(const std::filesystem::path& folder, const Json& identity) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) return Error{Code::io, "cannot make " + folder.string() + ": " + failed.message(), "choose another --output"};
+  for (const auto& part : {folder, folder.parent_path()}) {  // what a killed run was just writing
+    for (const auto& entry : fs::directory_iterator(part, failed)) {
+      if (entry.path().filename().string().find(".tmp-") != std::string::npos) fs::remove(entry.path(), failed);
+    }
+  }
+  const auto path = folder / "args.json";
+  if (!fs::exists(path)) return write_file_atomic(path, identity.dump(2) + "\n");
+  FATHOM_TRY(const std::string text, read_file(path));
+  FATHOM_TRY(const Json before, parse_json(text, path.string()));
+  const std::string other = difference(identity, before);
+  if (other.empty()) return {};
+  return Error{Code::usage, folder.parent_path().string() + " holds the training of another run: " + other,
+               "use the same options, choose another --output, or delete " + folder.parent_path().string()};
+}
+
+bool finished(const FitOptions& options, const Json& asked) {
+  const auto bundle = Bundle::open(options.output);
+  if (!bundle || !(*bundle)->verify()) return false;
+  const auto& fathom = (*bundle)->fathom();
+  return fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == asked;
+}
+
+Result<DecisionResult> decide(Backbone& backbone, const Heads& heads, const Prepared& prepared, const FitOptions& options) {
+  torch::NoGradGuard no_grad;
+  backbone.eval();
+  const auto& tune = prepared.part(Part::tune);
+  const auto logits = all_logits(backbone, heads, tune, 64);
+  auto h0 = torch::empty({tune.size(), prepared.spec.tokens(), prepared.spec.hidden});
+  for (std::int64_t begin = 0; begin < tune.size(); begin += 64) {
+    const auto part = tune.slice(begin, std::min(tune.size(), begin + 64));
+    const auto h = backbone.embed(part);
+    h0.narrow(0, begin, part.size()).zero_().narrow(1, 0, h.size(1)).copy_(h);
+  }
+  if (options.progress) {
+    std::string line = "exits on tune:";
+    for (const double a : exit_accuracies(logits, tune.labels)) line += " " + Json(std::round(a * 1000) / 10).dump();
+    say(line);
+  }
+  DecisionOptions decision;
+  decision.seed = options.seed;
+  decision.budget = options.max_disagreement;
+  torch::AutoGradMode grad(true);
+  return train_decision({prepared.spec, h0, tune.lengths, logits, tune.labels}, decision);
+}
+
+// A finished decision as training state, so that a killed run does not do it again.
+State decision_state(const DecisionResult& decision) {
+  State state;
+  state.tensors = decision.tensors;
+  state.facts = {{"policy", policy::policy_to_json(decision.policy)}, {"predictor", decision.predictor_text}, {"facts", decision.facts}};
+  return state;
+}
+
+Result<DecisionResult> decision_of(State state, const ModelSpec& spec, const std::string& where) {
+  DecisionResult out;
+  out.tensors = std::move(state.tensors);
+  out.predictor_text = state.facts["predictor"].get<std::string>();
+  out.facts = state.facts["facts"];
+  FATHOM_TRY(out.policy, policy::policy_from_json(state.facts["policy"], spec, out.predictor_text, where));
+  return out;
+}
+
+// Everything a stage reads and writes.
+struct Work {
+  const FitOptions& options;
+  const Prepared& prepared;
+  const Checkpoints& checkpoints;
+  Metrics& metrics;
+  Backbone& backbone;
+  Heads& heads;
+  int threads = 1;
+};
+
+Status train_exit_heads(const Work& w) {
+  const HeadsRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune), {}, w.options.seed, w.checkpoints.folder(), w.options.progress};
+  return train_heads(w.backbone, w.heads, run, w.checkpoints, w.metrics);
+}
+
+Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
+  const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
+                       w.options.checkpoint_every, w.options.progress};
+  FATHOM_TRY(const TrunkFacts trained, train_trunk(w.backbone, w.heads, trunk, w.checkpoints, w.metrics));
+  facts = {{"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step}};
+  FATHOM_TRY_VOID(train_exit_heads(w));
+  FATHOM_TRY(auto kept, w.checkpoints.load("decision"));
+  if (kept) return decision_of(std::move(*kept), w.prepared.spec, w.checkpoints.folder().string());
+  FATHOM_TRY(DecisionResult decision, decide(w.backbone, w.heads, w.prepared, w.options));
+  FATHOM_TRY_VOID(w.checkpoints.save("decision", decision_state(decision)));
+  return decision;
+}
+
+// Algorithm 1 with the default recipe's number of training examples. Its exits are distilled afterwards, on the frozen
+// result, so that the table can show them; its own decision uses none.
+Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
+  PaperRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune)};
+  run.steps = w.prepared.schedule.steps * w.prepared.schedule.batch / run.batch;
+  if (w.options.rate) run.rate = *w.options.rate;
+  run.seed = w.options.seed;
+  run.progress = w.options.progress;
+  const Interruptible interruptible;
+  FATHOM_TRY(DecisionResult decision, train_paper(w.backbone, w.heads, run, w.checkpoints, w.metrics));
+  FATHOM_TRY_VOID(train_exit_heads(w));
+  facts = {{"tune_accuracy", full_depth_accuracy(w.backbone, w.heads, w.prepared.part(Part::tune))}};
+  return decision;
+}
+
+}  // namespace
+
+Status fit(const FitOptions& options) {
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
+  const Json asked = options_to_json(options);
+  const auto folder = options.output / "fit";
+  if (finished(options, asked)) {
+    if (options.progress) say(options.output.string() + " is already fitted with these options");
+    return {};
+  }
+  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read_options(options)));
+  if (options.progress) {
+    for (const auto& note : dataset.notes) say(note);
+  }
+  Json identity = {{"options", asked}, {"data", {{"fingerprint", dataset.fingerprint}}}};
+  FATHOM_TRY(const Prepared prepared, prepare(dataset, options));
+  FATHOM_TRY_VOID(claim_folder(folder, identity));
+  identity["schedule"] = schedule_to_json(prepared.schedule);
+  const Checkpoints checkpoints(folder, identity);
+  Metrics metrics(folder);
+
+  torch::manual_seed(Random(options.seed, "weights").next());
+  Backbone backbone(prepared.spec);
+  Heads heads(prepared.spec);
+  const Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores};
+  Json facts;
+  FATHOM_TRY(const DecisionResult decision, options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));
+  return export_bundle({prepared, backbone, heads, decision, dataset, options, facts});
+}
+
+}  // namespace fathom::train

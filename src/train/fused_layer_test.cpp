@@ -1,0 +1,96 @@
+#include <gtest/gtest.h>
+
+#include "train/backbone.h"
+
+namespace fathom::train {
+namespace {
+
+ModelSpec small_spec(NormOrder norm, int window, int heads) {
+  ModelSpec spec;
+  spec.layers = 2;
+  spec.hidden = 32;
+  spec.heads = heads;
+  spec.ffn = 40;
+  spec.norm = norm;
+  spec.attention_window = window;
+  spec.pooling = Pooling::cls_mean;
+  spec.vocab = 30;
+  spec.max_tokens = 19;
+  spec.token_types = 0;
+  spec.layer_norm_eps = 1e-6f;
+  spec.exit_head_hidden = 8;
+  spec.label_names = {"a", "b", "c"};
+  return spec;
+}
+
+Encoded random_texts(const ModelSpec& spec, std::int64_t n) {
+  Encoded out;
+  out.lengths = torch::randint(2, spec.max_tokens + 1, {n}, torch::kLong);
+  out.ids = torch::randint(5, spec.vocab, {n, spec.max_tokens}, torch::kLong);
+  out.ids.masked_fill_(torch::arange(spec.max_tokens).unsqueeze(0) >= out.lengths.unsqueeze(1), 0);
+  out.labels = torch::randint(0, spec.classes(), {n}, torch::kLong);
+  return out;
+}
+
+// Loss and gradients of the whole model, with fused or with plain layers.
+std::pair<double, torch::Tensor> gradient(Backbone& backbone, Heads& heads, const FlatParameters& flat, const Encoded& data, bool fused) {
+  backbone.set_fused(fused);
+  flat.gradients().zero_();
+  auto h = backbone.embed(data);
+  const auto mask = backbone.attention_mask(data);
+  for (int l = 0; l < backbone.spec().layers; ++l) h = backbone.layer(l, h, mask);
+  const auto loss = torch::nll_loss(torch::log_softmax(heads.logits(2, backbone.pooled(h, data)), 1), data.labels);
+  loss.backward();
+  return {loss.item<double>(), flat.gradients().clone()};
+}
+
+TEST(FusedLayer, EqualsPlainOperatorsInValueAndGradient) {
+  for (const NormOrder norm : {NormOrder::pre, NormOrder::post}) {
+    for (const int window : {0, 1, 6}) {
+      for (const int heads : {1, 2, 4}) {
+        const auto spec = small_spec(norm, window, heads);
+        torch::manual_seed(7);
+        Backbone backbone(spec);
+        Heads heads_module(spec);
+        FlatParameters flat(backbone.parameters());
+        const auto data = random_texts(spec, 9);
+        const auto [loss, g] = gradient(backbone, heads_module, flat, data, true);
+        const auto [expected_loss, expected] = gradient(backbone, heads_module, flat, data, false);
+        EXPECT_NEAR(loss, expected_loss, 1e-5);
+        EXPECT_LT((g - expected).abs().max().item<double>(), 1e-4 * (1 + expected.abs().max().item<double>()))
+            << "window " << window << ", heads " << heads;
+        EXPECT_GT(expected.abs().max().item<double>(), 1e-4);
+      }
+    }
+  }
+}
+
+TEST(FusedLayer, DropoutIsDrawnFromTheModulesOwnSeed) {
+  const auto spec = small_spec(NormOrder::pre, 0, 4);
+  torch::manual_seed(3);
+  Backbone backbone(spec);
+  backbone.set_dropout(0.5);
+  const auto data = random_texts(spec, 8);
+  const auto pass = [&](std::uint64_t seed, bool training) {
+    backbone.train(training);
+    backbone.seed_dropout(seed);
+    return backbone.layer(0, backbone.embed(data), backbone.attention_mask(data)).detach();
+  };
+  EXPECT_TRUE(pass(1, true).equal(pass(1, true)));
+  EXPECT_FALSE(pass(1, true).equal(pass(2, true)));
+  EXPECT_TRUE(pass(1, false).equal(pass(2, false)));
+}
+
+TEST(FusedLayer, PaddingChangesNothing) {
+  const auto spec = small_spec(NormOrder::pre, 0, 4);
+  torch::manual_seed(3);
+  Backbone backbone(spec);
+  Heads heads(spec);
+  const auto data = random_texts(spec, 8);
+  const auto together = all_logits(backbone, heads, data, 8);
+  const auto alone = all_logits(backbone, heads, data, 1);
+  EXPECT_LT((together - alone).abs().max().item<double>(), 1e-5);
+}
+
+}  // namespace
+}  // namespace fathom::train

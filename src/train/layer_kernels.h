@@ -1,0 +1,44 @@
+// The loops of one encoder layer that are not matrix products, forward and backward, for training: LayerNorm, GELU,
+// windowed or full attention over padded batches. One thread; float32; order of sums fixed, so results repeat exactly.
+// Compiled for several CPU levels (the best one is taken at run time). Row-major pointers, sizes in elements.
+#pragma once
+
+#include <cstdint>
+
+namespace fathom::train {
+
+struct NormSize {
+  std::int64_t rows = 0, width = 0;
+  float eps = 0;
+};
+// y = (x - mean) * rstd * weight + bias; mean and rstd [rows] are kept for the gradient.
+void norm_forward(NormSize size, const float* x, const float* weight, const float* bias, float* y, float* mean, float* rstd);
+// dx = gradient + (add ? add : 0); dweight, dbias [width] are overwritten. dx may be dy.
+void norm_backward(NormSize size, const float* dy, const float* x, const float* weight, const float* mean, const float* rstd,
+                   const float* add, float* dx, float* dweight, float* dbias);
+
+// y = x Phi(x), Phi by Abramowitz and Stegun 7.1.26 (absolute error of erf < 1.5e-7).
+void gelu_forward(std::int64_t count, const float* x, float* y);
+void gelu_backward(std::int64_t count, const float* x, const float* dy, float* dx);
+
+void column_sums(std::int64_t rows, std::int64_t width, const float* x, float* sums);
+
+struct AttentionSize {
+  std::int64_t batch = 0, tokens = 0, heads = 0, dim = 0;
+  std::int64_t window = 0;  // 0: all
+  std::int64_t span() const { return window > 0 ? 2 * window + 1 : tokens; }  // probabilities kept for one token
+};
+// qkv [batch, tokens, 3, heads, dim], lengths [batch], probabilities [batch, heads, tokens, span], mixed [batch, tokens, heads, dim].
+// Rows behind an input's length give zeros.
+void attention_forward(AttentionSize size, const float* qkv, const std::int64_t* lengths, float* probabilities, float* mixed);
+void attention_backward(AttentionSize size, const float* qkv, const std::int64_t* lengths, const float* probabilities,
+                        const float* dmixed, float* dqkv);
+
+// One AdamW step on a flat range. `correction1`, `correction2` = 1 - beta^step.
+struct AdamStep {
+  float rate = 0, decay = 0, beta1 = 0.9f, beta2 = 0.98f, epsilon = 1e-8f, correction1 = 1, correction2 = 1, gradient_scale = 1;
+};
+void adam_update(const AdamStep& step, std::int64_t count, const float* gradient, float* value, float* first, float* second);
+double sum_of_squares(std::int64_t count, const float* x);
+
+}  // namespace fathom::train

@@ -1,0 +1,141 @@
+#include "train/options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace fathom::train {
+namespace {
+
+template <class T>
+void put(Json& json, const char* key, const std::optional<T>& value) {
+  if (value) json[key] = *value;
+}
+
+Status between(const char* flag, double value, double low, double high) {
+  if (value >= low && value <= high) return {};
+  const auto number = [](double x) { return Json(x).dump(); };
+  return Error{Code::usage, std::string(flag) + " must be between " + number(low) + " and " + number(high) + ", got " + number(value),
+               "see fathom-train --help"};
+}
+
+template <class T>
+Status between(const char* flag, const std::optional<T>& value, double low, double high) {
+  return value ? between(flag, static_cast<double>(*value), low, high) : Status{};
+}
+
+Status check_ranges(const FitOptions& o) {
+  FATHOM_TRY_VOID(between("--layers", o.layers, 2, 64));
+  FATHOM_TRY_VOID(between("--hidden", o.hidden, 8, 4096));
+  FATHOM_TRY_VOID(between("--heads", o.heads, 1, 64));
+  FATHOM_TRY_VOID(between("--ffn", o.ffn, 8, 16384));
+  FATHOM_TRY_VOID(between("--window", o.window, 0, 4096));
+  FATHOM_TRY_VOID(between("--max-tokens", o.max_tokens, 2, 4096));
+  FATHOM_TRY_VOID(between("--patch", o.patch, 1, 256));
+  FATHOM_TRY_VOID(between("--vocab-size", o.vocab_size, 16, 1000000));
+  FATHOM_TRY_VOID(between("--head-hidden", o.head_hidden, 0, 4096));
+  FATHOM_TRY_VOID(between("--lr", o.rate, 1e-7, 1));
+  FATHOM_TRY_VOID(between("--epochs", o.epochs, 0.01, 10000));
+  FATHOM_TRY_VOID(between("--steps", o.steps, 1, 1e8));
+  FATHOM_TRY_VOID(between("--batch-size", o.batch, 1, 65536));
+  FATHOM_TRY_VOID(between("--dropout", o.dropout, 0, 0.9));
+  FATHOM_TRY_VOID(between("--max-disagreement", o.max_disagreement, 0, 1));
+  FATHOM_TRY_VOID(between("--threads", o.threads, 0, 1024));
+  FATHOM_TRY_VOID(between("--checkpoint-every", o.checkpoint_every, 1, 1e9));
+  if (o.hidden && o.heads && *o.hidden % *o.heads != 0) {
+    return Error{Code::usage, "--hidden " + std::to_string(*o.hidden) + " is not a multiple of --heads " + std::to_string(*o.heads),
+                 "choose a width that divides evenly"};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
+  CommandLine out;
+  FitOptions& o = out.options;
+  std::string task = "text-classification", norm, pooling, data, output;
+  CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
+  app.add_option("--data", data, "data folder (docs/formats/datasets.md)")->required();
+  app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
+  app.add_option("--task", task, "text-classification or image-classification");
+  app.add_option("--recipe", o.recipe, "default, or paper (Algorithm 1 as printed)")->check(CLI::IsMember({"default", "paper"}));
+  app.add_option("--seed", o.seed, "of weights, order and splits");
+  app.add_option("--threads", o.threads, "worker threads; 0: all cores");
+  app.add_option("--layers", o.layers);
+  app.add_option("--hidden", o.hidden);
+  app.add_option("--heads", o.heads);
+  app.add_option("--ffn", o.ffn);
+  app.add_option("--window", o.window, "attention window; 0: full");
+  app.add_option("--norm", norm, "pre or post")->check(CLI::IsMember({"pre", "post"}));
+  app.add_option("--pooling", pooling, "cls or cls_mean")->check(CLI::IsMember({"cls", "cls_mean"}));
+  app.add_option("--max-tokens", o.max_tokens);
+  app.add_option("--patch", o.patch, "side of an image patch, pixels");
+  app.add_option("--vocab-size", o.vocab_size);
+  app.add_option("--head-hidden", o.head_hidden, "hidden width of exit heads; 0: linear");
+  app.add_option("--lr", o.rate);
+  app.add_option("--batch-size", o.batch);
+  app.add_option("--steps", o.steps);
+  app.add_option("--epochs", o.epochs);
+  app.add_option("--dropout", o.dropout);
+  app.add_option("--text-columns", o.text_columns, "names or 1-based numbers")->delimiter(',');
+  app.add_option("--label-column", o.label_column);
+  app.add_option("--max-train", o.max_train, "use at most this many training rows; 0: all");
+  app.add_option("--max-disagreement", o.max_disagreement, "allowed disagreement with full depth (fraction)");
+  app.add_option("--checkpoint-every", o.checkpoint_every, "steps");
+  app.add_flag("--progress,!--no-progress", o.progress);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    out.help = true;
+    out.help_text = app.help();
+    return out;
+  } catch (const CLI::ParseError& error) {
+    return Error{Code::usage, error.what(), "see fathom-train --help"};
+  }
+  o.data = data;
+  o.output = output;
+  FATHOM_TRY(o.task, data::parse_task(task));
+  if (!norm.empty()) o.norm = norm == "pre" ? NormOrder::pre : NormOrder::post;
+  if (!pooling.empty()) o.pooling = pooling == "cls" ? Pooling::cls : Pooling::cls_mean;
+  FATHOM_TRY_VOID(check_ranges(o));
+  return out;
+}
+
+Json options_to_json(const FitOptions& o) {
+  Json json = Json::object();
+  json["task"] = data::task_name(o.task);
+  json["recipe"] = o.recipe;
+  json["seed"] = o.seed;
+  json["max_train"] = o.max_train;
+  json["max_disagreement"] = o.max_disagreement;
+  json["text_columns"] = o.text_columns;
+  json["label_column"] = o.label_column;
+  put(json, "layers", o.layers);
+  put(json, "hidden", o.hidden);
+  put(json, "heads", o.heads);
+  put(json, "ffn", o.ffn);
+  put(json, "window", o.window);
+  put(json, "max_tokens", o.max_tokens);
+  put(json, "patch", o.patch);
+  put(json, "vocab_size", o.vocab_size);
+  put(json, "head_hidden", o.head_hidden);
+  if (o.norm) json["norm"] = *o.norm == NormOrder::pre ? "pre" : "post";
+  if (o.pooling) json["pooling"] = *o.pooling == Pooling::cls ? "cls" : "cls_mean";
+  put(json, "lr", o.rate);
+  put(json, "epochs", o.epochs);
+  put(json, "steps", o.steps);
+  put(json, "batch_size", o.batch);
+  put(json, "dropout", o.dropout);
+  return json;
+}
+
+data::ReadOptions read_options(const FitOptions& o) {
+  data::ReadOptions read;
+  read.task = o.task;
+  read.text_columns = o.text_columns;
+  read.label_column = o.label_column;
+  read.seed = o.seed;
+  read.max_train = o.max_train;
+  return read;
+}
+
+}  // namespace fathom::train

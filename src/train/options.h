@@ -1,0 +1,51 @@
+// What `fathom-train` was asked for, and the parsing of its command line. Unset shape and schedule fields are
+// filled from the data (prepare.h). Errors: usage, naming flag, range and value.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "data/dataset.h"
+#include "model/spec.h"
+
+namespace fathom::train {
+
+struct FitOptions {
+  std::filesystem::path data, output;
+  data::Task task = data::Task::text_classification;
+  std::string recipe = "default";  // or "paper": Algorithm 1 as printed
+  std::uint64_t seed = 1;
+  int threads = 0;                 // 0: all cores. Never changes a result
+  std::vector<std::string> text_columns;
+  std::string label_column;
+  std::size_t max_train = 0;
+  double max_disagreement = 0.005;  // with full depth; where scores are compared and thresholds chosen
+  // Shape; unset: by task and data.
+  std::optional<int> layers, hidden, heads, ffn, window, max_tokens, patch, vocab_size, head_hidden;
+  std::optional<NormOrder> norm;
+  std::optional<Pooling> pooling;
+  // Schedule of stage 0; unset: by task and data. `steps` wins over `epochs`.
+  std::optional<double> rate, epochs, dropout;
+  std::optional<int> batch, steps;
+  int checkpoint_every = 200;  // steps. Never changes a result
+  bool progress = true;
+};
+
+struct CommandLine {
+  FitOptions options;
+  bool help = false;
+  std::string help_text;
+};
+Result<CommandLine> parse_command_line(int argc, const char* const* argv);
+
+// Everything that can change a bundle, as asked for; goes into provenance and decides whether a run may be resumed.
+Json options_to_json(const FitOptions& options);
+
+data::ReadOptions read_options(const FitOptions& options);
+
+}  // namespace fathom::train

@@ -1,0 +1,158 @@
+#include "train/prepare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace fathom::train {
+namespace {
+
+using data::Part;
+
+// Token count that covers all but 2 % of the texts, rounded up to 8, at most `most`.
+int usual_tokens(const data::Tokenizer& tokenizer, const std::vector<std::string>& texts, bool all, int most) {
+  std::vector<int> counts;
+  std::vector<std::int32_t> ids;
+  for (const auto& text : texts) {
+    ids.clear();
+    tokenizer.encode(text, most, ids);
+    counts.push_back(static_cast<int>(ids.size()));
+  }
+  std::sort(counts.begin(), counts.end());
+  if (all) return std::max(2, counts.back());
+  const int usual = counts[counts.size() * 98 / 100];
+  return std::min(most, (usual + 7) / 8 * 8);
+}
+
+// The patch side nearest to an eighth of the picture that divides both sides.
+int usual_patch(int height, int width) {
+  int best = 1;
+  const double wish = std::max(2.0, std::min(height, width) / 8.0);
+  for (int p = 1; p <= std::min(height, width); ++p) {
+    if (height % p != 0 || width % p != 0) continue;
+    if (std::fabs(p - wish) <= std::fabs(best - wish)) best = p;
+  }
+  return best;
+}
+
+Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
+  const auto& train = dataset.part(Part::train);
+  const bool generated = !train.complexity.empty();
+  const bool text = dataset.task == data::Task::text_classification;
+  ModelSpec& spec = out.spec;
+  spec.modality = text ? Modality::text : Modality::image;
+  spec.label_names = dataset.label_names;
+  spec.layers = o.layers.value_or(generated || !text ? 12 : 6);
+  spec.hidden = o.hidden.value_or(generated || !text ? 64 : 128);
+  spec.heads = o.heads.value_or(4);
+  spec.ffn = o.ffn.value_or(generated ? 2 * spec.hidden : 4 * spec.hidden);
+  spec.attention_window = o.window.value_or(generated ? 1 : 0);
+  spec.norm = o.norm.value_or(NormOrder::pre);
+  spec.pooling = o.pooling.value_or(generated ? Pooling::cls : Pooling::cls_mean);
+  spec.layer_norm_eps = 1e-6f;
+  spec.token_types = 0;
+  if (spec.hidden % spec.heads != 0) {
+    return Error{Code::usage, "width " + std::to_string(spec.hidden) + " is not a multiple of " + std::to_string(spec.heads) + " heads",
+                 "give --hidden and --heads that divide evenly"};
+  }
+  size_decision(spec);
+  if (o.head_hidden) spec.exit_head_hidden = *o.head_hidden;
+  if (text) {
+    data::TokenizerOptions tokens;
+    tokens.vocab_size = o.vocab_size.value_or(8192);
+    tokens.append_sep = spec.attention_window == 0;  // a windowed model's CLS could not see it
+    FATHOM_TRY(out.tokenizer, data::Tokenizer::train(train.texts, tokens));
+    spec.vocab = out.tokenizer->vocab_size();
+    spec.max_tokens = o.max_tokens.value_or(usual_tokens(*out.tokenizer, train.texts, generated, 128));
+    return {};
+  }
+  spec.image_height = train.height;
+  spec.image_width = train.width;
+  spec.patch = o.patch.value_or(usual_patch(train.height, train.width));
+  if (train.height % spec.patch != 0 || train.width % spec.patch != 0) {
+    return Error{Code::usage, "--patch " + std::to_string(spec.patch) + " does not divide pictures of " + std::to_string(train.height) +
+                                  " x " + std::to_string(train.width), "choose a divisor of both sides"};
+  }
+  return {};
+}
+
+void schedule(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
+  const auto rows = static_cast<double>(dataset.part(Part::train).size());
+  const bool generated = !dataset.part(Part::train).complexity.empty();
+  const bool text = out.spec.modality == Modality::text;
+  Schedule& s = out.schedule;
+  s.batch = o.batch.value_or(64);
+  const double epochs = o.epochs.value_or(generated ? 0.0 : text ? 12.0 : 10.0);
+  s.steps = generated ? 1800 : 0;
+  if (epochs > 0) s.steps = std::max<std::int64_t>(1, std::llround(epochs * rows / static_cast<double>(s.batch)));
+  if (o.steps) s.steps = *o.steps;
+  s.rate = o.rate.value_or(generated ? 2e-3 : 1e-3);
+  s.warmup = std::min<std::int64_t>(generated ? 50 : std::max<std::int64_t>(50, s.steps / 16), std::max<std::int64_t>(1, s.steps / 4));
+  s.dropout = o.dropout.value_or(generated ? 0.0 : text ? 0.2 : 0.1);
+  s.decay = generated ? 0.01 : 0.05;
+  s.keep_best = !generated;
+}
+
+}  // namespace
+
+Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer) {
+  Encoded out;
+  const auto n = static_cast<std::int64_t>(split.size());
+  const auto longs = [n](const std::vector<std::int32_t>& values) {
+    auto t = torch::empty({n}, torch::kLong);
+    std::copy(values.begin(), values.end(), t.data_ptr<std::int64_t>());
+    return t;
+  };
+  out.labels = longs(split.labels);
+  if (!split.complexity.empty()) out.complexity = longs(split.complexity);
+  if (spec.modality == Modality::image) {
+    if (n > 0 && (split.height != spec.image_height || split.width != spec.image_width)) {
+      return Error{Code::bad_input, "pictures of " + std::to_string(split.height) + " x " + std::to_string(split.width) + ", expected " +
+                                        std::to_string(spec.image_height) + " x " + std::to_string(spec.image_width),
+                   "give pictures of one size"};
+    }
+    out.pixels = torch::empty({n, spec.image_height, spec.image_width, 3}, torch::kByte);
+    if (n > 0) std::memcpy(out.pixels.data_ptr(), split.pixels.data(), split.pixels.size());
+    out.lengths = torch::full({n}, spec.tokens(), torch::kLong);
+    return out;
+  }
+  out.lengths = torch::empty({n}, torch::kLong);
+  out.ids = torch::zeros({n, spec.max_tokens}, torch::kLong);
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < n; ++i) {
+    ids.clear();
+    tokenizer->encode(split.texts[static_cast<std::size_t>(i)], spec.max_tokens, ids);
+    std::copy(ids.begin(), ids.end(), out.ids.data_ptr<std::int64_t>() + i * spec.max_tokens);
+    out.lengths.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(ids.size());
+  }
+  return out;
+}
+
+Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options) {
+  Prepared out;
+  for (const Part part : {Part::train, Part::tune}) {
+    if (dataset.part(part).size() < 16) {
+      return Error{Code::bad_input, std::string("the ") + data::part_name(part) + " split has " +
+                                        std::to_string(dataset.part(part).size()) + " rows, at least 16 are needed",
+                   "give more labelled rows"};
+    }
+  }
+  if (dataset.label_names.size() < 2) return Error{Code::bad_input, "the data has fewer than two classes", "check --label-column"};
+  FATHOM_TRY_VOID(shape(dataset, options, out));
+  FATHOM_TRY_VOID(validate(out.spec, "the model asked for"));
+  schedule(dataset, options, out);
+  for (const Part part : data::kAllParts) {
+    if (part == Part::test) continue;  // read by `fathom eval` alone
+    FATHOM_TRY(out.parts[static_cast<std::size_t>(part)],
+               encode_part(dataset.part(part), out.spec, out.tokenizer ? &*out.tokenizer : nullptr));
+  }
+  return out;
+}
+
+Json schedule_to_json(const Schedule& s) {
+  return {{"steps", s.steps}, {"batch", s.batch}, {"warmup", s.warmup}, {"lr", s.rate}, {"final_share", s.final_share},
+          {"weight_decay", s.decay}, {"beta1", s.beta1}, {"beta2", s.beta2}, {"clip", s.clip}, {"dropout", s.dropout},
+          {"keep_best", s.keep_best}};
+}
+
+}  // namespace fathom::train

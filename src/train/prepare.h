@@ -1,0 +1,36 @@
+// From a dataset to what training needs: tokenizer, ModelSpec, tensors of every part, and the schedule of stage 0.
+// Defaults come from the data alone: data with known complexity takes the generated tasks' shape (window 1, CLS).
+// Errors: usage (shape does not fit the data), bad_input (too few rows). Source: RECIPE section 2.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "train/backbone.h"
+#include "train/options.h"
+
+namespace fathom::train {
+
+struct Schedule {
+  std::int64_t steps = 0, batch = 64, warmup = 50;
+  double rate = 2e-3, final_share = 0.05, decay = 0.01, beta1 = 0.9, beta2 = 0.98, clip = 1.0, dropout = 0;
+  bool keep_best = false;  // return the weights with the best accuracy on tune, not the last ones
+};
+
+struct Prepared {
+  ModelSpec spec;
+  Schedule schedule;
+  std::optional<data::Tokenizer> tokenizer;
+  std::array<Encoded, 4> parts;  // by data::Part
+  const Encoded& part(data::Part p) const { return parts[static_cast<std::size_t>(p)]; }
+};
+
+Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options);
+
+Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer);
+
+Json schedule_to_json(const Schedule& schedule);
+
+}  // namespace fathom::train

@@ -1,0 +1,302 @@
+#include "train/trunk.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "train/layer_kernels.h"
+
+namespace fathom::train {
+
+volatile std::sig_atomic_t stop_requested = 0, stop_polled = 0;
+
+namespace {
+
+using torch::Tensor;
+
+constexpr std::int64_t kEvalRows = 2000;       // tune rows looked at during training
+constexpr std::int64_t kShardFloats = 160000;  // a batch with more tokens x width than this is cut in two
+
+// The modules that compute one shard's gradient: the real ones, or a copy that shares their values.
+struct Replica {
+  Backbone* backbone = nullptr;
+  Heads* heads = nullptr;
+  FlatParameters parameters;
+  std::unique_ptr<Backbone> own_backbone;
+  std::unique_ptr<Heads> own_heads;
+  double loss = 0;
+};
+
+FlatParameters flat_parameters(Backbone& backbone, const Heads& heads) {
+  auto all = backbone.parameters();
+  for (auto& p : heads.exit_parameters(backbone.spec().layers)) all.push_back(p);
+  return FlatParameters(all);
+}
+
+class TrunkTraining {
+ public:
+  TrunkTraining(Backbone& backbone, Heads& heads, const TrunkRun& run)
+      : backbone_(backbone), heads_(heads), run_(run), order_(run.train, run.schedule.batch, run.seed) {
+    const auto floats = run.schedule.batch * backbone.spec().tokens() * backbone.spec().hidden;
+    const int shards = floats > kShardFloats && run.schedule.batch >= 2 ? 2 : 1;
+    replicas_.resize(static_cast<std::size_t>(shards));
+    replicas_[0].backbone = &backbone;
+    replicas_[0].heads = &heads;
+    replicas_[0].parameters = flat_parameters(backbone, heads);
+    for (std::size_t i = 1; i < replicas_.size(); ++i) {
+      auto& r = replicas_[i];
+      r.own_backbone = std::make_unique<Backbone>(backbone.spec());
+      r.own_heads = std::make_unique<Heads>(backbone.spec());
+      r.backbone = r.own_backbone.get();
+      r.heads = r.own_heads.get();
+      r.parameters = flat_parameters(*r.backbone, *r.heads);
+      r.parameters.share(replicas_[0].parameters);
+    }
+    for (auto& r : replicas_) r.backbone->set_dropout(run.schedule.dropout);
+    first_ = torch::zeros_like(values());
+    second_ = torch::zeros_like(values());
+    best_ = values().clone();
+    tune_ = run.tune.slice(0, std::min(run.tune.size(), kEvalRows));
+  }
+
+  Tensor values() const { return replicas_[0].parameters.values(); }
+  std::int64_t step() const { return step_; }
+  double loss() const { return loss_; }
+  double best_accuracy() const { return best_accuracy_; }
+
+  void take_step() {
+    const auto rows = order_.rows(step_);
+    const auto shards = static_cast<std::int64_t>(replicas_.size());
+    const auto work = [&](std::int64_t i) {
+      const auto begin = rows.size(0) * i / shards, end = rows.size(0) * (i + 1) / shards;
+      shard_gradient(replicas_[static_cast<std::size_t>(i)], rows.narrow(0, begin, end - begin), rows.size(0), i);
+    };
+    if (shards > 1 && run_.threads > 1) {
+      std::vector<std::thread> others;
+      for (std::int64_t i = 1; i < shards; ++i) {
+        others.emplace_back([&work, i] {
+          at::set_num_threads(1);  // a new thread starts with the machine's default
+          work(i);
+        });
+      }
+      work(0);
+      for (auto& t : others) t.join();
+    } else {
+      for (std::int64_t i = 0; i < shards; ++i) work(i);
+    }
+    torch::NoGradGuard no_grad;
+    loss_ = 0;
+    for (std::size_t i = 0; i < replicas_.size(); ++i) {
+      loss_ += replicas_[i].loss;
+      if (i > 0) replicas_[0].parameters.gradients().add_(replicas_[i].parameters.gradients());
+    }
+    update();
+    ++step_;
+  }
+
+  double evaluate() {
+    const double accuracy = full_depth_accuracy(backbone_, heads_, tune_);
+    if (accuracy >= best_accuracy_ || !run_.schedule.keep_best) {
+      best_accuracy_ = accuracy;
+      best_step_ = step_;
+      best_.copy_(values());
+    }
+    return accuracy;
+  }
+
+  std::int64_t restore_best() {
+    values().copy_(best_);
+    return best_step_;
+  }
+
+  State state() const {
+    State s;
+    s.facts = {{"step", step_}, {"best_step", best_step_}, {"best_accuracy", best_accuracy_}};
+    s.tensors = {{"values", values()}, {"first", first_}, {"second", second_}, {"best", best_}};
+    return s;
+  }
+
+  Status restore(const State& s) {
+    for (const char* name : {"values", "first", "second", "best"}) {
+      const auto found = s.tensors.find(name);
+      if (found == s.tensors.end() || found->second.numel() != values().numel()) {
+        return Error{Code::io, std::string("the checkpoint has no fitting tensor '") + name + "'", "delete it and start again"};
+      }
+      (std::strcmp(name, "values") == 0 ? values() : name[0] == 'f' ? first_ : name[0] == 's' ? second_ : best_).copy_(found->second);
+    }
+    step_ = s.facts["step"].get<std::int64_t>();
+    best_step_ = s.facts["best_step"].get<std::int64_t>();
+    best_accuracy_ = s.facts["best_accuracy"].get<double>();
+    return {};
+  }
+
+ private:
+  void shard_gradient(Replica& r, const Tensor& rows, std::int64_t batch, std::int64_t shard) {
+    r.parameters.gradients().zero_();
+    const auto part = run_.train.select(rows);
+    r.backbone->train();
+    r.backbone->seed_dropout(Random(run_.seed, "dropout", static_cast<std::uint64_t>(step_ * 64 + shard)).next());
+    const auto mask = r.backbone->attention_mask(part);
+    auto h = r.backbone->embed(part);
+    const int layers = r.backbone->spec().layers;
+    for (int l = 0; l < layers; ++l) h = r.backbone->layer(l, h, mask);
+    const auto logits = r.heads->logits(layers, r.backbone->pooled(h, part));
+    const auto loss = torch::nll_loss(torch::log_softmax(logits, 1), part.labels, {}, at::Reduction::Sum) / static_cast<double>(batch);
+    loss.backward();
+    r.loss = loss.item<double>();
+  }
+
+  void update() {
+    const auto& s = run_.schedule;
+    const auto& flat = replicas_[0].parameters;
+    const float* gradient = flat.gradients().data_ptr<float>();
+    const double norm = std::sqrt(sum_of_squares(flat.gradients().numel(), gradient));
+    AdamStep a;
+    a.rate = static_cast<float>(scheduled_rate(s, step_));
+    a.beta1 = static_cast<float>(s.beta1);
+    a.beta2 = static_cast<float>(s.beta2);
+    a.correction1 = static_cast<float>(1 - std::pow(s.beta1, static_cast<double>(step_ + 1)));
+    a.correction2 = static_cast<float>(1 - std::pow(s.beta2, static_cast<double>(step_ + 1)));
+    a.gradient_scale = static_cast<float>(s.clip > 0 && norm > s.clip ? s.clip / norm : 1.0);
+    for (const auto& range : flat.ranges()) {
+      a.decay = static_cast<float>(range.decays ? s.decay : 0.0);
+      adam_update(a, range.end - range.begin, gradient + range.begin, flat.values().data_ptr<float>() + range.begin,
+                  first_.data_ptr<float>() + range.begin, second_.data_ptr<float>() + range.begin);
+    }
+  }
+
+  Backbone& backbone_;
+  Heads& heads_;
+  const TrunkRun& run_;
+  BatchOrder order_;
+  std::vector<Replica> replicas_;
+  Tensor first_, second_, best_;
+  Encoded tune_;
+  std::int64_t step_ = 0, best_step_ = 0;
+  double loss_ = 0, best_accuracy_ = -1;
+};
+
+std::string fact(const char* format, double a, double b) {
+  char text[96];
+  std::snprintf(text, sizeof text, format, a, b);
+  return text;
+}
+
+}  // namespace
+
+double scheduled_rate(const Schedule& s, std::int64_t step) {
+  if (step < s.warmup) return s.rate * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
+  const double left = static_cast<double>(s.steps - step) / static_cast<double>(std::max<std::int64_t>(1, s.steps - s.warmup));
+  return s.rate * (s.final_share + (1 - s.final_share) * left);
+}
+
+BatchOrder::BatchOrder(const Encoded& data, std::int64_t batch, std::uint64_t seed)
+    : lengths_(data.lengths.contiguous()), count_(data.size()), batch_(std::min(batch, data.size())), seed_(seed) {
+  by_length_ = data.ids.defined() && count_ > 0 && lengths_.min().item<std::int64_t>() != lengths_.max().item<std::int64_t>();
+}
+
+void BatchOrder::deal(std::int64_t epoch) {
+  epoch_ = epoch;
+  order_.resize(static_cast<std::size_t>(count_));
+  for (std::int64_t i = 0; i < count_; ++i) order_[static_cast<std::size_t>(i)] = i;
+  Random random(seed_, "batch order", static_cast<std::uint64_t>(epoch));
+  random.shuffle(order_);
+  if (!by_length_) return;
+  const auto* length = lengths_.data_ptr<std::int64_t>();
+  const std::int64_t batches = count_ / batch_, pool = 16;
+  for (std::int64_t b = 0; b < batches; b += pool) {
+    const auto end = std::min(batches, b + pool) * batch_;
+    std::stable_sort(order_.begin() + b * batch_, order_.begin() + end, [&](auto x, auto y) { return length[x] < length[y]; });
+  }
+  std::vector<std::int64_t> batch_order(static_cast<std::size_t>(batches));
+  for (std::int64_t b = 0; b < batches; ++b) batch_order[static_cast<std::size_t>(b)] = b;
+  random.shuffle(batch_order);
+  std::vector<std::int64_t> dealt;
+  for (const auto b : batch_order) dealt.insert(dealt.end(), order_.begin() + b * batch_, order_.begin() + (b + 1) * batch_);
+  order_ = std::move(dealt);
+}
+
+Tensor BatchOrder::rows(std::int64_t step) {
+  const std::int64_t batches = count_ / batch_;  // the rest of an epoch is left out of it
+  if (step / batches != epoch_) deal(step / batches);
+  const auto begin = (step % batches) * batch_;
+  auto out = torch::empty({batch_}, torch::kLong);
+  std::copy_n(order_.begin() + begin, batch_, out.data_ptr<std::int64_t>());
+  return out;
+}
+
+Tensor last_logits(Backbone& backbone, const Heads& heads, const Encoded& data) {
+  torch::NoGradGuard no_grad;
+  const bool training = backbone.is_training();
+  backbone.eval();
+  const int layers = backbone.spec().layers;
+  auto out = torch::empty({data.size(), backbone.spec().classes()});
+  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
+    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
+    const auto mask = backbone.attention_mask(part);
+    auto h = backbone.embed(part);
+    for (int l = 0; l < layers; ++l) h = backbone.layer(l, h, mask);
+    out.narrow(0, begin, part.size()).copy_(heads.logits(layers, backbone.pooled(h, part)));
+  }
+  backbone.train(training);
+  return out;
+}
+
+double full_depth_accuracy(Backbone& backbone, const Heads& heads, const Encoded& data) {
+  if (data.size() == 0) return 0;
+  return last_logits(backbone, heads, data).argmax(1).eq(data.labels).to(torch::kDouble).mean().item<double>();
+}
+
+Result<TrunkFacts> train_trunk(Backbone& backbone, Heads& heads, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+  TrunkTraining training(backbone, heads, run);
+  FATHOM_TRY(const auto before, checkpoints.load("trunk"));
+  if (before) {
+    FATHOM_TRY_VOID(training.restore(*before));
+    FATHOM_TRY_VOID(metrics.rewind("trunk", static_cast<long>(training.step())));
+    if (run.progress) say("training goes on from step " + std::to_string(training.step()));
+  }
+  const auto steps = run.schedule.steps;
+  const auto eval_every = std::max<std::int64_t>(50, steps / 12);
+  std::unique_ptr<Progress> bar;
+  if (run.progress) bar = std::make_unique<Progress>("trunk", static_cast<long>(steps));
+  double accuracy = 0;
+  const Interruptible interruptible;
+  while (training.step() < steps) {
+    training.take_step();
+    const auto step = training.step();
+    if (!std::isfinite(training.loss())) {
+      return Error{Code::quality, "the loss is not finite after step " + std::to_string(step), "lower --lr"};
+    }
+    const bool look = step == steps || (run.schedule.keep_best && step % eval_every == 0);
+    if (look) accuracy = training.evaluate();
+    if (look || step % 50 == 0) {
+      metrics.add("trunk", static_cast<long>(step), {{"loss", training.loss()}, {"lr", scheduled_rate(run.schedule, step - 1)}});
+      if (look) metrics.add("trunk", static_cast<long>(step), {{"tune_accuracy", accuracy}});
+    }
+    if (bar) bar->update(static_cast<long>(step), fact("loss %.3f, tune %.4f", training.loss(), accuracy));
+    const bool stop = stop_requested != 0 && step < steps;
+    if (stop || step % run.checkpoint_every == 0 || step == steps) {
+      FATHOM_TRY_VOID(metrics.flush());
+      FATHOM_TRY_VOID(checkpoints.save("trunk", training.state()));
+    }
+    if (stop) {
+      return Error{Code::cancelled, "stopped after step " + std::to_string(step) + " of " + std::to_string(steps),
+                   "the state is kept: the same command goes on from here"};
+    }
+  }
+  TrunkFacts facts;
+  facts.best_step = training.restore_best();
+  facts.tune_accuracy = full_depth_accuracy(backbone, heads, run.tune);
+  facts.train_accuracy = full_depth_accuracy(backbone, heads, run.train.slice(0, std::min(run.train.size(), kEvalRows)));
+  metrics.add("trunk", static_cast<long>(steps), {{"final_tune_accuracy", facts.tune_accuracy}, {"final_train_accuracy", facts.train_accuracy}});
+  FATHOM_TRY_VOID(metrics.flush());
+  return facts;
+}
+
+}  // namespace fathom::train

@@ -1,0 +1,62 @@
+"""kill -9 in the middle of `fathom fit`, started again: the bundle's checksum equals the uninterrupted run's.
+An interrupt (SIGINT) ends with exit code 130 and a state that goes on."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from program import FATHOM, ProgramTest  # noqa: E402
+
+MODEL = ["--layers", "3", "--hidden", "16", "--heads", "2", "--ffn", "32", "--steps", "60", "--batch-size", "16",
+         "--checkpoint-every", "10", "--threads", "1"]
+
+
+class Resume(ProgramTest):
+    def command(self, out):
+        return [str(FATHOM), "fit", "--data", str(self.folder / "data"), "--task", "text-classification", "-o", str(out), *MODEL]
+
+    def checksum(self, bundle):
+        return json.loads(self.good("info", bundle, "--json", "--verify").stdout)["checksum"]
+
+    def stopped_fit(self, out, seconds, how):
+        """Runs fit and stops it after `seconds`; True if it was stopped before it had ended."""
+        process = subprocess.Popen(self.command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            process.send_signal(how)
+            code = process.wait(120)
+            self.assertEqual(code, 130 if how == signal.SIGINT else -signal.SIGKILL)
+            return True
+
+    def test_killed_runs_end_with_the_same_bytes(self):
+        self.good("generate", "text", "-o", self.folder / "data", "--train", "600", "--tune", "200", "--calibrate", "200", "--test", "50")
+        begun = time.monotonic()
+        self.good(*self.command(self.folder / "whole")[1:])
+        seconds = time.monotonic() - begun
+        wanted = self.checksum(self.folder / "whole")
+
+        dice, kills = random.Random(int(os.environ.get("FATHOM_TEST_SEED", "1"))), 0
+        for how, out in ((signal.SIGKILL, self.folder / "killed"), (signal.SIGINT, self.folder / "interrupted")):
+            for _ in range(3):
+                kills += self.stopped_fit(out, seconds * dice.uniform(0.1, 0.8), how)
+            self.good(*self.command(out)[1:])
+            self.assertEqual(self.checksum(out), wanted, str(how))
+            self.assertFalse([p for p in out.rglob("*.tmp-*")], "no temporary file is left")
+        self.assertGreaterEqual(kills, 2, "the runs were too short to be stopped")
+        print(f"stopped {kills} times within runs of {seconds:.1f} s")
+
+        again = self.good(*self.command(self.folder / "whole")[1:])  # a finished fit is reused
+        self.assertEqual(self.checksum(self.folder / "whole"), wanted)
+        self.assertIn(b"checksum", again.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,63 @@
+// fathom_random_bundle FOLDER text|image: a small whole bundle of seeded random weights, for tests of the programs.
+#include <cstdio>
+#include <string>
+
+#include "base/file.h"
+#include "bundle/bundle.h"
+#include "data/tokenizer.h"
+#include "engine/random_bundle.h"
+
+namespace {
+
+using namespace fathom;
+
+ModelSpec small_spec(bool text, int vocab) {
+  ModelSpec spec;
+  spec.modality = text ? Modality::text : Modality::image;
+  spec.layers = 6;
+  spec.hidden = 32;
+  spec.heads = 4;
+  spec.ffn = 64;
+  spec.norm = NormOrder::pre;
+  spec.pooling = Pooling::cls;
+  spec.vocab = vocab;
+  spec.max_tokens = 12;
+  spec.token_types = 0;
+  spec.image_height = spec.image_width = 16;
+  spec.patch = 8;
+  spec.label_names = {"calm", "loud", "wild"};
+  size_decision(spec);
+  return spec;
+}
+
+Status write(const fs::path& folder, bool text) {
+  data::TokenizerOptions options;
+  options.min_count = 1;
+  FATHOM_TRY(const auto tokenizer,
+             data::Tokenizer::train({"the quick brown fox jumps over the lazy dog", "pack my box with five dozen jugs"},
+                                    options));
+  const ModelSpec spec = small_spec(text, tokenizer.vocab_size());
+  policy::Policy policy = engine::random_policy(spec, 7);
+  policy.score = policy::Score::confidence;
+  policy.lambda = 0.5f;
+  FATHOM_TRY_VOID(engine::write_random_bundle(folder, spec, 7, policy));
+  if (!text) return {};
+  std::map<std::string, std::string> files = {{"tokenizer.json", tokenizer.to_json()},
+                                              {"vocab.txt", tokenizer.vocab_text()}};
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  Json fathom = bundle->fathom();
+  for (const auto& [name, unused] : fathom["files"].items()) {
+    FATHOM_TRY(files[name], read_file(folder / name));
+  }
+  fathom.erase("files");
+  return write_bundle(folder, files, fathom);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  const Status status = write(argv[1], std::string(argv[2]) == "text");
+  if (!status) std::fprintf(stderr, "%s\n", status.error().message.c_str());
+  return status ? 0 : 1;
+}
