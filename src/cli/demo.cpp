@@ -76,7 +76,7 @@ Job make_job(const std::string& name, const fs::path& out, std::size_t train, st
   job.rows.task = job.task;
   if (train > 0) {
     job.rows.train = train;
-    job.rows.tune = job.rows.calibrate = std::max<std::size_t>(train / 8, 16);
+    job.rows.tune = job.rows.calibrate = std::max<std::size_t>(train / 8, 256);
   }
   if (test > 0) job.rows.test = test;
   return job;

@@ -18,12 +18,14 @@ Random stream_of(std::uint64_t seed, const char* task, Part part) {
   return Random(seed, task, static_cast<std::uint64_t>(part) + 1);
 }
 
+RelayDistances distances_of(Part part) { return part == Part::train ? RelayDistances::even : RelayDistances::natural; }
+
 Status write_text_part(const fs::path& folder, Part part, std::size_t rows, std::uint64_t seed) {
   Random random = stream_of(seed, "relay", part);
   std::string csv = "text,label,complexity\n";
   csv.reserve(rows * 80);
   for (std::size_t i = 0; i < rows; ++i) {
-    const RelayExample example = draw_relay(random);
+    const RelayExample example = draw_relay(random, distances_of(part));
     csv += relay_text(example);
     csv += ',';
     csv += kRelayNames[static_cast<std::size_t>(example.answer)];
@@ -36,7 +38,7 @@ Status write_image_part(const fs::path& folder, Part part, std::size_t rows, std
   Random random = stream_of(seed, "strip", part);
   std::string pixels(rows * kStripBytes, '\0'), labels(rows, '\0'), complexity(rows, '\0');
   for (std::size_t i = 0; i < rows; ++i) {
-    const RelayExample example = draw_relay(random);
+    const RelayExample example = draw_relay(random, distances_of(part));
     draw_strip(example, random, reinterpret_cast<std::uint8_t*>(pixels.data()) + i * kStripBytes);
     labels[i] = static_cast<char>(example.answer);
     complexity[i] = static_cast<char>(example.distance);

@@ -37,8 +37,8 @@ std::pair<int, int> answer_of(const std::string& text) {
     if (found == kClass.end()) continue;
     int answer = found->second;
     for (auto it = before.rbegin(); it != before.rend(); ++it) {
-      if (*it == "however") answer = (answer + 1) % 4;
-      if (*it == "instead") answer = std::array{1, 0, 3, 2}[static_cast<std::size_t>(answer)];
+      if (*it == "however") answer = std::array{1, 0, 3, 2}[static_cast<std::size_t>(answer)];
+      if (*it == "instead") answer = std::array{2, 3, 0, 1}[static_cast<std::size_t>(answer)];
     }
     return {static_cast<int>(before.size()) + 1, answer};
   }
@@ -82,6 +82,13 @@ TEST(Relay, IsDrawnAsDocumented) {
   for (const int count : answers) EXPECT_NEAR(count / double{kRows}, .25, .012);
   EXPECT_NEAR(flips / before, .1, .004);
   EXPECT_NEAR(decoys / beyond, .3, .005);
+}
+
+TEST(Relay, TrainingRowsShowEachDistanceAsOften) {
+  Random random(12);
+  std::array<int, 13> distances{};
+  for (int i = 0; i < 24000; ++i) ++distances[static_cast<std::size_t>(draw_relay(random, RelayDistances::even).distance)];
+  for (std::size_t d = 1; d <= 12; ++d) EXPECT_NEAR(distances[d] / 24000., 1. / 12, .008) << d;
 }
 
 TEST(Relay, WordsAreDistinctAndAlphabetic) {

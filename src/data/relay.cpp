@@ -38,13 +38,13 @@ void apply_relay_rule(RelayExample& example) {
   example.answer = example.places[deciding].group;
   for (std::size_t p = deciding; p-- > 0;) {
     if (example.places[p].kind != RelaySymbol::flip) continue;
-    example.answer = example.places[p].group == 0 ? (example.answer + 1) % kRelayClasses : example.answer ^ 1;
+    example.answer = example.answer ^ (example.places[p].group == 0 ? 1 : 2);
   }
 }
 
-RelayExample draw_relay(Random& random) {
+RelayExample draw_relay(Random& random, RelayDistances distances) {
   RelayExample example;
-  const int distance = draw_distance(random);
+  const int distance = distances == RelayDistances::even ? 1 + pick(random, kRelayPlaces) : draw_distance(random);
   for (int place = 1; place <= kRelayPlaces; ++place) {
     RelaySymbol& symbol = example.places[static_cast<std::size_t>(place - 1)];
     const bool word = place == distance || (place > distance && random.chance(kDecoyChance));

@@ -3,11 +3,13 @@
 // An example is a row of 12 places read from the left. Each place holds one symbol: a class word, one of two
 // flips, or a filler. The deciding place is the first class word; its place number d (1..12) is the complexity.
 // The answer starts as that word's class 0..3. Walking from the deciding place back to place 1, each flip met
-// changes it: turn: a -> (a + 1) mod 4; swap: a -> a xor 1 (0 <-> 1, 2 <-> 3). The two do not commute.
+// changes it: swap: a -> a xor 1 (0 <-> 1, 2 <-> 3); cross: a -> a xor 2 (0 <-> 2, 1 <-> 3). The two commute:
+// with a turn by one in place of the cross the task needs no more depth, but plain training learns it more slowly.
 // With CLS in front and attention to direct neighbours only, the answer reaches CLS after d layers, not before;
 // until the deciding place is seen every class is equally likely.
 //
-// Drawing: the pair (1-2, 3-4, .., 11-12) of d by .35 .20 .13 .12 .10 .10, d evenly within it; the deciding class
+// Drawing: the pair (1-2, 3-4, .., 11-12) of d by .35 .20 .13 .12 .10 .10, d evenly within it (examples to train on:
+// every d as often, since far evidence is what takes practice); the deciding class
 // and word evenly; places before d: a flip with p = .1, else a filler; places beyond d: a class word (decoy) with
 // p = .3, else as before d. Source: guide RECIPE section 2.
 // Thread rule: pure functions of the Random given.
@@ -25,7 +27,7 @@ inline constexpr int kRelayPlaces = 12, kRelayClasses = 4, kRelayVariants = 4, k
 struct RelaySymbol {
   enum Kind : std::uint8_t { class_word, flip, filler };
   Kind kind = filler;
-  std::uint8_t group = 0;    // class word: its class; flip: 0 turn, 1 swap
+  std::uint8_t group = 0;    // class word: its class; flip: 0 swap, 1 cross
   std::uint8_t variant = 0;  // class word: which of 4; filler: which of 24
 };
 
@@ -35,7 +37,8 @@ struct RelayExample {
   int answer = 0;
 };
 
-RelayExample draw_relay(Random& random);
+enum class RelayDistances { natural, even };
+RelayExample draw_relay(Random& random, RelayDistances distances = RelayDistances::natural);
 // The rule alone: distance and answer from the places; distance 0 and answer -1 without a class word.
 void apply_relay_rule(RelayExample& example);
 

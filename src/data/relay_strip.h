@@ -1,6 +1,6 @@
 // relay as a picture: 12 patches of 8x8 RGB side by side (8x96), one a symbol. A class word is one of 4 shapes (the
-// class) in one of 4 colours (the variant) on black; the turn flip is a patch whose upper half is half-bright, the
-// swap flip one whose left half is; a filler is one of 24 fixed dim random textures. Then brightness x .8 to 1.2
+// class) in one of 4 colours (the variant) on black; the swap flip is a patch whose upper half is half-bright, the
+// cross flip one whose left half is; a filler is one of 24 fixed dim random textures. Then brightness x .8 to 1.2
 // (one factor a picture) and noise of standard deviation .1 on every value, clipped to 0..1.
 // With the model's own CLS token in front, strip and text are both 13 tokens long.
 // Thread rule: pure functions of the Random given.

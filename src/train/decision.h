@@ -29,7 +29,7 @@ struct DecisionOptions {
   std::uint64_t seed = 1;
   int folds = 3;
   double budget = 0.005;  // disagreement with full depth allowed where scores are compared
-  int extractor_epochs = 12, clone_epochs = 20, ppo_rounds = 8;
+  int extractor_epochs = 10, clone_epochs = 20, ppo_rounds = 8;
   policy::PredictorKind predictor = policy::PredictorKind::survival;
 };
 

@@ -174,7 +174,7 @@ Thresholds thresholds_of(const Tensor& scores) {
   Thresholds out;
   out.kept = scores.to(torch::kFloat).contiguous();
   out.scores = {out.kept.data_ptr<float>(), static_cast<std::size_t>(out.kept.numel())};
-  out.lambdas = policy::candidate_thresholds(out.scores, 400);
+  out.lambdas = policy::candidate_thresholds(out.scores, 2000);
   return out;
 }
 

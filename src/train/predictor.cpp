@@ -223,6 +223,18 @@ std::pair<int, double> trees_and_loss(const std::vector<std::vector<double>>& lo
   return {static_cast<int>(tree) + 1, mean[tree]};
 }
 
+constexpr std::int64_t kSearchInputs = 2000;  // inputs of a fold that candidates are compared on
+
+Booster::Table head_of(const Booster::Table& table, std::int64_t rows) {
+  const auto count = std::min(rows, table.rows.size(0));
+  return {table.rows.narrow(0, 0, count), table.target.narrow(0, 0, count)};
+}
+
+Error no_split(const Booster::Table& table) {
+  return {Code::bad_input, "predictor: no split found in " + std::to_string(table.rows.size(0)) + " rows",
+          "more tune rows are needed, or every input has the same depth"};
+}
+
 }  // namespace
 
 Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vector<Tensor>& features, const Tensor& fold,
@@ -238,25 +250,31 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
   }
   PredictorSearch out;
   double best_loss = 0;
-  for (const auto& candidate : candidates(spec)) {
+  for (const auto& candidate : candidates(spec)) {  // compared on part of every fold, trained whole only once chosen
     std::vector<std::vector<double>> losses(folds);
-    std::vector<std::unique_ptr<Booster>> boosters(folds);
     for (std::size_t k = 0; k < folds; ++k) {
-      FATHOM_TRY(boosters[k], Booster::train(train[k], valid[k], candidate, kind, seed, losses[k]));
-      if (losses[k].empty()) return Error{Code::bad_input, "predictor: no split found in " + std::to_string(train[k].rows.size(0)) + " rows",
-                                          "more tune rows are needed, or every input has the same depth"};
+      FATHOM_TRY(const auto booster, Booster::train(head_of(train[k], kSearchInputs * exits), head_of(valid[k], kSearchInputs / 2 * exits),
+                                                    candidate, kind, seed, losses[k]));
+      if (losses[k].empty()) return no_split(train[k]);
     }
     const auto [trees, loss] = trees_and_loss(losses);
     out.table.push_back({{"rate", candidate.rate}, {"depth", candidate.depth}, {"leaves", candidate.leaves}, {"trees", trees}, {"loss", loss}});
-    if (out.out_of_fold.defined() && loss >= best_loss) continue;
+    if (out.table.size() > 1 && loss >= best_loss) continue;
     best_loss = loss;
     out.best = candidate;
-    out.best.trees = trees;
-    out.out_of_fold = kind == policy::PredictorKind::survival ? torch::empty({n, exits}, torch::kDouble) : torch::empty({n}, torch::kDouble);
-    for (std::size_t k = 0; k < folds; ++k) {
-      FATHOM_TRY(auto p, boosters[k]->predict(valid[k].rows, trees, false));
-      out.out_of_fold.index_copy_(0, held[k], kind == policy::PredictorKind::survival ? p.view({-1, exits}) : p);
-    }
+  }
+  std::vector<std::vector<double>> losses(folds);
+  std::vector<std::unique_ptr<Booster>> boosters(folds);
+  for (std::size_t k = 0; k < folds; ++k) {
+    FATHOM_TRY(boosters[k], Booster::train(train[k], valid[k], out.best, kind, seed, losses[k]));
+    if (losses[k].empty()) return no_split(train[k]);
+  }
+  out.best.trees = trees_and_loss(losses).first;
+  const bool survival = kind == policy::PredictorKind::survival;
+  out.out_of_fold = survival ? torch::empty({n, exits}, torch::kDouble) : torch::empty({n}, torch::kDouble);
+  for (std::size_t k = 0; k < folds; ++k) {
+    FATHOM_TRY(auto p, boosters[k]->predict(valid[k].rows, out.best.trees, false));
+    out.out_of_fold.index_copy_(0, held[k], survival ? p.view({-1, exits}) : p);
   }
   return out;
 }

@@ -83,10 +83,11 @@ void schedule(const data::Dataset& dataset, const FitOptions& o, Prepared& out) 
   Schedule& s = out.schedule;
   s.batch = o.batch.value_or(64);
   const double epochs = o.epochs.value_or(generated ? 0.0 : text ? 12.0 : 10.0);
-  s.steps = generated ? 1800 : 0;
+  s.steps = generated ? 3600 : 0;
   if (epochs > 0) s.steps = std::max<std::int64_t>(1, std::llround(epochs * rows / static_cast<double>(s.batch)));
   if (o.steps) s.steps = *o.steps;
-  s.rate = o.rate.value_or(generated ? 2e-3 : 1e-3);
+  s.rate = o.rate.value_or(generated ? 1.2e-3 : 1e-3);
+  s.hold = generated ? 0.5 : 0.0;
   s.warmup = std::min<std::int64_t>(generated ? 50 : std::max<std::int64_t>(50, s.steps / 16), std::max<std::int64_t>(1, s.steps / 4));
   s.dropout = o.dropout.value_or(generated ? 0.0 : text ? 0.2 : 0.1);
   s.decay = generated ? 0.01 : 0.05;
@@ -150,7 +151,7 @@ Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options
 }
 
 Json schedule_to_json(const Schedule& s) {
-  return {{"steps", s.steps}, {"batch", s.batch}, {"warmup", s.warmup}, {"lr", s.rate}, {"final_share", s.final_share},
+  return {{"steps", s.steps}, {"batch", s.batch}, {"warmup", s.warmup}, {"lr", s.rate}, {"hold", s.hold}, {"final_share", s.final_share},
           {"weight_decay", s.decay}, {"beta1", s.beta1}, {"beta2", s.beta2}, {"clip", s.clip}, {"dropout", s.dropout},
           {"keep_best", s.keep_best}};
 }

@@ -13,9 +13,10 @@
 
 namespace fathom::train {
 
+// The rate rises over `warmup` steps, stays for the share `hold` of all steps, then falls linearly to final_share of it.
 struct Schedule {
   std::int64_t steps = 0, batch = 64, warmup = 50;
-  double rate = 2e-3, final_share = 0.05, decay = 0.01, beta1 = 0.9, beta2 = 0.98, clip = 1.0, dropout = 0;
+  double rate = 2e-3, hold = 0, final_share = 0.05, decay = 0.01, beta1 = 0.9, beta2 = 0.98, clip = 1.0, dropout = 0;
   bool keep_best = false;  // return the weights with the best accuracy on tune, not the last ones
 };
 

@@ -182,9 +182,10 @@ class TrunkTraining {
   double loss_ = 0, best_accuracy_ = -1;
 };
 
-std::string fact(const char* format, double a, double b) {
+std::string progress_text(double loss, double accuracy) {
   char text[96];
-  std::snprintf(text, sizeof text, format, a, b);
+  if (accuracy > 0) std::snprintf(text, sizeof text, "loss %.3f, tune %.4f", loss, accuracy);
+  else std::snprintf(text, sizeof text, "loss %.3f", loss);
   return text;
 }
 
@@ -192,7 +193,9 @@ std::string fact(const char* format, double a, double b) {
 
 double scheduled_rate(const Schedule& s, std::int64_t step) {
   if (step < s.warmup) return s.rate * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
-  const double left = static_cast<double>(s.steps - step) / static_cast<double>(std::max<std::int64_t>(1, s.steps - s.warmup));
+  const auto falls = std::max(s.warmup, static_cast<std::int64_t>(s.hold * static_cast<double>(s.steps)));
+  if (step < falls) return s.rate;
+  const double left = static_cast<double>(s.steps - step) / static_cast<double>(std::max<std::int64_t>(1, s.steps - falls));
   return s.rate * (s.final_share + (1 - s.final_share) * left);
 }
 
@@ -279,7 +282,7 @@ Result<TrunkFacts> train_trunk(Backbone& backbone, Heads& heads, const TrunkRun&
       metrics.add("trunk", static_cast<long>(step), {{"loss", training.loss()}, {"lr", scheduled_rate(run.schedule, step - 1)}});
       if (look) metrics.add("trunk", static_cast<long>(step), {{"tune_accuracy", accuracy}});
     }
-    if (bar) bar->update(static_cast<long>(step), fact("loss %.3f, tune %.4f", training.loss(), accuracy));
+    if (bar) bar->update(static_cast<long>(step), progress_text(training.loss(), accuracy));
     const bool stop = stop_requested != 0 && step < steps;
     if (stop || step % run.checkpoint_every == 0 || step == steps) {
       FATHOM_TRY_VOID(metrics.flush());
