@@ -17,7 +17,8 @@ $(BUILD)/CMakeCache.txt: | deps
 build: deps $(BUILD)/CMakeCache.txt ## build everything of PRESET (default: release)
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: build ## the main job on generated text and pictures: data, fit, eval, report in runs/demo
+demo: deps $(BUILD)/CMakeCache.txt ## the main job on generated text and pictures: data, fit, eval, report in runs/demo
+	@cmake --build $(BUILD) -j $(JOBS) --target fathom fathom-train
 	@$(BUILD)/fathom demo
 
 test: build ## build and pass every test that this machine can run

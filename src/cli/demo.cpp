@@ -67,7 +67,7 @@ Job make_job(const std::string& name, const fs::path& out, std::size_t train, st
   job.model = {"--layers", "12",       "--hidden", "64",     "--heads", "4",         "--ffn",
                "128",      "--window", "1",        "--norm", "pre",     "--pooling", "cls"};
   if (name == "text") {
-    job.model.insert(job.model.end(), {"--max-tokens", "13"});
+    job.model.insert(job.model.end(), {"--max-tokens", "11"});
   } else {
     job.task = data::Task::image_classification;
     job.model.insert(job.model.end(), {"--patch", "8"});

@@ -9,7 +9,7 @@ namespace fathom::policy {
 namespace {
 
 constexpr float kFullDepth = 2.0f;
-constexpr std::size_t kCandidates = 1000;
+constexpr std::size_t kCandidates = 4000;
 
 std::size_t exit_of(const float* scores, int layers, float lambda, int first_exit) {
   for (int exit = first_exit; exit < layers; ++exit)
