@@ -137,6 +137,8 @@ Result<int> fit(const std::vector<Job>& jobs, const std::vector<std::string>& ex
                      data::task_name(job.task),
                      "--out",
                      job.bundle().string(),
+                     "--max-disagreement",  // full depth is nearly always right here, so a disagreement is a loss
+                     "0.002",
                      "--threads",
                      "1"};
     child.command.insert(child.command.end(), job.model.begin(), job.model.end());

@@ -77,7 +77,7 @@ TEST(Relay, IsDrawnAsDocumented) {
       if (p + 1 > example.distance) ++beyond, decoys += kind == RelaySymbol::class_word;
     }
   }
-  const std::array share = {.35, .22, .16, .14, .13};
+  const std::array share = {.45, .22, .14, .10, .09};
   for (std::size_t d = 1; d <= 10; ++d) EXPECT_NEAR(distances[d] / double{kRows}, share[(d - 1) / 2] / 2, .006) << d;
   for (const int count : answers) EXPECT_NEAR(count / double{kRows}, .25, .012);
   EXPECT_NEAR(flips / before, .1, .004);

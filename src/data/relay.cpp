@@ -3,7 +3,7 @@
 namespace fathom::data {
 namespace {
 
-constexpr std::array kPairShare = {.35, .22, .16, .14, .13};
+constexpr std::array kPairShare = {.45, .22, .14, .10, .09};
 constexpr double kFlipChance = .1, kDecoyChance = .3;
 
 std::uint8_t pick(Random& random, int count) { return static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(count))); }

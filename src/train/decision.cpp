@@ -25,6 +25,13 @@ Tensor stable_depths(const Tensor& logits) {
 
 namespace {
 
+constexpr int kMostEpochs = 60;
+
+int enough_epochs(int asked, std::int64_t rows, int batch, int least_steps) {
+  const std::int64_t steps = std::max<std::int64_t>(1, (rows + batch - 1) / batch);
+  return std::max(asked, static_cast<int>(std::min<std::int64_t>(kMostEpochs, least_steps / steps)));
+}
+
 constexpr Score kScores[] = {Score::confidence, Score::predictor, Score::policy, Score::fused};
 
 // Everything the stage carries from step to step; indices are folds, the last entry of each list is the final model.
@@ -96,7 +103,7 @@ void fit_extractors(Stage& stage) {
   const ExtractorData data{stage.tune.h0, stage.tune.lengths, stage.depth, stage.tune.logits.select(1, spec.layers - 1).contiguous()};
   ExtractorSettings settings;
   settings.seed = stage.options.seed;
-  settings.epochs = stage.options.extractor_epochs;
+  settings.epochs = enough_epochs(stage.options.extractor_epochs, stage.train[0].size(0), settings.batch, stage.options.least_steps);
   Json losses = Json::array();
   int epochs = 0;  // the first fold finds how many, the others follow
   for (std::size_t k = 0; k < stage.train.size(); ++k) {
@@ -211,7 +218,7 @@ void fit_policy(Stage& stage, const Evidence& evidence) {
   const auto& o = stage.options;
   CloneSettings clone;
   clone.seed = o.seed;
-  clone.epochs = o.clone_epochs;
+  clone.epochs = enough_epochs(o.clone_epochs, stage.train[0].size(0), clone.batch, o.least_steps);
   for (std::size_t k = 0; k < stage.train.size(); ++k) {
     stage.nets.push_back(clone_policy(stage.tune.spec, stage.starts[k], stage.signals, stage.depth, stage.train[k], clone));
   }

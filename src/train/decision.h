@@ -30,6 +30,7 @@ struct DecisionOptions {
   int folds = 3;
   double budget = 0.005;  // disagreement with full depth allowed where scores are compared
   int extractor_epochs = 10, clone_epochs = 20, ppo_rounds = 8;
+  int least_steps = 400;  // few rows: more epochs, until a module has taken so many gradient steps (at most 60 epochs)
   policy::PredictorKind predictor = policy::PredictorKind::survival;
 };
 
