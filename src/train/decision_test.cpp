@@ -58,6 +58,7 @@ Acted act(std::int64_t n) {
     for (std::int64_t t = 0; t < length; ++t) {
       const bool marker = t == deep || (t > deep && random.chance(0.3));
       out.h0[i][t] = words[static_cast<std::int64_t>(marker ? random.below(4) : 4 + random.below(16))] + places[t];
+      if (marker) out.h0[i][t][0] += 3;
     }
     for (std::int64_t l = 0; l < 6; ++l) {
       const bool knows = l + 1 >= deep || random.chance(0.02);
@@ -73,7 +74,7 @@ DecisionOptions quick() {
   o.clone_epochs = 12;
   o.ppo_rounds = 2;
   o.folds = 2;
-  o.least_steps = 200;
+  o.least_steps = 120;
   return o;
 }
 
@@ -94,7 +95,7 @@ TEST(Decision, LearnsDepthShipsAWholeDecisionAndRepeatsToTheByte) {
   const auto read = policy::policy_from_json(policy::policy_to_json(first->policy), acted.spec, first->predictor_text, "test");
   EXPECT_TRUE(read) << read.error().message;
 
-  EXPECT_GT(first->facts["predictor"]["spearman"].get<double>(), 0.5);
+  EXPECT_GT(first->facts["predictor"]["spearman"].get<double>(), 0.6);
   EXPECT_EQ(first->facts["predictor"]["auroc_per_exit"].size(), 5u);
   const auto& scores = first->facts["scores"];
   for (const char* name : {"confidence", "predictor", "policy", "fused"}) {
