@@ -56,7 +56,7 @@ struct EvaluateTest : ::testing::Test {
     spec.label_names = dataset.label_names;
     if (task == data::Task::text_classification) {
       spec.vocab = 200;
-      spec.max_tokens = 13;
+      spec.max_tokens = 11;
     } else {
       spec.modality = Modality::image;
       spec.image_height = dataset.part(data::Part::test).height;
@@ -126,8 +126,8 @@ TEST_F(EvaluateTest, TextHasTheFieldsOfTheFormatAndTheEngineAgrees) {
     EXPECT_EQ((*s)["curve"][0].size(), 2u);
   }
   EXPECT_EQ((*find_system(eval, "base"))["value"], (*find_system(eval, "full_depth"))["value"]);
-  EXPECT_EQ(eval["complexity"]["values"].size(), 12u);
-  EXPECT_EQ(eval["complexity"]["bins"].size(), 6u);
+  EXPECT_EQ(eval["complexity"]["values"].size(), 10u);
+  EXPECT_EQ(eval["complexity"]["bins"].size(), 5u);
   EXPECT_EQ(must(parse_json(eval.dump(), "eval.json"))["n_test"], 200);
   EXPECT_FALSE(table_text(eval).empty());
   EXPECT_NE(report_html(eval).find("</html>"), std::string::npos);
