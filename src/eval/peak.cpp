@@ -104,8 +104,9 @@ Status write_inputs(const fs::path& path, const Encoded& inputs) {
 }
 
 Result<Encoded> read_inputs(const fs::path& path) {
-  FATHOM_TRY(const std::string bytes, read_file(path));
-  std::string_view in = bytes;
+  const auto bytes = read_file(path);
+  if (!bytes) return bytes.error();
+  std::string_view in = *bytes;
   std::uint64_t head[3];
   if (in.size() < 4 || std::memcmp(in.data(), kMagic, 4) != 0) return damaged(path);
   in.remove_prefix(4);
