@@ -27,6 +27,9 @@ void add_eval(Frame& frame) {
                    "Where to write; default: eval.json beside a folder named bundle, else inside it");
   verb->add_option("--max-test", options->eval.max_test, "Use the first rows of the test split only; 0: all")
       ->check(between(0, 1e9, "[0, 1000000000]"));
+  verb->add_option("--at-macs", options->eval.at_macs,
+                   "Also the row fathom_at_macs: its threshold set on the calibrate split to these mean MACs per input")
+      ->check(between(1, 1e15, "[1, 1e15]"));
   verb->add_option("--timing-seconds", options->eval.timing_seconds, "Rough budget of the timed part")
       ->check(between(1, 86400, "[1, 86400]"))
       ->capture_default_str();

@@ -176,6 +176,7 @@ Status Contest::add_exit_systems() {
   FATHOM_TRY(const OperatingPoint own, point_of(kEarlyExit, Score::confidence));
   add_exit_system("early_exit_calibrated", own, "consistency");
   system("early_exit_calibrated").curve.clear();  // the same curve as early_exit's
+  if (options_.at_macs > 0) FATHOM_TRY_VOID(add_at_macs());
   const bool closed = policy().kind == policy::PolicyKind::exits;  // gates' LSTM has not learnt to stop
   for (const auto& [name, score] : {std::pair(kPredictorOnly, Score::predictor), std::pair(kPolicyOnly, Score::policy)}) {
     if (test_trace_.trace.scores[static_cast<std::size_t>(score)].empty()) continue;
@@ -183,6 +184,19 @@ Status Contest::add_exit_systems() {
     FATHOM_TRY(const OperatingPoint point, point_of(name, score));
     add_exit_system(name, point, "consistency");
   }
+  return {};
+}
+
+// For comparison with another bundle at the MACs that one uses.
+Status Contest::add_at_macs() {
+  if (policy().kind == policy::PolicyKind::gates)
+    return Error{Code::unsupported, "--at-macs: the gates of this bundle decide without a threshold, so they cannot be set to MACs",
+                 "give it for the other bundle, with this one's MACs"};
+  const float lambda = lambda_at_macs(calibrate_trace_, *costs_, policy().score, policy().first_exit, options_.at_macs);
+  add_exit_system("fathom_at_macs", {policy().score, lambda}, "macs");
+  System& added = system("fathom_at_macs");
+  added.curve.clear();  // the same curve as Fathom's
+  added.facts["at_macs"] = options_.at_macs;
   return {};
 }
 

@@ -66,6 +66,7 @@ class Contest {
   void add_fixed();
   Status add_fathom();
   Status add_exit_systems();
+  Status add_at_macs();
   Status add_dynamic_depth();
   void add_exit_system(const std::string& name, OperatingPoint point, const std::string& set_to);
   Status check_engine();

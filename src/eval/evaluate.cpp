@@ -22,7 +22,8 @@ constexpr std::size_t kPeakInputs = 64;
 constexpr std::size_t kTimedCurvePoints = 5;
 
 const char* const kOrder[] = {"base",          "full_depth", "fixed_depth", "early_exit", "early_exit_calibrated",
-                              "dynamic_depth", "predictor_only", "policy_only", "fathom"};
+                              "dynamic_depth", "predictor_only", "policy_only", "fathom",
+                              "fathom_at_macs"};
 
 Json curve_json(const System& system) {
   Json out = Json::array();

@@ -21,6 +21,7 @@ struct EvalOptions {
   std::string tier;             // "": best
   int threads = 1;
   std::size_t max_test = 0;     // 0: every row of the test split
+  double at_macs = 0;           // > 0: also system fathom_at_macs, whose mean MACs on calibrate are at least these
   bool times = true;            // false: ms are null
   double timing_seconds = 40;   // rough budget of the timed part
   bool write_costs = true;      // measured times into <bundle>/costs.json

@@ -158,6 +158,31 @@ TEST_F(EvaluateTest, GatesBesideABaseOfItsOwn) {
   EXPECT_FALSE(table_text(eval).empty());
 }
 
+TEST_F(EvaluateTest, FathomAtMacsOfAnotherBundle) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  EvalOptions options = quick();
+  const Json plain = must(evaluate(options));
+  EXPECT_EQ(find_system(plain, "fathom_at_macs"), nullptr);
+  const double full = (*find_system(plain, "full_depth"))["macs"].get<double>();
+  options.at_macs = 0.7 * full;
+  const Json eval = must(evaluate(options));
+  const Json* row = find_system(eval, "fathom_at_macs");
+  ASSERT_NE(row, nullptr);
+  EXPECT_NEAR((*row)["macs"].get<double>(), options.at_macs, 0.1 * full);  // set on calibrate, shown on test
+  EXPECT_NE((*row)["lambda"], (*find_system(eval, "fathom"))["lambda"]);
+  for (const Json& check : eval["engine_check"]) EXPECT_EQ(check["labels"], 0) << check.dump();
+}
+
+TEST_F(EvaluateTest, GatesRefuseMacs) {
+  make(data::Task::text_classification, policy::Score::policy, policy::PredictorKind::survival,
+       policy::PolicyKind::gates);
+  EvalOptions options = quick();
+  options.at_macs = 1000;
+  const auto refused = evaluate(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::unsupported);
+}
+
 TEST_F(EvaluateTest, OtherDataIsRefusedUnlessNamed) {
   make(data::Task::text_classification, policy::Score::confidence);
   record_data("0000000000000000");

@@ -61,7 +61,8 @@ std::string system_title(const std::string& name) {
       {"dynamic_depth", "random layers dropped, at Fathom's MACs"},
       {"predictor_only", "complexity predictor alone"},
       {"policy_only", "LSTM policy alone"},
-      {"fathom", "the bundle's own decision"}};
+      {"fathom", "the bundle's own decision"},
+      {"fathom_at_macs", "the same score, at the MACs asked for"}};
   const auto found = titles.find(name);
   return found == titles.end() ? name : found->second;
 }
