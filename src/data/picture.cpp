@@ -1,14 +1,19 @@
 #include "data/picture.h"
 
 #include "base/file.h"
+#include "data/exif.h"
 #include "data/picture_formats.h"
 
 namespace fathom::data {
 
 Result<Picture> decode_picture(std::string_view bytes, const std::string& where) {
   if (bytes.empty()) return Error{Code::bad_input, where + ": the picture is empty", "give a JPEG or PNG file"};
-  if (bytes.starts_with("\xFF\xD8\xFF")) return decode_jpeg(bytes, where);
-  if (bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8))) return decode_png(bytes, where);
+  const bool jpeg = bytes.starts_with("\xFF\xD8\xFF"), png = bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8));
+  if (jpeg || png) {
+    FATHOM_TRY(Picture picture, jpeg ? decode_jpeg(bytes, where) : decode_png(bytes, where));
+    apply_orientation(picture, jpeg ? jpeg_orientation(bytes) : png_orientation(bytes));
+    return picture;
+  }
   return Error{Code::unsupported, where + ": neither JPEG nor PNG", "convert the picture to JPEG or PNG"};
 }
 

@@ -1,5 +1,8 @@
-// Hostile-safe JPEG and PNG decoding to RGB, and resizing. Header probed first; at most 40 Mpx.
-// Palettes, grey, 16-bit and CMYK become RGB; alpha is dropped, not composed. The EXIF orientation is not applied.
+// Hostile-safe JPEG and PNG decoding to upright RGB, and resizing. The header is probed first; at most 40 Mpx are read.
+// Pixels are those of Pillow's Image.open(...), exif_transpose, convert("RGB"): palettes and grey become RGB, CMYK is
+// taken as Adobe writes it (inverted, whether marked or not), alpha is dropped, not composed, and of 16 bits the high
+// byte stays. One exception: 16-bit grey, which Pillow clips at 255 (nearly all white), also keeps its high byte here,
+// because that is the picture. Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +19,14 @@ struct Picture {
   std::vector<std::uint8_t> pixels;  // [height, width, 3], RGB
 };
 
+// Pillow's numbers, which preprocessor_config.json uses too.
+enum class Filter : int { nearest = 0, bilinear = 2, bicubic = 3 };
+
 // Format is told by the bytes, not the name. Errors: bad_input (damaged), unsupported (other formats), limit.
 Result<Picture> decode_picture(std::string_view bytes, const std::string& where);
 Result<Picture> read_picture(const std::filesystem::path& path);
-// Antialiased bilinear (triangle filter), as Pillow's BILINEAR.
-Picture resize_picture(const Picture& source, int height, int width);
+// Byte for byte Pillow 13's resize((width, height), filter): bilinear and bicubic widen when shrinking (antialiased).
+// Memory beside source and result: no more than the larger of the two, and 4 bytes per source row or column.
+Picture resize_picture(const Picture& source, int height, int width, Filter filter = Filter::bilinear);
 
 }  // namespace fathom::data

@@ -66,14 +66,18 @@ bool read_pixels(Decoder& decoder, std::vector<std::uint8_t>& pixels, std::size_
   return true;
 }
 
-// Adobe writes CMYK inverted: then a channel's value is already the light left by its ink.
-std::vector<std::uint8_t> cmyk_to_rgb(const std::vector<std::uint8_t>& cmyk, bool inverted) {
-  std::vector<std::uint8_t> rgb(cmyk.size() / 4 * 3);
-  for (std::size_t p = 0; p < cmyk.size() / 4; ++p) {
-    const auto light = [&](std::size_t c) { return inverted ? cmyk[4 * p + c] : 255 - cmyk[4 * p + c]; };
-    for (std::size_t c = 0; c < 3; ++c) rgb[3 * p + c] = static_cast<std::uint8_t>((light(c) * light(3) + 127) / 255);
+// As Adobe writes CMYK, a value is the light that its ink leaves; files without Adobe's marker are read alike, because
+// Pillow does so. The product over 255 is rounded, in place.
+void cmyk_to_rgb(std::vector<std::uint8_t>& pixels) {
+  const std::size_t count = pixels.size() / 4;
+  for (std::size_t p = 0; p < count; ++p) {
+    const unsigned black = pixels[4 * p + 3];
+    for (std::size_t c = 0; c < 3; ++c) {
+      const unsigned product = (255u - pixels[4 * p + c]) * black + 128u;
+      pixels[3 * p + c] = static_cast<std::uint8_t>(black - ((product >> 8) + product) / 256u);
+    }
   }
-  return rgb;
+  pixels.resize(count * 3);
 }
 
 Result<Picture> decode(Decoder& decoder, std::string_view bytes, const std::string& where) {
@@ -89,7 +93,7 @@ Result<Picture> decode(Decoder& decoder, std::string_view bytes, const std::stri
   picture.width = static_cast<int>(decoder.jpeg.image_width);
   picture.pixels.resize(std::size_t{decoder.jpeg.image_height} * decoder.jpeg.image_width * channels);
   if (!read_pixels(decoder, picture.pixels, channels) || decoder.cut) return damaged();
-  if (channels == 4) picture.pixels = cmyk_to_rgb(picture.pixels, decoder.jpeg.saw_Adobe_marker != 0);
+  if (channels == 4) cmyk_to_rgb(picture.pixels);
   return picture;
 }
 

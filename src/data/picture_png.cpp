@@ -1,5 +1,5 @@
 // PNG by libpng. Errors come back by a jump, as in picture_jpeg.cpp. All forms become 8-bit RGB: palettes and grey are
-// expanded, 16-bit values are scaled, alpha is dropped (not composed), as Pillow's convert("RGB") does.
+// expanded, 16-bit values keep their high byte, alpha is dropped (picture.h says why).
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -55,7 +55,7 @@ bool read_pixels(png_structp png, png_infop info, std::vector<png_bytep>& rows) 
 bool set_up(png_structp png, png_infop info) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_expand(png);
-  png_set_scale_16(png);
+  png_set_strip_16(png);
   png_set_gray_to_rgb(png);
   png_set_strip_alpha(png);
   png_set_interlace_handling(png);

@@ -112,7 +112,7 @@ TEST(Jpeg, DecodesColourGreyProgressiveAndCmyk) {
   const auto cmyk = decode_picture(jpeg_of(8, 8, 4, std::vector<std::uint8_t>(256, 128)), "f");
   ASSERT_TRUE(cmyk.has_value()) << message_of(cmyk);
   EXPECT_EQ(cmyk->pixels.size(), 192u);
-  EXPECT_NEAR(cmyk->pixels[0], 128 * 128 / 255, 2);  // the Adobe marker says inverted
+  EXPECT_NEAR(cmyk->pixels[0], 128 * 128 / 255, 2);  // inverted, as Adobe writes it
 }
 
 TEST(Picture, DamageAndLimitsEndWithAnError) {
