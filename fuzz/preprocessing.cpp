@@ -1,4 +1,5 @@
 // preprocessor_config.json and timm's config from any bytes: settings that can be applied to a small picture, or an error.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
