@@ -31,6 +31,8 @@ Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
                    "fit the bundle again"};
     }
     opened->tokenizer = std::move(tokenizer);
+  } else if (opened->bundle().fathom().contains("model")) {
+    FATHOM_TRY(opened->preprocessing, data::read_preprocessing(folder));
   }
   return opened;
 }
@@ -87,7 +89,10 @@ Result<std::vector<Outcome>> Classifier::pictures(std::span<const data::Picture>
     for (std::size_t i = 0; i < count; ++i) {
       const data::Picture& picture = pictures[begin + i];
       outcomes[begin + i].tokens = opened_->spec().tokens();
-      if (picture.height == height && picture.width == width) {
+      if (opened_->preprocessing) {
+        FATHOM_TRY(const data::Picture read, data::preprocess(picture, *opened_->preprocessing));
+        std::memcpy(pixels_.data() + i * bytes, read.pixels.data(), bytes);
+      } else if (picture.height == height && picture.width == width) {
         std::memcpy(pixels_.data() + i * bytes, picture.pixels.data(), bytes);
       } else {
         const data::Picture fitted = data::resize_picture(picture, height, width);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/picture.h"
+#include "data/preprocessing.h"
 #include "data/tokenizer.h"
 #include "engine/engine.h"
 
@@ -20,7 +21,8 @@ struct Opened {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const engine::Plan> plan;
   std::unique_ptr<engine::Runtime> runtime;
-  std::optional<data::Tokenizer> tokenizer;  // text only
+  std::optional<data::Tokenizer> tokenizer;          // text only
+  std::optional<data::Preprocessing> preprocessing;  // pictures of an imported checkpoint; else they are resized to fit
   const ModelSpec& spec() const { return model->spec(); }
   const Bundle& bundle() const { return *model->bundle(); }
 };

@@ -13,6 +13,7 @@ namespace {
 constexpr int kFormat = 1;
 constexpr std::uint64_t kMaxJsonBytes = 4u << 20;
 constexpr std::uint64_t kMaxPredictorBytes = 256u << 20;
+constexpr const char* kIndex = "model.safetensors.index.json";  // of weights in several files
 constexpr const char* kAgain = "copy the bundle again, or make it again with `fathom fit`";
 
 std::string quoted(const fs::path& path) { return "'" + path.string() + "'"; }
@@ -65,8 +66,8 @@ Result<std::map<std::string, Listed>> listed_files(const Json& fathom, const std
     if (!is_sha256(hash)) return corrupt(at + ": 'sha256' must be 64 hexadecimal digits");
     files[name] = {static_cast<std::uint64_t>(bytes), hash};
   }
-  for (const char* needed : {"config.json", "model.safetensors"})
-    if (!files.contains(needed)) return corrupt(where + ": 'files' does not list " + needed);
+  if (!files.contains("config.json")) return corrupt(where + ": 'files' does not list config.json");
+  if (!files.contains("model.safetensors") && !files.contains(kIndex)) return corrupt(where + ": 'files' does not list model.safetensors");
   return files;
 }
 
@@ -149,7 +150,14 @@ Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& 
   FATHOM_TRY(const auto files, listed_files(bundle->fathom_, quoted(folder / "fathom.json")));
   for (const auto& [name, listed] : files) FATHOM_TRY_VOID(check_size(folder / name, listed.bytes));
   FATHOM_TRY(bundle->config_, read_json(folder / "config.json"));
-  FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / "model.safetensors"));
+  if (files.contains("model.safetensors")) {
+    FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / "model.safetensors"));
+  } else {
+    FATHOM_TRY(const auto shards, SafeTensors::shards_of(folder / kIndex));
+    for (const std::string& shard : shards)
+      if (!files.contains(shard)) return corrupt(quoted(folder / kIndex) + " names '" + shard + "', which fathom.json does not list");
+    FATHOM_TRY(bundle->weights_, SafeTensors::open_sharded(folder / kIndex));
+  }
   if (files.contains("fathom.safetensors")) {
     FATHOM_TRY(bundle->decision_, SafeTensors::open(folder / "fathom.safetensors"));
   }
@@ -185,24 +193,45 @@ std::string Bundle::checksum() const {
   return hash.hex();
 }
 
-Status write_bundle(const std::filesystem::path& folder, const std::map<std::string, std::string>& files, Json fathom) {
+Status write_bundle(const std::filesystem::path& folder, const std::map<std::string, std::string>& files, Json fathom,
+                    const std::map<std::string, std::filesystem::path>& copies) {
   Json out;
   out["format"] = kFormat;
   for (const auto& [key, value] : fathom.items())
     if (key != "format" && key != "files") out[key] = value;
   out["files"] = Json::object();
+  const auto bad_name = [](const std::string& name) {
+    return !good_name(name) || name == "fathom.json" || outside_checksum(name);
+  };
+  const auto refuse = [](const std::string& name) {
+    return Error{Code::invalid_argument, "write_bundle: '" + name + "' is no file name for a bundle", "use letters, digits, '.', '_', '-'"};
+  };
+  std::map<std::string, Json> listed;  // sorted by name, whatever the kind
   for (const auto& [name, bytes] : files) {
-    if (!good_name(name) || name == "fathom.json" || outside_checksum(name))
-      return Error{Code::invalid_argument, "write_bundle: '" + name + "' is no file name for a bundle", "use letters, digits, '.', '_', '-'"};
-    out["files"][name] = {{"bytes", bytes.size()}, {"sha256", sha256_hex(bytes)}};
+    if (bad_name(name)) return refuse(name);
+    listed[name] = {{"bytes", bytes.size()}, {"sha256", sha256_hex(bytes)}};
   }
-  FATHOM_TRY(const auto listed, listed_files(out, "write_bundle"));
-  (void)listed;
+  for (const auto& [name, path] : copies) {
+    if (bad_name(name) || files.contains(name)) return refuse(name);
+    FATHOM_TRY(const MappedFile file, MappedFile::open(path));
+    Sha256 hash;
+    hash.update(file.bytes().data(), file.bytes().size());
+    listed[name] = {{"bytes", file.bytes().size()}, {"sha256", hash.hex()}};
+  }
+  for (const auto& [name, entry] : listed) out["files"][name] = entry;
+  FATHOM_TRY(const auto checked, listed_files(out, "write_bundle"));
+  (void)checked;
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return Error{Code::io, quoted(folder) + ": cannot create the folder: " + error.message(), "check the path and its permissions"};
   FATHOM_TRY_VOID(retire_old_bundle(folder));
   for (const auto& [name, bytes] : files) FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));
+  for (const auto& [name, path] : copies) {
+    if (fs::equivalent(path, folder / name, error)) continue;  // a bundle written again over its own files
+    FATHOM_TRY(const MappedFile file, MappedFile::open(path));
+    const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));
+  }
   sync_folder(folder);
   return write_file_atomic(folder / "fathom.json", dumped(out, 1) + "\n");
 }

@@ -18,7 +18,7 @@ class Bundle {
  public:
   // Opens and checks every part: fathom.json's "files" lists name -> {bytes, sha256}; sizes are checked always,
   // hashes only by verify(). Errors: corrupt_bundle naming file and what is wrong; io when the folder is absent.
-  // config.json and model.safetensors must be listed; fathom.safetensors and predictor.txt may be left out of "files"
+  // config.json and model.safetensors (or model.safetensors.index.json and its files) must be listed; fathom.safetensors and predictor.txt may be left out of "files"
   // (a backbone without decision): then decision() is null, predictor() empty.
   static Result<std::shared_ptr<const Bundle>> open(const std::filesystem::path& folder);
   Status verify() const;  // recompute every SHA-256, and refuse NaN and infinite weights by name
@@ -41,7 +41,9 @@ class Bundle {
 // Writes a bundle folder: files first, fathom.json (with "files" filled in) last, each atomically; a folder without
 // fathom.json is not a bundle. `files` maps name -> bytes, e.g. "config.json", "model.safetensors", "predictor.txt".
 // If the folder already holds a bundle, its fathom.json goes first, then its costs.json and packed.*.bin (of old weights).
-Status write_bundle(const std::filesystem::path& folder, const std::map<std::string, std::string>& files, Json fathom);
+// `copies` maps name -> a file that is copied as it is, byte for byte.
+Status write_bundle(const std::filesystem::path& folder, const std::map<std::string, std::string>& files, Json fathom,
+                    const std::map<std::string, std::filesystem::path>& copies = {});
 
 // Replaces fathom.json only (operating points, certificate); keeps "files".
 Status update_bundle(const std::filesystem::path& folder, const Json& fathom);

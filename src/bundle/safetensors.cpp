@@ -121,9 +121,17 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   std::set<std::string> names_, inner_keys_;
 };
 
-// Bytes of a float32 tensor of this shape, or false when they do not fit 64 bits.
-bool checked_bytes(const std::vector<std::uint64_t>& shape, std::uint64_t& bytes) {
-  bytes = 4;
+// Bytes of one element; 0: a dtype that is not known.
+std::uint64_t width_of(const std::string& dtype) {
+  static const std::map<std::string, std::uint64_t> widths = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4},
+                                                              {"I16", 2}, {"I8", 1},  {"U8", 1},   {"BOOL", 1}};
+  const auto found = widths.find(dtype);
+  return found == widths.end() ? 0 : found->second;
+}
+
+// Bytes of a tensor of this shape, or false when they do not fit 64 bits.
+bool checked_bytes(const std::vector<std::uint64_t>& shape, std::uint64_t width, std::uint64_t& bytes) {
+  bytes = width;
   for (const std::uint64_t dim : shape)
     if (dim > kMaxDim || __builtin_mul_overflow(bytes, dim, &bytes)) return false;
   return true;
@@ -138,11 +146,13 @@ std::vector<std::int64_t> signed_shape(const std::vector<std::uint64_t>& shape) 
 Status check_entry(const Entry& entry, std::uint64_t data_bytes) {
   const std::string tensor = "tensor " + shown(entry.name);
   const auto bad = [&](const std::string& why) { return Error{Code::corrupt_bundle, tensor + ": " + why, ""}; };
-  if (entry.dtype != "F32")
-    return Error{Code::unsupported, tensor + ": dtype " + shown(entry.dtype) + ", only F32 is read", "convert the file to float32"};
+  const std::uint64_t width = width_of(entry.dtype);
+  if (width == 0)
+    return Error{Code::unsupported, tensor + ": dtype " + shown(entry.dtype) + ", weights are read from F32, F16 and BF16",
+                 "convert the file to float32"};
   if (entry.offsets.size() != 2) return bad("data_offsets must be [begin, end]");
   std::uint64_t bytes = 0;
-  if (!checked_bytes(entry.shape, bytes)) return bad("shape " + shape_text(signed_shape(entry.shape)) + " is impossibly large");
+  if (!checked_bytes(entry.shape, width, bytes)) return bad("shape " + shape_text(signed_shape(entry.shape)) + " is impossibly large");
   if (entry.offsets[0] > entry.offsets[1] || entry.offsets[1] > data_bytes)
     return bad(range_text(entry) + " lie outside the file's " + std::to_string(data_bytes) + " bytes of data");
   const std::uint64_t got = entry.offsets[1] - entry.offsets[0];
@@ -194,6 +204,45 @@ Result<std::vector<Entry>> read_header(std::span<const std::byte> file, std::uin
   return std::move(reader.entries);
 }
 
+float float_of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+
+// IEEE half to float, exactly: subnormals are scaled by 2^-24.
+float float_of_half(std::uint16_t half) {
+  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16, exponent = (half >> 10) & 31u, fraction = half & 1023u;
+  if (exponent == 0) {
+    const float value = static_cast<float>(fraction) * 0x1p-24f;
+    return sign != 0 ? -value : value;
+  }
+  return float_of_bits(sign | (exponent == 31 ? 255u : exponent + 112u) << 23 | fraction << 13);
+}
+
+void widen(const std::byte* data, std::size_t count, bool brain, float* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint16_t half;
+    std::memcpy(&half, data + 2 * i, 2);
+    to[i] = brain ? float_of_bits(std::uint32_t{half} << 16) : float_of_half(half);
+  }
+}
+
+// weight_map of an index, every file name a plain one that stays in the folder.
+Result<std::map<std::string, std::string>> read_index(const std::filesystem::path& index) {
+  constexpr std::uint64_t kMaxIndexBytes = 32u << 20;
+  const std::string where = "'" + index.string() + "'";
+  FATHOM_TRY(const std::string text, read_file(index, kMaxIndexBytes));
+  FATHOM_TRY(const Json json, parse_json(text, where, Code::corrupt_bundle));
+  const auto it = json.is_object() ? json.find("weight_map") : json.end();
+  if (!json.is_object() || it == json.end() || !it->is_object() || it->empty())
+    return Error{Code::corrupt_bundle, where + ": no \"weight_map\" of tensor names and files", "copy the checkpoint again"};
+  std::map<std::string, std::string> map;
+  for (const auto& [tensor, file] : it->items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : "";
+    if (!name.ends_with(".safetensors") || name.find('/') != std::string::npos || name.front() == '.')
+      return Error{Code::corrupt_bundle, where + ": tensor " + shown(tensor) + " names no .safetensors file beside the index", ""};
+    map[tensor] = name;
+  }
+  return map;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesystem::path& path) {
@@ -205,9 +254,56 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   if (!entries) return entries.error().within("'" + path.string() + "'");
   for (const Entry& entry : *entries) {
     const std::byte* data = opened->file_.bytes().data() + data_start + entry.offsets[0];
-    opened->tensors_[entry.name] = TensorView{reinterpret_cast<const float*>(data), signed_shape(entry.shape)};
+    const bool half = entry.dtype == "F16" || entry.dtype == "BF16";
+    if (entry.dtype != "F32" && !half) {
+      opened->unread_[entry.name] = entry.dtype;
+      continue;
+    }
+    TensorView view{reinterpret_cast<const float*>(data), signed_shape(entry.shape)};
+    // An integer tensor of odd size in front can leave floats where they must not be read from.
+    if (half || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
+      const std::size_t count = static_cast<std::size_t>(view.elements());
+      try {
+        opened->widened_.emplace_back(count);
+      } catch (const std::bad_alloc&) {
+        return Error{Code::out_of_memory, "'" + path.string() + "': no memory to widen tensor " + shown(entry.name), ""};
+      }
+      float* to = opened->widened_.back().data();
+      if (entry.dtype == "F32") std::memcpy(to, data, count * sizeof(float));
+      else widen(data, count, entry.dtype == "BF16", to);
+      view.data = to;
+    }
+    opened->tensors_[entry.name] = std::move(view);
   }
   return std::shared_ptr<const SafeTensors>(std::move(opened));
+}
+
+Result<std::vector<std::string>> SafeTensors::shards_of(const std::filesystem::path& index) {
+  FATHOM_TRY(const auto map, read_index(index));
+  std::set<std::string> files;
+  for (const auto& [tensor, file] : map) files.insert(file);
+  return std::vector<std::string>(files.begin(), files.end());
+}
+
+Result<std::shared_ptr<const SafeTensors>> SafeTensors::open_sharded(const std::filesystem::path& index) {
+  FATHOM_TRY(const auto map, read_index(index));
+  auto all = std::make_shared<SafeTensors>();
+  all->path_ = index;
+  std::map<std::string, const SafeTensors*> opened;
+  for (const auto& [tensor, file] : map) {
+    if (!opened.contains(file)) {
+      FATHOM_TRY(auto shard, open(index.parent_path() / file));
+      for (const auto& [name, dtype] : shard->unread()) all->unread_[name] = dtype;
+      opened[file] = shard.get();
+      all->shards_.push_back(std::move(shard));
+    }
+    const SafeTensors& shard = *opened[file];
+    if (const TensorView* view = shard.find(tensor)) all->tensors_[tensor] = *view;
+    else if (!shard.unread().contains(tensor))
+      return Error{Code::corrupt_bundle, "'" + index.string() + "': tensor " + shown(tensor) + " is not in " + shown(file),
+                   "copy all files of the checkpoint again"};
+  }
+  return std::shared_ptr<const SafeTensors>(std::move(all));
 }
 
 const TensorView* SafeTensors::find(const std::string& name) const {

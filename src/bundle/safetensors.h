@@ -1,5 +1,8 @@
-// safetensors read and write, float32 only. Format rules and checks: docs/formats/bundle.md.
-// Reader maps the file; views live as long as the SafeTensors. Hostile headers yield corrupt_bundle naming file and tensor.
+// safetensors read and write. Every tensor comes out as float32: F32 is mapped as it lies, F16 and BF16 are widened once
+// (exactly) when the file is opened. Integer and boolean tensors are checked and listed, not read: old checkpoints carry
+// such buffers. Format rules and checks: docs/formats/bundle.md. Views live as long as the SafeTensors.
+// Errors: corrupt_bundle naming file and tensor, whatever the header says; unsupported for other dtypes.
+// Thread rule: immutable once opened.
 #pragma once
 
 #include <filesystem>
@@ -18,8 +21,13 @@ namespace fathom {
 class SafeTensors {
  public:
   static Result<std::shared_ptr<const SafeTensors>> open(const std::filesystem::path& path);
+  // A checkpoint in several files: `index` is its model.safetensors.index.json ("weight_map": tensor -> file beside it).
+  static Result<std::shared_ptr<const SafeTensors>> open_sharded(const std::filesystem::path& index);
+  // File names an index lists, sorted; the same checks as open_sharded's.
+  static Result<std::vector<std::string>> shards_of(const std::filesystem::path& index);
   const TensorView* find(const std::string& name) const;  // null if absent
   const std::map<std::string, TensorView>& all() const { return tensors_; }
+  const std::map<std::string, std::string>& unread() const { return unread_; }  // name -> dtype of tensors left out
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
   const std::filesystem::path& path() const { return path_; }
 
@@ -27,6 +35,9 @@ class SafeTensors {
   std::filesystem::path path_;
   MappedFile file_;
   std::map<std::string, TensorView> tensors_;
+  std::map<std::string, std::string> unread_;
+  std::vector<Buffer<float>> widened_;                       // values of tensors that could not be mapped as they lie
+  std::vector<std::shared_ptr<const SafeTensors>> shards_;  // open_sharded: what the views point into
 };
 
 struct NamedTensor {

@@ -1,6 +1,8 @@
 #include "bundle/safetensors.h"
 
 #include <gtest/gtest.h>
+
+#include <cmath>
 #include <unistd.h>
 
 #include <cstring>
@@ -171,8 +173,58 @@ TEST_F(SafeTensorsTest, HostileJson) {
 }
 
 TEST_F(SafeTensorsTest, OtherDtypesAreUnsupportedByName) {
-  for (const char* dtype : {"F16", "BF16", "I64", "F8_E4M3", "nonsense"})
+  for (const char* dtype : {"F64", "F8_E4M3", "nonsense"})
     refused(file_of("{" + entry("a", "[2]", "[0,4]", dtype) + "}", 4), {"'a'", dtype}, Code::unsupported);
+}
+
+TEST_F(SafeTensorsTest, HalvesAreWidenedExactly) {
+  std::string bytes = file_of("{" + entry("half", "[6]", "[0,12]", "F16") + "," + entry("brain", "[2]", "[12,16]", "BF16") + "}", 16);
+  const std::uint16_t values[8] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x83ff, 0x7c00, 0x3f80, 0xc049};
+  std::memcpy(bytes.data() + bytes.size() - 16, values, 16);
+  const auto opened = open(bytes);
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  const float* half = (*opened)->find("half")->data;
+  EXPECT_EQ(half[0], 1.0f);
+  EXPECT_EQ(half[1], -2.0f);
+  EXPECT_EQ(half[2], 0x1p-24f);  // the smallest subnormal
+  EXPECT_EQ(half[3], 65504.0f);
+  EXPECT_EQ(half[4], -1023 * 0x1p-24f);
+  EXPECT_TRUE(std::isinf(half[5]));
+  const float* brain = (*opened)->find("brain")->data;
+  EXPECT_EQ(brain[0], 1.0f);
+  EXPECT_EQ(brain[1], -3.140625f);
+}
+
+TEST_F(SafeTensorsTest, IntegersAreListedAndMayLeaveFloatsUnaligned) {
+  std::string bytes = file_of("{" + entry("flags", "[3]", "[0,3]", "BOOL") + "," + entry("w", "[2]", "[3,11]") + "," +
+                                  entry("ids", "[1,2]", "[11,27]", "I64") + "}", 27);
+  const float values[2] = {1.5f, -2.5f};
+  std::memcpy(bytes.data() + bytes.size() - 24, values, 8);
+  const auto opened = open(bytes);
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  EXPECT_EQ((*opened)->all().size(), 1u);
+  EXPECT_EQ((*opened)->find("w")->data[1], -2.5f);
+  EXPECT_EQ((*opened)->unread().at("ids"), "I64");
+  refused(file_of("{" + entry("ids", "[2]", "[0,15]", "I64") + "}", 15), {"'ids'", "16 bytes"});
+}
+
+TEST_F(SafeTensorsTest, ShardsAreOneSet) {
+  const auto write = [&](const char* name, const std::string& bytes) { ASSERT_TRUE(write_file_atomic(folder_ / name, bytes)); };
+  write("a.safetensors", safetensors_bytes({{"b", {kSix.data(), {2, 3}}}}));
+  write("b.safetensors", safetensors_bytes({{"a", {&kOne, {}}}}));
+  const fs::path index = folder_ / "model.safetensors.index.json";
+  const auto attempt = [&](const std::string& map) {
+    EXPECT_TRUE(write_file_atomic(index, "{\"weight_map\": " + map + "}"));
+    return SafeTensors::open_sharded(index);
+  };
+  const auto both = attempt("{\"a\": \"b.safetensors\", \"b\": \"a.safetensors\"}");
+  ASSERT_TRUE(both.has_value()) << both.error().message;
+  EXPECT_EQ((*both)->find("a")->data[0], kOne);
+  EXPECT_EQ((*both)->find("b")->data[5], 6.0f);
+  EXPECT_EQ(*SafeTensors::shards_of(index), (std::vector<std::string>{"a.safetensors", "b.safetensors"}));
+  for (const char* bad : {"{}", "[]", "{\"a\": 1}", "{\"a\": \"../a.safetensors\"}", "{\"a\": \"\"}", "{\"a\": \"a.bin\"}",
+                          "{\"a\": \"a.safetensors\"}", "{\"a\": \"none.safetensors\"}"})
+    EXPECT_FALSE(attempt(bad).has_value()) << bad;
 }
 
 TEST_F(SafeTensorsTest, ManyTensorsAreReadInLinearTime) {

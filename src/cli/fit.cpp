@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "bundle/bundle.h"
 #include "cli/child.h"
+#include "cli/fit_from.h"
 #include "cli/flags.h"
 #include "cli/steps.h"
 #include "cli/verbs.h"
@@ -16,7 +18,7 @@ namespace fathom::cli {
 namespace {
 
 struct Options {
-  fs::path data, out;
+  fs::path data, out, from;
   std::string task;
   double max_disagreement = 0.005;
   engine::RuntimeOptions runtime;
@@ -31,26 +33,7 @@ Status need_train_program() {
                "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
 }
 
-Result<int> act(const Options& options, const std::vector<std::string>& rest) {
-  std::error_code ignored;
-  if (!fs::exists(options.data, ignored)) {
-    return Error{Code::io, "--data '" + options.data.string() + "' is not there",
-                 "give a folder with train and test files (docs/formats/datasets.md)"};
-  }
-  FATHOM_TRY_VOID(need_train_program());
-  std::vector<Child> child(1);
-  child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
-  auto& command = child[0].command;
-  if (!options.task.empty()) command.insert(command.end(), {"--task", options.task});
-  if (options.runtime.threads > 0)
-    command.insert(command.end(), {"--threads", std::to_string(options.runtime.threads)});
-  char share[32];
-  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
-  command.insert(command.end(), {"--max-disagreement", share});
-  command.insert(command.end(), rest.begin(), rest.end());
-  const Status ran = run_children(child);
-  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
-  FATHOM_TRY_VOID(ran);
+Result<int> choose_points(const Options& options) {
   FATHOM_TRY(const bool chosen, calibrate(options.out, options.runtime, options.max_disagreement));
   FATHOM_TRY(const auto bundle, Bundle::open(options.out));
   const Json& points = bundle->fathom()["operating_points"];
@@ -69,6 +52,86 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   return 0;
 }
 
+Result<long> whole_number(const std::string& flag, const std::string& value, long low, long high) {
+  char* end = nullptr;
+  const long number = std::strtol(value.c_str(), &end, 10);
+  if (!value.empty() && *end == '\0' && number >= low && number <= high) return number;
+  return Error{Code::usage, flag + " must be between " + std::to_string(low) + " and " + std::to_string(high) + ", got " + value, "fathom help fit"};
+}
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> out(1);
+  for (const char c : text) {
+    if (c == ',') out.emplace_back();
+    else out.back() += c;
+  }
+  return out;
+}
+
+// Of fathom-train's flags those that mean something for a checkpoint, whose shape and weights are given.
+Result<FitFrom> from_flags(const std::vector<std::string>& rest) {
+  FitFrom fit;
+  for (std::size_t i = 0; i < rest.size(); i += 2) {
+    const std::string& flag = rest[i];
+    const bool known = flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
+    if (!known)
+      return Error{Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
+                   "what goes with --from: --data -o --task --max-tokens --text-columns --label-column --seed --max-disagreement --threads"};
+    if (i + 1 == rest.size()) return Error{Code::usage, flag + " needs a value", "fathom help fit"};
+    const std::string& value = rest[i + 1];
+    if (flag == "--text-columns") fit.read.text_columns = split_commas(value);
+    if (flag == "--label-column") fit.read.label_column = value;
+    if (flag == "--seed") {
+      FATHOM_TRY(const long seed, whole_number(flag, value, 0, 1L << 53));
+      fit.seed = static_cast<std::uint64_t>(seed);
+    }
+    if (flag == "--max-tokens") {
+      FATHOM_TRY(const long tokens, whole_number(flag, value, 2, 1 << 16));
+      fit.max_tokens = static_cast<int>(tokens);
+    }
+  }
+  return fit;
+}
+
+Result<int> fit_checkpoint(const Options& options, const std::vector<std::string>& rest) {
+  FATHOM_TRY(FitFrom fit, from_flags(rest));
+  fit.from = options.from;
+  fit.data = options.data;
+  fit.out = options.out;
+  fit.max_disagreement = options.max_disagreement;
+  fit.runtime = options.runtime;
+  if (!options.task.empty()) {
+    FATHOM_TRY(fit.read.task, data::parse_task(options.task));
+  }
+  FATHOM_TRY(const int code, fit_from(fit));
+  if (code != 0) return code;
+  return choose_points(options);
+}
+
+Result<int> act(const Options& options, const std::vector<std::string>& rest) {
+  std::error_code ignored;
+  if (!fs::exists(options.data, ignored)) {
+    return Error{Code::io, "--data '" + options.data.string() + "' is not there",
+                 "give a folder with train and test files (docs/formats/datasets.md)"};
+  }
+  FATHOM_TRY_VOID(need_train_program());
+  if (!options.from.empty()) return fit_checkpoint(options, rest);
+  std::vector<Child> child(1);
+  child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
+  auto& command = child[0].command;
+  if (!options.task.empty()) command.insert(command.end(), {"--task", options.task});
+  if (options.runtime.threads > 0)
+    command.insert(command.end(), {"--threads", std::to_string(options.runtime.threads)});
+  char share[32];
+  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
+  command.insert(command.end(), {"--max-disagreement", share});
+  command.insert(command.end(), rest.begin(), rest.end());
+  const Status ran = run_children(child);
+  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
+  FATHOM_TRY_VOID(ran);
+  return choose_points(options);
+}
+
 }  // namespace
 
 void add_fit(Frame& frame) {
@@ -78,6 +141,8 @@ void add_fit(Frame& frame) {
   verb->allow_extras();
   verb->add_option("--data", options->data, "Data folder")->required();
   verb->add_option("-o,--out", options->out, "Bundle folder to make")->required();
+  verb->add_option("--from", options->from,
+                   "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are");
   verb->add_option("--task", options->task, "text-classification | image-classification")
       ->check(CLI::IsMember({"text-classification", "image-classification"}));
   verb->add_option("--max-disagreement", options->max_disagreement,

@@ -24,6 +24,7 @@ struct Frame {
 void add_generate(Frame& frame);
 void add_fit(Frame& frame);
 void add_eval(Frame& frame);
+void add_import(Frame& frame);
 void add_run(Frame& frame);
 void add_report(Frame& frame);
 void add_info(Frame& frame);

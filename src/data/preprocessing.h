@@ -9,6 +9,8 @@
 #pragma once
 
 #include <array>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +43,10 @@ struct Preprocessing {
 // `where` names the file in errors.
 Result<Preprocessing> parse_preprocessing(std::string_view json, const std::string& where);
 Result<Preprocessing> parse_timm_preprocessing(std::string_view json, const std::string& where);
+
+// How a checkpoint's folder, or a bundle made of it, reads pictures: its preprocessor_config.json, or timm's pretrained_cfg
+// in config.json; nothing where neither is there.
+Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::path& folder);
 
 // The byte stage: resized and cropped, [height, width, 3].
 Result<Picture> preprocess(const Picture& picture, const Preprocessing& how);

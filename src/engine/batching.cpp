@@ -159,9 +159,10 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
     for (std::size_t s = 0; s < n; ++s) calibrate_row(state, exit, state.head_logits + s * classes, state.p + s * classes);
   }
   for (std::size_t s = 0; s < n; ++s) {
-    const float* pooled = state.pooled + s * parts.pooled;
+    const std::size_t read = static_cast<std::size_t>(parts.heads[at].shape.input);
+    const float* pooled = state.pooled + s * read;
     double squares = 0;
-    for (std::size_t i = 0; i < parts.pooled; ++i) squares += static_cast<double>(pooled[i]) * static_cast<double>(pooled[i]);
+    for (std::size_t i = 0; i < read; ++i) squares += static_cast<double>(pooled[i]) * static_cast<double>(pooled[i]);
     state.trace_norms[s * depth + at] = static_cast<float>(std::sqrt(squares));
     std::memcpy(state.trace_logits + (s * depth + at) * classes, state.head_logits + s * classes, classes * sizeof(float));
     state.out[s].macs += head_macs(state, s, exit);
@@ -180,6 +181,21 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
 
 void run_layers(Session::State& state, int layers) {
   for (int l = 1; l <= layers; ++l) layer_on_all(state, l);
+}
+
+void run_states(Session::State& state, float* states) {
+  const int layers = layers_of(state);
+  const std::size_t hidden = state.parts->hidden;
+  for (int l = 1; l <= layers; ++l) {
+    layer_on_all(state, l);
+    for (std::size_t s = 0; l < layers && s < state.active; ++s, states += 2 * hidden) {
+      const float* rows = state.x + static_cast<std::size_t>(state.starts[s]) * hidden;
+      std::memcpy(states, rows, hidden * sizeof(float));
+      state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[s]), hidden, states + hidden);
+    }
+  }
+  pick_all(state);
+  run_heads(state, layers, state.picked, state.active);
 }
 
 void run_plain(Session::State& state, int exit) {

@@ -13,5 +13,6 @@ void run_masks(Session::State& state);                     // trajectories in st
 void run_plain(Session::State& state, int exit);           // layers 1..exit and that head: full depth, fixed exit
 void run_trace(Session::State& state);                     // every layer, head and score
 void run_layers(Session::State& state, int layers);        // hidden states only
+void run_states(Session::State& state, float* states);     // every layer and the last head; pooled states of layers 1..L-1
 
 }  // namespace fathom::engine

@@ -47,21 +47,29 @@ bool has_parts(const Plan::Parts& parts, Score score) {
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count) {
   const Plan::Parts& parts = *state.parts;
   const Head& head = parts.heads[static_cast<std::size_t>(exit - 1)];
-  const std::size_t hidden = parts.hidden, pooled = parts.pooled;
+  const std::size_t hidden = parts.hidden, read = static_cast<std::size_t>(head.shape.input);
+  const bool mean = head.shape.reads == HeadShape::Reads::cls_mean, two = head.shape.reads == HeadShape::Reads::first_two;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t slot = static_cast<std::size_t>(slots[i]);
     const float* rows = state.x + static_cast<std::size_t>(state.starts[slot]) * hidden;
-    float* to = state.pooled + i * pooled;
-    std::memcpy(to, rows, hidden * sizeof(float));
-    if (pooled != hidden)
-      state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[slot]), hidden, to + hidden);
+    float* to = state.pooled + i * read;
+    std::memcpy(to, rows, (two ? 2 : 1) * hidden * sizeof(float));
+    if (mean) state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[slot]), hidden, to + hidden);
   }
-  state.table->layernorm(state.pooled, pooled, count, pooled, head.norm.gamma, head.norm.beta,
-                         parts.spec.layer_norm_eps, state.head_normed, pooled);
-  const float* input = state.head_normed;
-  std::size_t width = pooled;
+  const float* input = state.pooled;
+  if (head.norm.gamma != nullptr) {
+    const std::size_t width = static_cast<std::size_t>(head.shape.norm);
+    state.table->layernorm(state.pooled, width, count * read / width, width, head.norm.gamma, head.norm.beta,
+                           parts.spec.layer_norm_eps, state.head_normed, width);
+    input = state.head_normed;
+  }
+  std::size_t width = read;
   if (head.dense.n > 0) {
-    spread_gemm(state, linear_args(head.dense, input, width, count, state.head_inner, head.dense.n, Activation::gelu));
+    const bool tanh = head.shape.activation == HeadActivation::tanh;
+    const Activation activation = tanh ? Activation::none : head.shape.activation == HeadActivation::relu ? Activation::relu : Activation::gelu;
+    spread_gemm(state, linear_args(head.dense, input, width, count, state.head_inner, head.dense.n, activation));
+    if (tanh)  // BERT's pooler: once an input, not worth a kernel
+      for (std::size_t i = 0; i < count * head.dense.n; ++i) state.head_inner[i] = std::tanh(state.head_inner[i]);
     input = state.head_inner;
     width = head.dense.n;
   }

@@ -101,6 +101,11 @@ class Session {
   // offsets not rising, too many or too long inputs).
   Status run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions);
 
+  // Every layer, for training exits on a frozen model: [CLS; mean over all tokens] after layers 1..L-1 into `states`
+  // [L - 1][count][2 hidden], the last head's logits into `logits` [count][classes], and, unless it is empty, h^0 into
+  // `start` [total tokens][hidden]. Errors: as run(); unsupported without a last head.
+  Status run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start = {});
+
   // After run(): logits of the exit taken [count, classes]; valid until the next run.
   std::span<const float> logits() const;
   // After Mode::trace: [count, layers, classes]; scores [count, layers - 1] by Score (empty if that score has no parts).

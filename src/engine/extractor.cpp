@@ -89,7 +89,7 @@ class InputExtractor {
     const bool text = parts_.spec.modality == Modality::text;
     const Grid grid = text ? Grid{1, tokens} : Grid{e_.rows, e_.columns};
     const Grid second = text ? grid : Grid{e_.pooled_rows, e_.pooled_columns};
-    const float* h1 = text ? text_h1(x, tokens) : image_h1(x + parts_.hidden, grid);
+    const float* h1 = text ? text_h1(x, tokens) : image_h1(x + static_cast<std::size_t>(parts_.spec.prefix_tokens) * parts_.hidden, grid);
     if (needs_.features) {
       double* to = state_.features + input * (parts_.features + 1);
       statistics(h1, grid.positions(), e_.conv1.n, s_, to);

@@ -145,11 +145,13 @@ void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const 
     for (std::size_t c = 0; c < columns; ++c)
       for (std::size_t y = 0; y < patch; ++y) {
         const std::uint8_t* from = pixels + (r * patch + y) * stride + c * line;
-        for (std::size_t i = 0; i < line; ++i) *to++ = e.pixel[from[i]];
+        for (std::size_t i = 0; i < line; i += 3)
+          for (std::size_t channel = 0; channel < 3; ++channel) *to++ = e.pixel[channel][from[i + channel]];
       }
-  for (std::size_t i = 0; i < hidden; ++i) x[i] = e.cls[i] + e.position[i];
-  GemmArgs args = linear_args(e.patch, scratch.patches, elems, rows * columns, x + hidden, hidden);
-  args.residual = e.position + hidden;
+  const std::size_t prefix = static_cast<std::size_t>(spec.prefix_tokens) * hidden;
+  for (std::size_t i = 0; i < prefix; ++i) x[i] = e.prefix[i / hidden][i % hidden] + e.position[i];
+  GemmArgs args = linear_args(e.patch, scratch.patches, elems, rows * columns, x + prefix, hidden);
+  args.residual = e.position + prefix;
   args.ldr = hidden;
   gemm(args);
 }

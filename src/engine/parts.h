@@ -23,7 +23,8 @@ struct Layer {
 };
 
 struct Head {
-  Norm norm;
+  HeadShape shape;
+  Norm norm;     // shape.norm = 0: none
   Linear dense;  // n = 0: none
   Linear out;
   float temperature = 1.0f;
@@ -35,8 +36,8 @@ struct Embedding {  // text: tables straight from the safetensors; image: projec
   const float* type = nullptr;  // row 0, or null
   Norm norm;                    // post-LN text only
   Linear patch;
-  const float* cls = nullptr;
-  std::array<float, 256> pixel{};  // (byte / 255 - mean) / std
+  const float* prefix[2] = {};                    // CLS, distillation token
+  std::array<std::array<float, 256>, 3> pixel{};  // (byte / 255 - mean) / std, per channel
 };
 
 struct Extractor {
@@ -54,7 +55,8 @@ struct PolicyNet {
 struct Plan::Parts {
   std::shared_ptr<const Model> model;
   ModelSpec spec;
-  bool decides = false;  // heads, extractor and policy are there
+  bool decides = false;   // heads, extractor and policy are there
+  bool answers = false;   // the last head is there
   policy::Policy policy;
   const kernels::Table* kernels = nullptr;
   PackedWeights weights;
@@ -67,7 +69,7 @@ struct Plan::Parts {
   double conv2_macs_per_position = 0;
 
   // Widths used everywhere.
-  std::size_t hidden = 0, ffn = 0, classes = 0, pooled = 0, head_width = 0, features = 0;
+  std::size_t hidden = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
   float attention_scale = 1.0f;
 };
 

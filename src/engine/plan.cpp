@@ -56,25 +56,36 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   grid.pooled_rows = (grid.rows + 1) / 2;
   grid.pooled_columns = (grid.columns + 1) / 2;
   embedding.patch = cursor.next();
-  embedding.cls = model.weight("embeddings.cls_token");
+  embedding.prefix[0] = model.weight("embeddings.cls_token");
+  if (spec.prefix_tokens == 2) embedding.prefix[1] = model.weight("embeddings.distillation_token");
   embedding.position = model.weight("embeddings.position_embeddings");
-  for (int byte = 0; byte < 256; ++byte)
-    embedding.pixel[static_cast<std::size_t>(byte)] =
-        (static_cast<float>(byte) / 255.0f - spec.pixel_mean) / spec.pixel_std;
+  for (std::size_t channel = 0; channel < 3; ++channel)
+    for (int byte = 0; byte < 256; ++byte)
+      embedding.pixel[channel][static_cast<std::size_t>(byte)] =
+          (static_cast<float>(byte) / 255.0f - spec.pixel_mean[channel]) / spec.pixel_std[channel];
+}
+
+// Heads of exits first..layers; before them stand empty ones, so that exit e is heads[e - 1].
+void resolve_heads(Plan::Parts& parts, Cursor& cursor, int first) {
+  const ModelSpec& spec = parts.spec;
+  const Linear shared = spec.heads_shared ? cursor.next() : Linear{};
+  parts.heads.resize(static_cast<std::size_t>(first - 1));
+  for (int e = first; e <= spec.layers; ++e) {
+    Head head;
+    head.shape = spec.head_shape(e);
+    if (head.shape.norm > 0) head.norm = norm_of(*parts.model, "exits." + std::to_string(e) + ".norm");
+    if (head.shape.dense > 0) head.dense = cursor.next();
+    head.out = spec.heads_shared ? shared : cursor.next();
+    if (!parts.policy.temperature.empty()) head.temperature = parts.policy.temperature[static_cast<std::size_t>(e - 1)];
+    parts.head_width = std::max(parts.head_width, head.dense.n);
+    parts.head_input = std::max(parts.head_input, static_cast<std::size_t>(head.shape.input));
+    parts.heads.push_back(head);
+  }
 }
 
 void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
-  const Linear shared = spec.heads_shared ? cursor.next() : Linear{};
-  for (int e = 1; e <= spec.layers; ++e) {
-    Head head;
-    head.norm = norm_of(*parts.model, "exits." + std::to_string(e) + ".norm");
-    if (spec.head_hidden(e) > 0) head.dense = cursor.next();
-    head.out = spec.heads_shared ? shared : cursor.next();
-    head.temperature = parts.policy.temperature[static_cast<std::size_t>(e - 1)];
-    parts.head_width = std::max(parts.head_width, head.dense.n);
-    parts.heads.push_back(head);
-  }
+  resolve_heads(parts, cursor, 1);
   Extractor& extractor = parts.extractor;
   extractor.proj = cursor.next();
   extractor.conv1 = cursor.next();
@@ -89,13 +100,13 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   auto parts = std::make_unique<Plan::Parts>();
   parts->spec = model->spec();
   parts->decides = model->has_decision() && model->bundle() != nullptr;
+  parts->answers = parts->decides || model->has_task_head();
   parts->model = std::move(model);
   parts->kernels = &runtime.kernels();
   const ModelSpec& spec = parts->spec;
   parts->hidden = static_cast<std::size_t>(spec.hidden);
   parts->ffn = static_cast<std::size_t>(spec.ffn);
   parts->classes = static_cast<std::size_t>(spec.classes());
-  parts->pooled = static_cast<std::size_t>(spec.pooled());
   parts->attention_scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim()));
   if (parts->decides) {
     const Bundle& bundle = *parts->model->bundle();
@@ -105,11 +116,12 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
       return Error{Code::corrupt_bundle, where + ": no \"policy\"", "fit or import the bundle again"};
     FATHOM_TRY(parts->policy, policy::policy_from_json(json["policy"], spec, bundle.predictor(), where));
   }
-  FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels, parts->decides));
+  FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels));
   Cursor cursor(parts->weights);
   resolve_layers(*parts, cursor);
   resolve_embedding(*parts, cursor);
   if (parts->decides) resolve_decision(*parts, cursor);
+  else if (parts->answers) resolve_heads(*parts, cursor, spec.layers);
   FATHOM_CHECK(cursor.finished(), "linear maps and their users disagree");
   return parts;
 }

@@ -75,15 +75,23 @@ struct Forward {
     const float* position = model.weight("embeddings.position_embeddings");
     Rows rows(1, Row(h));
     for (std::size_t i = 0; i < h; ++i) rows[0][i] = static_cast<double>(cls[i]) + static_cast<double>(position[i]);
+    if (spec.prefix_tokens == 2) {
+      const float* second = model.weight("embeddings.distillation_token");
+      rows.emplace_back(h);
+      for (std::size_t i = 0; i < h; ++i) rows[1][i] = static_cast<double>(second[i]) + static_cast<double>(position[h + i]);
+    }
     for (int r = 0; r < spec.grid_rows(); ++r)
       for (int c = 0; c < spec.grid_columns(); ++c) {
         Row patch;
-        for (int channel = 0; channel < 3; ++channel)
+        for (int channel = 0; channel < 3; ++channel) {
+          const double mean = static_cast<double>(spec.pixel_mean[static_cast<std::size_t>(channel)]);
+          const double deviation = static_cast<double>(spec.pixel_std[static_cast<std::size_t>(channel)]);
           for (int y = 0; y < p; ++y)
             for (int x = 0; x < p; ++x) {
               const double byte = pixels[((r * p + y) * spec.image_width + c * p + x) * 3 + channel];
-              patch.push_back((byte / 255.0 - static_cast<double>(spec.pixel_mean)) / static_cast<double>(spec.pixel_std));
+              patch.push_back((byte / 255.0 - mean) / deviation);
             }
+        }
         Row x = linear(patch, "embeddings.patch_embeddings.projection", spec.hidden);
         for (std::size_t i = 0; i < h; ++i) x[i] += static_cast<double>(position[rows.size() * h + i]);
         rows.push_back(x);
@@ -150,10 +158,28 @@ struct Forward {
   }
   Row head(const Rows& x, int exit) const {
     const std::string name = "exits." + std::to_string(exit) + ".";
-    Row in = norm(pooled(x), name + "norm");
+    Row in;
+    switch (exit == spec.layers ? spec.task_head : TaskHead::exit) {
+      case TaskHead::exit:
+        in = norm(pooled(x), name + "norm");
+        break;
+      case TaskHead::pooler_tanh:
+      case TaskHead::pooler_relu:
+        in = x[0];
+        break;
+      case TaskHead::norm_cls:
+        in = norm(x[0], name + "norm");
+        break;
+      case TaskHead::norm_distilled:
+        in = norm(x[0], name + "norm");
+        for (const double value : norm(x[1], name + "norm")) in.push_back(value);
+        break;
+    }
     if (spec.head_hidden(exit) > 0) {
       in = linear(in, name + "dense", spec.head_hidden(exit));
-      for (double& value : in) value = gelu(value);
+      const TaskHead form = exit == spec.layers ? spec.task_head : TaskHead::exit;
+      for (double& value : in)
+        value = form == TaskHead::pooler_tanh ? std::tanh(value) : form == TaskHead::pooler_relu ? std::max(0.0, value) : gelu(value);
     }
     return linear(in, spec.heads_shared ? "exits.out" : name + "out", spec.classes());
   }
@@ -217,7 +243,7 @@ struct Forward {
   Extracted extract(const Rows& h0) const {
     const bool text = spec.modality == Modality::text;
     Map grid{text ? 1 : spec.grid_rows(), text ? static_cast<int>(h0.size()) : spec.grid_columns(), {}};
-    for (std::size_t t = text ? 0 : 1; t < h0.size(); ++t) grid.at.push_back(linear(h0[t], "extractor.proj", spec.extractor.embed));
+    for (std::size_t t = text ? 0 : static_cast<std::size_t>(spec.prefix_tokens); t < h0.size(); ++t) grid.at.push_back(linear(h0[t], "extractor.proj", spec.extractor.embed));
     const Map h1 = convolve(grid, "extractor.conv1", spec.extractor.c1);
     const Map h2 = convolve(text ? h1 : max_pool(h1), "extractor.conv2", spec.extractor.c2);
     Extracted out;

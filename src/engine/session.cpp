@@ -64,20 +64,21 @@ void carve_inputs(Session::State& st, Carver<float>& floats, Carver<double>& dou
 
 void carve_decision(Session::State& st, Carver<float>& floats, Carver<double>& doubles) {
   const Plan::Parts& parts = *st.parts;
-  if (!parts.decides) return;
+  if (!parts.answers) return;
   const std::size_t n = st.max_batch, classes = parts.classes, layers = parts.layers.size(), width = parts.net.width;
-  st.pooled = floats.take(n * parts.pooled);
-  st.head_normed = floats.take(n * parts.pooled);
+  st.pooled = floats.take(n * parts.head_input);
+  st.head_normed = floats.take(n * parts.head_input);
   st.head_inner = floats.take(n * parts.head_width);
   st.head_logits = floats.take(n * classes);
   st.p = floats.take(n * classes);
+  st.logits = floats.take(n * classes);
+  if (!parts.decides) return;
   st.previous = floats.take(n * classes);
   st.policy_start = floats.take(n * parts.net.init.k);
   st.policy_in = floats.take(n * parts.net.lstm.k);
   st.cell = floats.take(n * width);
   st.gates = floats.take(n * 4 * width);
   st.policy_out = floats.take(n * 2);
-  st.logits = floats.take(n * classes);
   st.trace_logits = floats.take(n * layers * classes);
   st.trace_norms = floats.take(n * layers);
   for (float*& scores : st.trace_scores) scores = floats.take(n * (layers - 1));
@@ -165,8 +166,13 @@ Status check_masks(const Session::State& st, const Batch& batch, std::span<const
 
 Status check_options(const Session::State& st, const Batch& batch, const RunOptions& options) {
   const Plan::Parts& parts = *st.parts;
-  if (!parts.decides)
+  if (!parts.answers)
     return Error{Code::unsupported, "this plan is a backbone alone: it has no heads", "call run_backbone, or load a bundle"};
+  const bool plain = options.mode == Mode::adaptive && options.score < 0 && options.lambda < 0.0f;  // as the bundle says: full depth
+  const bool last = plain || options.mode == Mode::full_depth || options.mode == Mode::masks ||
+                    (options.mode == Mode::fixed_exit && options.exit == parts.spec.layers);
+  if (!parts.decides && !last)
+    return Error{Code::unsupported, "this model has no exits yet: it runs at full depth only", "make it adaptive with `fathom fit --from`"};
   if (options.mode == Mode::fixed_exit && (options.exit < 1 || options.exit > parts.spec.layers))
     return refuse("exit: expected 1.." + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.exit),
                   "exit l reads the state after layer l");
@@ -215,6 +221,7 @@ void dispatch(Session::State& st, const RunOptions& options) {
     case Mode::trace:
       return run_trace(st);
     case Mode::adaptive:
+      if (!st.parts->decides) return run_plain(st, st.parts->spec.layers);
       if (policy.kind == policy::PolicyKind::gates && options.score < 0) return run_gates(st, options.profile_decision);
       return run_adaptive(st, options.score >= 0 ? static_cast<policy::Score>(options.score) : policy.score,
                           options.lambda >= 0.0f ? options.lambda : policy.lambda, options.profile_decision);
@@ -302,6 +309,27 @@ Status Session::run_backbone(const Batch& batch) {
   lay_out(st, batch);
   embed(st, batch.pixels);
   run_layers(st, st.parts->spec.layers);
+  return {};
+}
+
+Status Session::run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start) {
+  State& st = *state_;
+  const Plan::Parts& parts = *st.parts;
+  st.inputs = st.rows = 0;
+  FATHOM_TRY_VOID(check_batch(st, batch));
+  RunOptions options;
+  options.mode = Mode::full_depth;
+  FATHOM_TRY_VOID(check_options(st, batch, options));
+  const std::size_t exits = parts.layers.size() - 1;
+  if (states.size() < exits * batch.count * 2 * parts.hidden || logits.size() < batch.count * parts.classes)
+    return refuse("run_states: no room for " + number(batch.count) + " inputs", "");
+  if (batch.count == 0) return {};
+  lay_out(st, batch);
+  if (!start.empty() && start.size() < st.rows * parts.hidden) return refuse("run_states: no room for " + number(st.rows) + " rows of h^0", "");
+  embed(st, batch.pixels);
+  if (!start.empty()) std::copy_n(st.x, st.rows * parts.hidden, start.data());
+  engine::run_states(st, states.data());
+  std::copy_n(st.head_logits, batch.count * parts.classes, logits.data());
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "base/sha256.h"
 
@@ -124,13 +125,14 @@ std::string source_of(const Model& model) {
   if (!json.is_object() || !json.contains("files") || !json["files"].is_object()) return {};
   const Json& files = json["files"];
   Sha256 hash;
-  for (const char* name : {"config.json", "model.safetensors", "fathom.safetensors"}) {
-    if (!files.contains(name) && !model.has_decision()) continue;  // a backbone alone has no decision to list
-    if (!files.contains(name) || !files[name].is_object() || !files[name].contains("sha256")) return {};
-    const Json& listed = files[name]["sha256"];
-    if (!listed.is_string()) return {};
-    hash.update(std::string(name) + " " + listed.get_ref<const std::string&>() + "\n");
+  if (json.contains("model")) hash.update(json["model"].dump());  // an imported checkpoint's spec and names
+  std::map<std::string, std::string> listed;                      // weights may lie in several files
+  for (const auto& [name, entry] : files.items()) {
+    if (name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json")) continue;
+    if (!entry.is_object() || !entry.contains("sha256") || !entry["sha256"].is_string()) return {};
+    listed[name] = entry["sha256"].get<std::string>();
   }
+  for (const auto& [name, sha256] : listed) hash.update(name + " " + sha256 + "\n");
   return hash.hex();
 }
 
@@ -180,7 +182,7 @@ std::string packed_name(const kernels::Table& table) {
   return std::string("packed.fp32.") + tier_name(table.tier) + ".bin";
 }
 
-std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision) {
+std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision, bool with_task_head) {
   using Kind = LinearMap::Kind;
   std::vector<LinearMap> maps;
   const auto size = [](int value) { return static_cast<std::size_t>(value); };
@@ -195,16 +197,16 @@ std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision) {
   if (spec.modality == Modality::image)
     maps.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()),
                     size(spec.patch * spec.patch)});
-  if (!with_decision) return maps;
+  if (!with_decision && !with_task_head) return maps;
 
-  const std::size_t pooled = size(spec.pooled());
-  if (spec.heads_shared) maps.push_back({Kind::plain, "exits.out", classes, pooled, 1});
-  for (int e = 1; e <= spec.layers && !spec.heads_shared; ++e) {
-    const std::string head = "exits." + std::to_string(e) + ".";
-    const std::size_t width = size(spec.head_hidden(e));
-    if (width > 0) maps.push_back({Kind::plain, head + "dense", width, pooled, 1});
-    maps.push_back({Kind::plain, head + "out", classes, width > 0 ? width : pooled, 1});
+  if (spec.heads_shared) maps.push_back({Kind::plain, "exits.out", classes, size(spec.pooled()), 1});
+  for (int e = with_decision ? 1 : spec.layers; e <= spec.layers && !spec.heads_shared; ++e) {
+    const std::string name = "exits." + std::to_string(e) + ".";
+    const HeadShape head = spec.head_shape(e);
+    if (head.dense > 0) maps.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
+    maps.push_back({Kind::plain, name + "out", classes, size(head.out_input()), 1});
   }
+  if (!with_decision) return maps;
   const ExtractorSpec& extractor = spec.extractor;
   const std::size_t taps = spec.grid_rows() == 1 ? 3 : 9;
   const std::size_t embed = size(extractor.embed), c1 = size(extractor.c1), c2 = size(extractor.c2);
@@ -230,9 +232,10 @@ void PackedWeights::point(const std::byte* image, const std::vector<LinearMap>& 
   }
 }
 
-Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table, bool with_decision) {
+Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
   PackedWeights weights;
-  const std::vector<LinearMap> maps = linear_maps(model.spec(), with_decision);
+  const bool decides = model.has_decision() && model.bundle() != nullptr;
+  const std::vector<LinearMap> maps = linear_maps(model.spec(), decides, decides || model.has_task_head());
   const std::string source = source_of(model);
   const Header header = header_for(table, source, image_bytes(maps, table));
   const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(table);

@@ -41,12 +41,13 @@ struct LinearMap {
 };
 
 // All maps in file order: per layer qkv, o, f1, f2; image: patch projection; with_decision: the shared out, or per exit
-// dense (if any) and out; extractor proj, conv1, conv2; policy init, lstm, out.
-std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision);
+// dense (if any) and out (without decision but with_task_head: the last exit's alone); with_decision: extractor proj,
+// conv1, conv2; policy init, lstm, out.
+std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision, bool with_task_head);
 
 class PackedWeights {
  public:
-  static Result<PackedWeights> make(const Model& model, const kernels::Table& table, bool with_decision);
+  static Result<PackedWeights> make(const Model& model, const kernels::Table& table);
   const Linear& operator[](std::size_t map) const { return linears_[map]; }
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/picture.h"
+#include "data/preprocessing.h"
 #include "data/tokenizer.h"
 
 namespace fathom::eval {
@@ -42,21 +43,28 @@ Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec
   return {};
 }
 
-void encode_pictures(const data::Split& split, std::size_t count, const ModelSpec& spec, Encoded& out) {
+Status encode_pictures(const data::Split& split, std::size_t count, const ModelSpec& spec, const std::filesystem::path& bundle, Encoded& out) {
+  FATHOM_TRY(const auto how, data::read_preprocessing(bundle));
   out.picture_bytes = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width) * 3;
   out.tokens.assign(count, spec.tokens());
-  if (split.height == spec.image_height && split.width == spec.image_width) {
+  if (!how && split.height == spec.image_height && split.width == spec.image_width) {
     out.pixels.assign(split.pixels.begin(),
                       split.pixels.begin() + static_cast<std::ptrdiff_t>(count * split.picture_bytes()));
-    return;
+    return {};
   }
   out.pixels.reserve(count * out.picture_bytes);
   data::Picture source{split.height, split.width, {}};
   for (std::size_t i = 0; i < count; ++i) {
     source.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
-    const data::Picture resized = data::resize_picture(source, spec.image_height, spec.image_width);
-    out.pixels.insert(out.pixels.end(), resized.pixels.begin(), resized.pixels.end());
+    if (how) {
+      FATHOM_TRY(const data::Picture read, data::preprocess(source, *how));
+      out.pixels.insert(out.pixels.end(), read.pixels.begin(), read.pixels.end());
+    } else {
+      const data::Picture resized = data::resize_picture(source, spec.image_height, spec.image_width);
+      out.pixels.insert(out.pixels.end(), resized.pixels.begin(), resized.pixels.end());
+    }
   }
+  return {};
 }
 
 }  // namespace
@@ -80,7 +88,7 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
   if (text) {
     FATHOM_TRY_VOID(encode_texts(split, out.count, spec, bundle, out));
   } else {
-    encode_pictures(split, out.count, spec, out);
+    FATHOM_TRY_VOID(encode_pictures(split, out.count, spec, bundle, out));
   }
   for (std::size_t i = 0; i < out.count; ++i)
     out.labels.push_back(classes[static_cast<std::size_t>(split.labels[i])]);

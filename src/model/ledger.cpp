@@ -12,9 +12,9 @@ double attention_pairs(double tokens, int window) {
   return tokens + 2 * (w * tokens - w * (w + 1) / 2);  // the diagonal, and tokens - d pairs on each side at distance d
 }
 
-double head_macs(const ModelSpec& spec, int hidden) {
-  const double pooled = spec.pooled(), classes = spec.classes();
-  return hidden > 0 ? hidden * (pooled + classes) : pooled * classes;
+double head_macs(const ModelSpec& spec, int exit) {
+  const HeadShape head = spec.head_shape(exit);
+  return static_cast<double>(head.dense) * head.input + static_cast<double>(head.out_input()) * spec.classes();
 }
 
 double extractor_macs(const ModelSpec& spec, double tokens) {
@@ -33,13 +33,13 @@ double extractor_macs(const ModelSpec& spec, double tokens) {
 Ledger ledger_for(const ModelSpec& spec, int tokens) {
   const double n = tokens, hidden = spec.hidden, ffn = spec.ffn, lstm = spec.policy_hidden;
   Ledger ledger;
-  if (spec.modality == Modality::image) ledger.embed = (n - 1) * spec.patch_elems() * hidden;
+  if (spec.modality == Modality::image) ledger.embed = (n - spec.prefix_tokens) * spec.patch_elems() * hidden;
   ledger.layer = n * (4 * hidden * hidden + 2 * hidden * ffn) + 2 * attention_pairs(n, spec.attention_window) * hidden;
   ledger.extractor = extractor_macs(spec, n);
   ledger.policy_init = lstm * (2 * spec.extractor.c2 + 1);
   ledger.policy_step = 4 * lstm * (kPolicyInputs + lstm) + 2 * lstm;
-  ledger.exit_head = head_macs(spec, spec.exit_head_hidden);
-  ledger.task_head = head_macs(spec, spec.task_head_hidden);
+  ledger.exit_head = spec.layers > 1 ? head_macs(spec, 1) : 0;
+  ledger.task_head = head_macs(spec, spec.layers);
   return ledger;
 }
 

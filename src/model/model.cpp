@@ -5,31 +5,96 @@
 namespace fathom {
 namespace {
 
-Status check_tensors(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors) {
-  for (const TensorSpec& want : wanted) {
-    const std::string at = "'" + tensors.path().string() + "': tensor '" + want.name + "'";
-    const TensorView* got = tensors.find(want.name);
-    if (got == nullptr)
-      return Error{Code::corrupt_bundle, at + " is missing, expected shape " + shape_text(want.shape),
-                   "config.json and the weights do not belong together"};
-    if (got->shape != want.shape)
-      return Error{Code::corrupt_bundle, at + ": expected shape " + shape_text(want.shape) + ", got " + shape_text(got->shape),
-                   "config.json and the weights do not belong together"};
+// The file's tensor of that name; very old BERT files call a LayerNorm's weight and bias gamma and beta.
+const TensorView* find_named(const SafeTensors& tensors, const std::string& name) {
+  const TensorView* view = tensors.find(name);
+  const auto old = [&](const char* now, const char* then) {
+    if (view == nullptr && name.ends_with(now)) view = tensors.find(name.substr(0, name.size() - std::string(now).size()) + then);
+  };
+  old("LayerNorm.weight", "LayerNorm.gamma");
+  old("LayerNorm.bias", "LayerNorm.beta");
+  return view;
+}
+
+// Halves of two outputs that are averaged: matrices side by side, biases added.
+std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const TensorView& b) {
+  std::vector<float> out;
+  if (wanted.shape.size() == 1) {
+    for (std::int64_t i = 0; i < wanted.shape[0]; ++i) out.push_back(0.5f * (a.data[i] + b.data[i]));
+    return out;
   }
-  return {};
+  const std::int64_t half = wanted.shape[1] / 2;
+  for (std::int64_t row = 0; row < wanted.shape[0]; ++row)
+    for (const TensorView* from : {&a, &b})
+      for (std::int64_t i = 0; i < half; ++i) out.push_back(0.5f * from->data[row * half + i]);
+  return out;
 }
 
 }  // namespace
 
+Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors, const Naming& naming) {
+  for (const TensorSpec& want : wanted) {
+    std::vector<const TensorView*> views;
+    const auto sources = sources_of(spec_, naming, want);
+    for (const TensorSource& source : sources) {
+      const std::string at = "'" + tensors.path().string() + "': tensor '" + source.name + "'";
+      const TensorView* got = find_named(tensors, source.name);
+      if (got == nullptr) {
+        const auto unread = tensors.unread().find(source.name);
+        if (unread != tensors.unread().end())
+          return Error{Code::corrupt_bundle, at + " has dtype " + unread->second + ", expected floats", "convert the file to float32"};
+        return Error{Code::corrupt_bundle, at + " is missing, expected shape " + shape_text(source.shape),
+                     "config.json and the weights do not belong together"};
+      }
+      if (got->shape != source.shape)
+        return Error{Code::corrupt_bundle, at + ": expected shape " + shape_text(source.shape) + ", got " + shape_text(got->shape),
+                     "config.json and the weights do not belong together"};
+      views.push_back(got);
+    }
+    if (views.size() == 1) {
+      weights_[want.name] = views[0]->data + sources[0].offset;
+    } else {
+      joined_.push_back(join(want, *views[0], *views[1]));
+      weights_[want.name] = joined_.back().data();
+    }
+  }
+  return {};
+}
+
 Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Bundle> bundle) {
   FATHOM_CHECK(bundle != nullptr, "Model::load needs a bundle");
   auto model = std::make_shared<Model>();
-  FATHOM_TRY(model->spec_, spec_from_json(bundle->config(), "'" + (bundle->folder() / "config.json").string() + "'"));
-  FATHOM_TRY_VOID(check_tensors(backbone_tensors(model->spec_), *bundle->weights()));
-  if (bundle->decision() != nullptr) FATHOM_TRY_VOID(check_tensors(decision_tensors(model->spec_), *bundle->decision()));
+  const Json& fathom = bundle->fathom();
+  if (fathom.contains("model")) {
+    const std::string where = "'" + (bundle->folder() / "fathom.json").string() + "': 'model'";
+    const Json& own = fathom["model"];
+    if (!own.is_object() || !own.contains("spec") || !own.contains("names"))
+      return Error{Code::corrupt_bundle, where + " must hold 'spec' and 'names'", "import the checkpoint again"};
+    FATHOM_TRY(model->spec_, spec_from_json(own["spec"], where + ".spec"));
+    FATHOM_TRY(model->naming_, naming_from_json(own["names"], where + ".names"));
+  } else {
+    FATHOM_TRY(model->spec_, spec_from_json(bundle->config(), "'" + (bundle->folder() / "config.json").string() + "'"));
+  }
+  FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *bundle->weights(), model->naming_));
+  FATHOM_TRY_VOID(model->add(task_head_tensors(model->spec_), *bundle->weights(), model->naming_));
+  model->has_task_head_ = bundle->decision() != nullptr || model->spec_.task_head != TaskHead::exit;
+  if (bundle->decision() != nullptr) FATHOM_TRY_VOID(model->add(decision_tensors(model->spec_), *bundle->decision(), {}));
   model->backbone_ = bundle->weights();
   model->decision_ = bundle->decision();
   model->bundle_ = std::move(bundle);
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<std::shared_ptr<const Model>> Model::of_checkpoint(ModelSpec spec, const Naming& names, std::shared_ptr<const SafeTensors> tensors) {
+  FATHOM_CHECK(tensors != nullptr, "Model::of_checkpoint needs tensors");
+  FATHOM_TRY_VOID(validate(spec, "'" + tensors->path().string() + "'"));
+  auto model = std::make_shared<Model>();
+  model->spec_ = std::move(spec);
+  model->naming_ = names;
+  FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *tensors, names));
+  FATHOM_TRY_VOID(model->add(task_head_tensors(model->spec_), *tensors, names));
+  model->has_task_head_ = model->spec_.task_head != TaskHead::exit;
+  model->backbone_ = std::move(tensors);
   return std::shared_ptr<const Model>(std::move(model));
 }
 
@@ -38,18 +103,17 @@ Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::s
   ModelSpec checked = spec;  // a backbone alone has no classes
   if (checked.label_names.empty()) checked.label_names = {"0", "1"};
   FATHOM_TRY_VOID(validate(checked, "'" + tensors->path().string() + "'"));
-  FATHOM_TRY_VOID(check_tensors(backbone_tensors(spec), *tensors));
   auto model = std::make_shared<Model>();
   model->spec_ = std::move(spec);
+  FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *tensors, {}));
   model->backbone_ = std::move(tensors);
   return std::shared_ptr<const Model>(std::move(model));
 }
 
 const float* Model::weight(const std::string& name) const {
-  const TensorView* view = backbone_->find(name);
-  if (view == nullptr && decision_ != nullptr) view = decision_->find(name);
-  FATHOM_CHECK(view != nullptr, "no such weight");
-  return view->data;
+  const auto found = weights_.find(name);
+  FATHOM_CHECK(found != weights_.end(), "no such weight");
+  return found->second;
 }
 
 }  // namespace fathom

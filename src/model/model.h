@@ -3,8 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "bundle/bundle.h"
+#include "model/naming.h"
 #include "model/spec.h"
 #include "tensor/tensor.h"
 
@@ -12,21 +16,33 @@ namespace fathom {
 
 class Model {
  public:
-  // Reads config.json's spec and checks all tensors of names.h (those of fathom.safetensors if the bundle has it).
+  // The spec: fathom.json's "model" of an imported checkpoint, whose config.json is its own, else config.json.
+  // Checks all tensors of names.h (those of fathom.safetensors if the bundle has it).
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const Bundle> bundle);
   // A backbone alone (no heads, no policy), for engines benchmarks: weights of `tensors` under HF names.
   static Result<std::shared_ptr<const Model>> backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors);
 
   const ModelSpec& spec() const { return spec_; }
+  // A checkpoint's weights under its own names; `names` as model/hugging_face.h read it.
+  static Result<std::shared_ptr<const Model>> of_checkpoint(ModelSpec spec, const Naming& names, std::shared_ptr<const SafeTensors> tensors);
+
+  const Naming& naming() const { return naming_; }
   bool has_decision() const { return decision_ != nullptr; }  // heads, extractor, policy present
+  bool has_task_head() const { return has_task_head_; }       // the last head, the checkpoint's own or a decision's
   // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load).
   const float* weight(const std::string& name) const;
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:
+  Status add(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors, const Naming& naming);
+
   ModelSpec spec_;
+  Naming naming_;
   std::shared_ptr<const Bundle> bundle_;
   std::shared_ptr<const SafeTensors> backbone_, decision_;
+  std::unordered_map<std::string, const float*> weights_;
+  std::vector<std::vector<float>> joined_;  // tensors made of two
+  bool has_task_head_ = false;
 };
 
 }  // namespace fathom

@@ -25,6 +25,7 @@ void add_embeddings(List& list, const ModelSpec& spec) {
   if (spec.modality == Modality::image) {
     list.weighted(in + "patch_embeddings.projection", {spec.hidden, 3, spec.patch, spec.patch});
     list.add(in + "cls_token", {spec.hidden});
+    if (spec.prefix_tokens == 2) list.add(in + "distillation_token", {spec.hidden});
     list.add(in + "position_embeddings", {spec.tokens(), spec.hidden});
     return;
   }
@@ -46,6 +47,14 @@ void add_layer(List& list, const ModelSpec& spec, int layer) {
   if (post) list.norm(in + "output.LayerNorm", spec.hidden);
 }
 
+void add_head(List& list, const ModelSpec& spec, int exit) {
+  const std::string in = "exits." + std::to_string(exit) + ".";
+  const HeadShape head = spec.head_shape(exit);
+  if (head.norm > 0) list.norm(in + "norm", head.norm);
+  if (head.dense > 0) list.linear(in + "dense", head.dense, head.input);
+  if (!spec.heads_shared) list.linear(in + "out", spec.classes(), head.out_input());
+}
+
 }  // namespace
 
 std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec) {
@@ -55,17 +64,17 @@ std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec) {
   return list.take();
 }
 
+std::vector<TensorSpec> task_head_tensors(const ModelSpec& spec) {
+  List list;
+  if (spec.task_head != TaskHead::exit) add_head(list, spec, spec.layers);
+  return list.take();
+}
+
 std::vector<TensorSpec> decision_tensors(const ModelSpec& spec) {
   List list;
-  const int pooled = spec.pooled();
-  for (int exit = 1; exit <= spec.layers; ++exit) {
-    const std::string in = "exits." + std::to_string(exit) + ".";
-    const int width = spec.head_hidden(exit);
-    list.norm(in + "norm", pooled);
-    if (width > 0) list.linear(in + "dense", width, pooled);
-    if (!spec.heads_shared) list.linear(in + "out", spec.classes(), width > 0 ? width : pooled);
-  }
-  if (spec.heads_shared) list.linear("exits.out", spec.classes(), pooled);
+  const int own = spec.task_head == TaskHead::exit ? spec.layers : spec.layers - 1;
+  for (int exit = 1; exit <= own; ++exit) add_head(list, spec, exit);
+  if (spec.heads_shared) list.linear("exits.out", spec.classes(), spec.pooled());
   const ExtractorSpec& extractor = spec.extractor;
   const int kh = spec.grid_rows() == 1 ? 1 : 3;
   list.linear("extractor.proj", extractor.embed, spec.hidden);

@@ -20,7 +20,7 @@ struct TensorSpec {
 //          embeddings.token_type_embeddings.weight [token_types, hidden] (if token_types > 0; row 0 is added),
 //          embeddings.LayerNorm.{weight,bias} (post-LN only)
 //   image: embeddings.patch_embeddings.projection.weight [hidden, 3, patch, patch], .bias [hidden],
-//          embeddings.cls_token [hidden], embeddings.position_embeddings [tokens, hidden]
+//          embeddings.cls_token [hidden], embeddings.distillation_token [hidden] (if prefix_tokens == 2), embeddings.position_embeddings [tokens, hidden]
 //   layer: encoder.layer.i.attention.self.{query,key,value}.{weight [hidden, hidden],bias},
 //          encoder.layer.i.attention.output.dense.{weight,bias},
 //          encoder.layer.i.intermediate.dense.{weight [ffn, hidden],bias}, encoder.layer.i.output.dense.{weight [hidden, ffn],bias}
@@ -28,7 +28,10 @@ struct TensorSpec {
 //          pre-LN : encoder.layer.i.layernorm_before.*, encoder.layer.i.layernorm_after.*
 std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec);
 
-// fathom.safetensors. e = 1..layers (exit after layer e), P = spec.pooled():
+// The last head where it is a checkpoint's own (spec.task_head != exit), in model.safetensors: exits.L.* as below.
+std::vector<TensorSpec> task_head_tensors(const ModelSpec& spec);
+
+// fathom.safetensors. e = 1..layers (exit after layer e; without the last where it is a checkpoint's), P = spec.pooled():
 //   exits.e.norm.{weight,bias} [P]; if head_hidden(e) > 0: exits.e.dense.{weight [hidden_e, P],bias};
 //   exits.e.out.{weight [classes, hidden_e or P],bias}  (heads_shared: one exits.out.{weight,bias} instead)
 //   extractor.proj.{weight [embed, hidden],bias}; extractor.conv1.{weight [c1, embed, kh, 3],bias};

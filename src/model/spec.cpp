@@ -29,11 +29,14 @@ Status visit_fields(Spec& spec, Visit&& visit) {
     FATHOM_TRY_VOID(visit.number("image_height", spec.image_height, 1, 8192));
     FATHOM_TRY_VOID(visit.number("image_width", spec.image_width, 1, 8192));
     FATHOM_TRY_VOID(visit.number("patch", spec.patch, 1, 256));
-    FATHOM_TRY_VOID(visit.real("pixel_mean", spec.pixel_mean, -10, 10));
-    FATHOM_TRY_VOID(visit.real("pixel_std", spec.pixel_std, 1e-4, 1e4));
+    if (visit.wants("prefix_tokens")) FATHOM_TRY_VOID(visit.number("prefix_tokens", spec.prefix_tokens, 1, 2));
+    FATHOM_TRY_VOID(visit.channels("pixel_mean", spec.pixel_mean, -10, 10));
+    FATHOM_TRY_VOID(visit.channels("pixel_std", spec.pixel_std, 1e-4, 1e4));
   }
   FATHOM_TRY_VOID(visit.number("exit_head_hidden", spec.exit_head_hidden, 0, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("task_head_hidden", spec.task_head_hidden, 0, kMaxWidth));
+  if (visit.wants("task_head"))
+    FATHOM_TRY_VOID(visit.choice("task_head", spec.task_head, {"exit", "pooler_tanh", "pooler_relu", "norm_cls", "norm_distilled"}));
   FATHOM_TRY_VOID(visit.flag("heads_shared", spec.heads_shared));
   FATHOM_TRY_VOID(visit.number("extractor_embed", spec.extractor.embed, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("extractor_c1", spec.extractor.c1, 1, kMaxWidth));
@@ -45,8 +48,15 @@ Status visit_fields(Spec& spec, Visit&& visit) {
 
 struct Writer {
   Json json = Json::object();
+  bool wants(const char*) { return true; }
   Status number(const char* key, const int& value, std::int64_t, std::int64_t) { return json[key] = value, Status{}; }
   Status real(const char* key, const float& value, double, double) { return json[key] = short_decimal(value), Status{}; }
+  Status channels(const char* key, const std::array<float, 3>& value, double, double) {
+    const bool equal = value[0] == value[1] && value[0] == value[2];
+    if (equal) return json[key] = short_decimal(value[0]), Status{};
+    json[key] = {short_decimal(value[0]), short_decimal(value[1]), short_decimal(value[2])};
+    return {};
+  }
   Status flag(const char* key, const bool& value) { return json[key] = value, Status{}; }
   Status names(const char* key, const std::vector<std::string>& value) { return json[key] = value, Status{}; }
   template <class Enum>
@@ -60,6 +70,7 @@ struct Reader {
   const std::string& where;
   std::set<std::string> known{};
 
+  bool wants(const char* key) { return json.contains(key); }  // keys that older bundles lack: their defaults hold
   Status number(const char* key, int& value, std::int64_t low, std::int64_t high) {
     known.insert(key);
     FATHOM_TRY(const std::int64_t got, json_int(json, key, low, high, where));
@@ -70,6 +81,19 @@ struct Reader {
     known.insert(key);
     FATHOM_TRY(const double got, json_number(json, key, low, high, where));
     value = static_cast<float>(got);
+    return {};
+  }
+  Status channels(const char* key, std::array<float, 3>& value, double low, double high) {
+    known.insert(key);
+    const auto it = json.find(key);
+    const bool one = it != json.end() && it->is_number();  // for all three
+    if (!one && (it == json.end() || !it->is_array() || it->size() != 3)) return bad(key, "is missing, or not a number or a list of 3");
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Json& item = one ? *it : (*it)[i];
+      const double got = item.is_number() ? item.get<double>() : low - 1;
+      if (!(got >= low && got <= high)) return bad(key, "must hold numbers in " + Json(low).dump() + ".." + Json(high).dump());
+      value[i] = static_cast<float>(got);
+    }
     return {};
   }
   Status flag(const char* key, bool& value) {
@@ -106,6 +130,7 @@ struct Reader {
 
 struct Checker {
   const std::string& where;
+  bool wants(const char*) { return true; }
   Status number(const char* key, const int& value, std::int64_t low, std::int64_t high) {
     if (value >= low && value <= high) return {};
     return bad(key, "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
@@ -114,6 +139,10 @@ struct Checker {
     // A bound is met as a float too: the float next to 1e-20 may lie just below it.
     if (value >= static_cast<float>(low) && value <= static_cast<float>(high)) return {};
     return bad(key, "is out of range");
+  }
+  Status channels(const char* key, const std::array<float, 3>& value, double low, double high) {
+    for (const float v : value) FATHOM_TRY_VOID(real(key, v, low, high));
+    return {};
   }
   Status flag(const char*, const bool&) { return {}; }
   Status names(const char* key, const std::vector<std::string>& value) {
@@ -142,6 +171,12 @@ Status check_together(const ModelSpec& spec, const std::string& where) {
     return bad("'hidden' " + text(spec.hidden) + " is not a multiple of 'heads' " + text(spec.heads));
   if (spec.heads_shared && (spec.exit_head_hidden != 0 || spec.task_head_hidden != 0))
     return bad("'heads_shared' needs 'exit_head_hidden' and 'task_head_hidden' to be 0");
+  if (spec.heads_shared && spec.task_head != TaskHead::exit) return bad("'heads_shared' needs 'task_head' to be \"exit\"");
+  if (spec.task_head == TaskHead::norm_distilled && (spec.modality == Modality::text || spec.prefix_tokens != 2))
+    return bad("'task_head' \"norm_distilled\" needs pictures with 'prefix_tokens' 2");
+  const bool pooler = spec.task_head == TaskHead::pooler_tanh || spec.task_head == TaskHead::pooler_relu;
+  if (spec.task_head != TaskHead::exit && pooler != (spec.task_head_hidden > 0))
+    return bad("'task_head_hidden' " + text(spec.task_head_hidden) + " does not go with 'task_head'");
   if (spec.modality == Modality::text) return {};
   if (spec.image_height % spec.patch != 0 || spec.image_width % spec.patch != 0)
     return bad("image " + text(spec.image_height) + "x" + text(spec.image_width) + " is not a multiple of 'patch' " + text(spec.patch));
@@ -162,6 +197,34 @@ double short_decimal(float value) {
   double shortest = value;
   std::from_chars(text, written.ptr, shortest);
   return shortest;
+}
+
+HeadShape ModelSpec::head_shape(int exit) const {
+  const TaskHead form = exit == layers ? task_head : TaskHead::exit;
+  HeadShape shape;
+  shape.dense = head_hidden(exit);
+  shape.input = hidden;
+  switch (form) {
+    case TaskHead::exit:
+      shape.reads = pooling == Pooling::cls ? HeadShape::Reads::cls : HeadShape::Reads::cls_mean;
+      shape.input = shape.norm = pooled();
+      return shape;
+    case TaskHead::pooler_tanh:
+      shape.activation = HeadActivation::tanh;
+      return shape;
+    case TaskHead::pooler_relu:
+      shape.activation = HeadActivation::relu;
+      return shape;
+    case TaskHead::norm_cls:
+      shape.norm = hidden;
+      return shape;
+    case TaskHead::norm_distilled:
+      shape.reads = HeadShape::Reads::first_two;
+      shape.input = 2 * hidden;
+      shape.norm = hidden;
+      return shape;
+  }
+  return shape;
 }
 
 void size_decision(ModelSpec& spec) {

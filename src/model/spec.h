@@ -3,6 +3,7 @@
 // Source: paper sections 3.1 and appendix D (12 layers, hidden 768, 12 heads); the rest are measured choices.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,6 +16,23 @@ namespace fathom {
 enum class Modality { text, image };
 enum class NormOrder { pre, post };   // pre-LN (ViT) or post-LN (BERT)
 enum class Pooling { cls, cls_mean }; // what exit heads read: CLS, or [CLS; mean over all tokens]
+
+// Form of the last head. `exit`: the exits' own form. The others are a checkpoint's own classifier, kept as it is:
+// `pooler_tanh` (BERT, RoBERTa) and `pooler_relu` (DistilBERT): Linear, activation, Linear on CLS; `norm_cls` (ViT,
+// DeiT): LayerNorm of CLS, Linear; `norm_distilled` (DeiT with a teacher): mean of two Linears, on CLS and on the
+// distillation token, each after that LayerNorm.
+enum class TaskHead { exit, pooler_tanh, pooler_relu, norm_cls, norm_distilled };
+enum class HeadActivation { gelu, tanh, relu };
+
+// What one head computes: rows read, LayerNorm over `norm` values at a time (0: none), Linear to `dense` (0: none) and
+// activation, Linear to the classes.
+struct HeadShape {
+  enum class Reads { cls, cls_mean, first_two };
+  Reads reads = Reads::cls;
+  int input = 0, norm = 0, dense = 0;
+  HeadActivation activation = HeadActivation::gelu;
+  int out_input() const { return dense > 0 ? dense : input; }
+};
 
 // Feature extractor over the layer-0 hidden states h^0 (embedding output), seen as a grid of tokens
 // (text: 1 x tokens, CLS included; image: rows x columns of patches, CLS left out). Paper 3.1, sized by the backbone.
@@ -35,10 +53,13 @@ struct ModelSpec {
   int vocab = 30522, max_tokens = 512, token_types = 2;  // token_types 0: no such table
   // image (RGB, height x width, cut into patch x patch)
   int image_height = 224, image_width = 224, patch = 32;
-  float pixel_mean = 0.5f, pixel_std = 0.5f;             // x = (byte/255 - mean) / std, all channels
+  int prefix_tokens = 1;                                 // before the patches: CLS, and DeiT's distillation token
+  std::array<float, 3> pixel_mean = {0.5f, 0.5f, 0.5f};  // x = (byte/255 - mean) / std, per channel R, G, B
+  std::array<float, 3> pixel_std = {0.5f, 0.5f, 0.5f};
   // heads: LayerNorm + Linear, or LayerNorm + Linear(h) + GELU + Linear
   int exit_head_hidden = 256;    // exits 1..L-1; 0: linear
   int task_head_hidden = 0;      // the last exit
+  TaskHead task_head = TaskHead::exit;
   bool heads_shared = false;     // one output Linear for all exits (LayerNorm stays per exit); needs both *_head_hidden = 0
   ExtractorSpec extractor;
   int policy_hidden = 128;       // LSTM width
@@ -51,8 +72,9 @@ struct ModelSpec {
   int grid_columns() const { return image_width / patch; }  // image only; a text's is its token count
   int patch_elems() const { return 3 * patch * patch; }
   // Tokens of one image, CLS included; for text the cap on tokens.
-  int tokens() const { return modality == Modality::text ? max_tokens : grid_rows() * grid_columns() + 1; }
+  int tokens() const { return modality == Modality::text ? max_tokens : grid_rows() * grid_columns() + prefix_tokens; }
   int head_hidden(int exit) const { return exit == layers ? task_head_hidden : exit_head_hidden; }  // exit: 1..layers
+  HeadShape head_shape(int exit) const;  // exit: 1..layers
   bool operator==(const ModelSpec&) const = default;
 };
 

@@ -135,8 +135,10 @@ Tensor Backbone::drop(const Tensor& x) const {
 // [B, rows*columns, 3*patch*patch], elements in the order of the projection's weight (channel, row, column).
 Tensor Backbone::patches(const Tensor& pixels) const {
   const std::int64_t b = pixels.size(0), p = spec_.patch, rows = spec_.grid_rows(), columns = spec_.grid_columns();
+  const auto channel = [](const std::array<float, 3>& values) { return torch::tensor({values[0], values[1], values[2]}).view({1, 1, 3, 1}); };
+  const auto mean = channel(spec_.pixel_mean), deviation = channel(spec_.pixel_std);
   const auto cut = pixels.view({b, rows, p, columns, p, 3}).permute({0, 1, 3, 5, 2, 4}).contiguous();
-  return cut.view({b, rows * columns, 3 * p * p}).to(torch::kFloat).mul_(1.0f / 255.0f).sub_(spec_.pixel_mean).div_(spec_.pixel_std);
+  return cut.view({b, rows * columns, 3 * p * p}).to(torch::kFloat).mul_(1.0f / 255.0f).view({b, rows * columns, 3, p * p}).sub_(mean).div_(deviation).view({b, rows * columns, 3 * p * p});
 }
 
 Tensor Backbone::embed(const Encoded& batch) {
@@ -247,7 +249,8 @@ Heads::Heads(const ModelSpec& spec) : spec_(spec) {
     shared_w = linear("out_w", c, p);
     shared_b = register_parameter("out_b", torch::zeros({c}));
   }
-  for (int e = 1; e <= spec.layers; ++e) {
+  const int own = spec.task_head == TaskHead::exit ? spec.layers : spec.layers - 1;
+  for (int e = 1; e <= own; ++e) {
     const std::string n = "exit" + std::to_string(e) + "_";
     const std::int64_t width = spec.head_hidden(e);
     Head head;
@@ -284,7 +287,7 @@ std::vector<Tensor> Heads::exit_parameters(int exit) const {
 
 std::map<std::string, Tensor> Heads::named_weights() const {
   std::map<std::string, Tensor> out;
-  for (int e = 1; e <= spec_.layers; ++e) {
+  for (int e = 1; e <= static_cast<int>(heads_.size()); ++e) {
     const auto& head = heads_[static_cast<std::size_t>(e - 1)];
     const std::string n = "exits." + std::to_string(e) + ".";
     out[n + "norm.weight"] = head.norm_w.detach();

@@ -87,7 +87,7 @@ class Backbone : public torch::nn::Module {
   bool fused_ = true;
 };
 
-// Exit heads 1..layers; the last is the task head.
+// Exit heads 1..layers; the last is the task head, left out where it is an imported checkpoint's own.
 class Heads : public torch::nn::Module {
  public:
   explicit Heads(const ModelSpec& spec);

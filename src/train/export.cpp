@@ -92,4 +92,25 @@ Status export_bundle(const BundleParts& parts) {
   return write_bundle(parts.options.output, files, fathom);
 }
 
+Status export_onto(const std::filesystem::path& folder, const FrozenParts& parts) {
+  FATHOM_TRY(const auto before, Bundle::open(folder));
+  std::map<std::string, std::string> files;
+  Named decision = parts.decision.tensors;
+  for (const auto& [name, tensor] : parts.heads.named_weights()) decision[name] = tensor;
+  FATHOM_TRY(files["fathom.safetensors"], decision_bytes(parts.spec, decision));
+  files["predictor.txt"] = parts.decision.predictor_text;
+  std::map<std::string, std::filesystem::path> copies;
+  for (const auto& [name, entry] : before->fathom()["files"].items())
+    if (!files.contains(name)) copies[name] = folder / name;
+  Json fathom = before->fathom();
+  fathom["model"]["spec"] = spec_to_json(parts.spec);
+  fathom["policy"] = policy::policy_to_json(parts.decision.policy);
+  fathom["operating_points"] = Json::object();
+  fathom["data"] = parts.facts["data"];
+  fathom["provenance"]["recipe"] = "frozen";
+  fathom["provenance"]["options"] = parts.facts["options"];
+  fathom["provenance"]["decision"] = without_times(parts.decision.facts);
+  return write_bundle(folder, files, fathom, copies);
+}
+
 }  // namespace fathom::train

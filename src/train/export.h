@@ -31,4 +31,13 @@ struct BundleParts {
 };
 Status export_bundle(const BundleParts& parts);  // to options.output
 
+// Exits and decision onto an imported bundle: its files are kept byte for byte, fathom.json gains policy, data, provenance.
+struct FrozenParts {
+  const ModelSpec& spec;
+  const Heads& heads;
+  const DecisionResult& decision;
+  const Json& facts;  // frozen.json: data, options
+};
+Status export_onto(const std::filesystem::path& bundle, const FrozenParts& parts);
+
 }  // namespace fathom::train

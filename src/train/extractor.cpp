@@ -48,7 +48,7 @@ Tensor Extractor::keep(const Tensor& map, const Tensor& lengths) const {
 
 Tensor Extractor::h1(const Tensor& h0, const Tensor& lengths) const {
   const bool image = spec_.modality == Modality::image;
-  const auto grid = image ? h0.narrow(1, 1, h0.size(1) - 1) : h0;  // an image's CLS is no patch
+  const auto grid = image ? h0.narrow(1, spec_.prefix_tokens, h0.size(1) - spec_.prefix_tokens) : h0;  // an image's CLS is no patch
   const std::int64_t rows = spec_.grid_rows();
   const auto x0 = torch::linear(grid, proj_w_, proj_b_).transpose(1, 2);
   const auto map = keep(x0.reshape({x0.size(0), x0.size(1), rows, x0.size(2) / rows}), lengths);

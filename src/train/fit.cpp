@@ -11,6 +11,7 @@
 #include "bundle/bundle.h"
 #include "data/dataset.h"
 #include "train/export.h"
+#include "train/frozen.h"
 #include "train/heads.h"
 #include "train/paper_recipe.h"
 #include "train/trunk.h"
@@ -134,6 +135,7 @@ Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
 }  // namespace
 
 Status fit(const FitOptions& options) {
+  if (!options.states.empty()) return fit_frozen(options);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
   const Json asked = options_to_json(options);

@@ -16,11 +16,6 @@ namespace {
 
 using torch::Tensor;
 
-// Pooled states of exits 1..layers-1, [exits, n, pooled], and the last logits of the same rows.
-struct Pooled {
-  Tensor states, teacher;
-};
-
 Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data, const std::filesystem::path& file, Progress* bar) {
   torch::NoGradGuard no_grad;
   backbone.eval();
@@ -142,24 +137,13 @@ Status restore_heads(const Heads& heads, const State& state) {
 
 }  // namespace
 
-Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
   FATHOM_TRY(const auto before, checkpoints.load("heads"));
   if (before) return restore_heads(heads, *before);
   const auto& s = run.schedule;
-  const auto& spec = backbone.spec();
-  const std::int64_t exits = spec.layers - 1;
+  const Pooled &train = run.train, &tune = run.tune;
+  const std::int64_t exits = spec.layers - 1, n = train.teacher.size(0);
   if (exits == 0) return {};
-  FATHOM_CHECK(!spec.heads_shared, "shared heads train with the trunk");
-
-  const auto n = std::min(run.train.size(), s.rows);
-  const auto file = run.scratch.empty() ? std::filesystem::path() : run.scratch / "pooled.bin";
-  Pooled train;
-  {
-    std::unique_ptr<Progress> bar;
-    if (run.progress) bar = std::make_unique<Progress>("states", static_cast<long>(n));
-    train = pooled_states(backbone, heads, run.train.slice(0, n), file, bar.get());
-  }
-  const auto tune = pooled_states(backbone, heads, run.tune.slice(0, std::min<std::int64_t>(run.tune.size(), 2000)), {}, nullptr);
   Stack stack(spec, Random(run.seed, "heads").next());
   FlatParameters flat(stack.all());
   auto first = torch::zeros_like(flat.values()), second = torch::zeros_like(flat.values());
@@ -183,7 +167,7 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
     const auto loss = divergence(stack.logits(train.states.index_select(1, rows), s.dropout), train.teacher.index_select(0, rows), s.temperature).sum();
     loss.backward();
     update(flat, first, second, s, step, steps);
-    if (stop_requested != 0) return Error{Code::cancelled, "stopped while training exit heads", "the same command goes on from the trained trunk"};
+    if (stop_requested != 0) return Error{Code::cancelled, "stopped while training exit heads", "the same command goes on from the states below them"};
     const bool epoch_ends = (step + 1) % per_epoch == 0 || step + 1 == steps;
     if (bar) bar->update(static_cast<long>(step + 1));
     if (!epoch_ends) continue;
@@ -198,13 +182,32 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
     metrics.add("heads", static_cast<long>(step + 1), {{"loss", loss.item<double>() / static_cast<double>(exits)}, {"tune_divergence", now.mean().item<double>()}});
   }
   for (std::int64_t e = 0; e < exits; ++e) metrics.add("heads_best", static_cast<long>(e + 1), {{"tune_divergence", best[e].item<double>()}});
+  FATHOM_TRY_VOID(metrics.flush());
+  return checkpoints.save("heads", heads_state(heads));
+}
+
+Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+  FATHOM_TRY(const auto before, checkpoints.load("heads"));
+  if (before) return restore_heads(heads, *before);
+  const auto& spec = backbone.spec();
+  if (spec.layers == 1) return {};
+  FATHOM_CHECK(!spec.heads_shared, "shared heads train with the trunk");
+  const auto n = std::min(run.train.size(), run.schedule.rows);
+  const auto file = run.scratch.empty() ? std::filesystem::path() : run.scratch / "pooled.bin";
+  Pooled train;
+  {
+    std::unique_ptr<Progress> bar;
+    if (run.progress) bar = std::make_unique<Progress>("states", static_cast<long>(n));
+    train = pooled_states(backbone, heads, run.train.slice(0, n), file, bar.get());
+  }
+  const auto tune = pooled_states(backbone, heads, run.tune.slice(0, std::min<std::int64_t>(run.tune.size(), 2000)), {}, nullptr);
+  FATHOM_TRY_VOID(train_heads_on(spec, heads, {train, tune, run.schedule, run.seed, run.progress}, checkpoints, metrics));
   train = {};
   if (!file.empty()) {
     std::error_code ignored;
     std::filesystem::remove(file, ignored);
   }
-  FATHOM_TRY_VOID(metrics.flush());
-  return checkpoints.save("heads", heads_state(heads));
+  return {};
 }
 
 std::vector<double> exit_accuracies(const Tensor& logits, const Tensor& labels) {

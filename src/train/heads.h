@@ -17,6 +17,11 @@ struct HeadsSchedule {
   double epochs = 15, rate = 1e-3, decay = 0.05, dropout = 0.2, temperature = 2.0;
 };
 
+// Pooled states of exits 1..layers-1, [exits, n, pooled], and the last logits of the same rows, [n, classes].
+struct Pooled {
+  torch::Tensor states, teacher;
+};
+
 struct HeadsRun {
   const Encoded& train;
   const Encoded& tune;
@@ -30,6 +35,16 @@ struct HeadsRun {
 // memorised its training rows gives heads there nothing true to learn, and the tune rows notice.
 // Resumes a finished stage from `checkpoints` ("heads"). Not for heads_shared models (they train with the trunk).
 Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints, Metrics& metrics);
+
+// The same from states that were computed elsewhere (train/frozen.h).
+struct PooledRun {
+  const Pooled& train;
+  const Pooled& tune;
+  HeadsSchedule schedule;
+  std::uint64_t seed = 1;
+  bool progress = false;
+};
+Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints, Metrics& metrics);
 
 // Accuracy of every exit against `labels`: [layers].
 std::vector<double> exit_accuracies(const torch::Tensor& logits, const torch::Tensor& labels);

@@ -17,6 +17,7 @@ namespace fathom::train {
 
 struct FitOptions {
   std::filesystem::path data, output;
+  std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
   data::Task task = data::Task::text_classification;
   std::string recipe = "default";  // or "paper": Algorithm 1 as printed
   std::uint64_t seed = 1;

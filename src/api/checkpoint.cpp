@@ -1,0 +1,129 @@
+#include "api/checkpoint.h"
+
+#include "base/file.h"
+#include "data/preprocessing.h"
+#include "data/tokenizer.h"
+#include "model/model.h"
+
+namespace fathom::api {
+namespace {
+
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr std::uint64_t kMaxJson = 16u << 20;
+constexpr double kParity = 1e-4;  // fp32 summed in another order stays far below
+// Small files beside the weights that say how inputs are read.
+constexpr const char* kBeside[] = {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json",
+                                   "special_tokens_map.json", "preprocessor_config.json"};
+
+bool there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+Result<std::shared_ptr<const SafeTensors>> open_weights(const fs::path& folder, std::vector<std::string>& files) {
+  if (there(folder / "model.safetensors")) {
+    files.push_back("model.safetensors");
+    return SafeTensors::open(folder / "model.safetensors");
+  }
+  if (there(folder / kIndex)) {
+    FATHOM_TRY(const auto shards, SafeTensors::shards_of(folder / kIndex));
+    files.push_back(kIndex);
+    files.insert(files.end(), shards.begin(), shards.end());
+    return SafeTensors::open_sharded(folder / kIndex);
+  }
+  if (there(folder / "pytorch_model.bin"))
+    return Error{Code::unsupported, "'" + (folder / "pytorch_model.bin").string() + "' is a pickle, which can run code when it is read",
+                 "save it again in Python: model.save_pretrained(folder, safe_serialization=True)"};
+  return Error{Code::bad_input, "'" + folder.string() + "' holds no model.safetensors", "give the folder of a Hugging Face model"};
+}
+
+Status check_tokenizer(const fs::path& folder, const ModelSpec& spec) {
+  if (spec.modality == Modality::image) return {};
+  FATHOM_TRY(const auto tokenizer, data::Tokenizer::read(folder));
+  if (tokenizer.vocab_size() <= spec.vocab) return {};
+  return Error{Code::bad_input, "'" + folder.string() + "': the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
+                                    " pieces, the word embeddings have " + std::to_string(spec.vocab) + " rows",
+               "the tokenizer and the weights do not belong together"};
+}
+
+// The checkpoint's mean and deviation into the spec; its pictures must end in the size that the model reads.
+Status apply_preprocessing(const fs::path& folder, Checkpoint& checkpoint) {
+  ModelSpec& spec = checkpoint.spec;
+  if (spec.modality == Modality::text) return {};
+  FATHOM_TRY(const auto how, data::read_preprocessing(folder));
+  if (!how) {
+    checkpoint.notes.push_back("no preprocessor_config.json: pictures are resized to fit, mean and deviation are 0.5");
+    return {};
+  }
+  const auto size = how->output();
+  if (size.height != spec.image_height || size.width != spec.image_width)
+    return Error{Code::bad_input, "'" + (folder / "preprocessor_config.json").string() + "': pictures become " + std::to_string(size.height) + "x" +
+                                      std::to_string(size.width) + " (0x0: it depends on the picture), the model reads " +
+                                      std::to_string(spec.image_height) + "x" + std::to_string(spec.image_width),
+                 "set 'size', or 'crop_size' with do_center_crop, to the model's"};
+  const auto statistics = data::unit_statistics(*how);
+  for (std::size_t i = 0; i < 3; ++i) {
+    spec.pixel_mean[i] = static_cast<float>(statistics.mean[i]);
+    spec.pixel_std[i] = static_cast<float>(statistics.std[i]);
+  }
+  return validate(spec, "'" + folder.string() + "'");
+}
+
+struct Loaded {
+  Imported imported;
+  Json fathom;
+};
+
+Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored))
+    return Error{Code::io, "no folder '" + folder.string() + "'", "give the folder of a Hugging Face model"};
+  Loaded out;
+  Imported& imported = out.imported;
+  const fs::path config_path = folder / "config.json";
+  FATHOM_TRY(const std::string text, read_file(config_path, kMaxJson));
+  FATHOM_TRY(const Json config, parse_json(text, "'" + config_path.string() + "'", Code::bad_input));
+  imported.files.push_back("config.json");
+  FATHOM_TRY(auto weights, open_weights(folder, imported.files));
+  FATHOM_TRY(imported.checkpoint, read_checkpoint(config, *weights, "'" + config_path.string() + "'"));
+  FATHOM_TRY_VOID(apply_preprocessing(folder, imported.checkpoint));
+  const ModelSpec& spec = imported.checkpoint.spec;
+  FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
+  for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
+    for (const TensorSpec& tensor : wanted) {
+      std::size_t count = 1;
+      for (const std::int64_t side : tensor.shape) count *= static_cast<std::size_t>(side);
+      imported.parameters += count;
+    }
+  FATHOM_TRY_VOID(check_tokenizer(folder, spec));
+  for (const char* name : kBeside)
+    if (there(folder / name)) imported.files.push_back(name);
+  if (there(folder / "reference.json")) {
+    FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
+    FATHOM_TRY(imported.parity, compare_with_reference(std::move(plan), runtime, folder / "reference.json"));
+    if (imported.parity->largest > kParity)
+      return Error{Code::bad_input, "our logits differ from '" + (folder / "reference.json").string() + "' by " +
+                                        Json(imported.parity->largest).dump() + ", at most " + Json(kParity).dump() + " is expected",
+                   "the reference belongs to other weights, or report this"};
+  }
+  out.fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json(imported.checkpoint.naming)}}},
+                {"provenance", {{"imported", imported.checkpoint.family}}}};
+  return out;
+}
+
+}  // namespace
+
+Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime) {
+  FATHOM_TRY(Loaded loaded, load(folder, runtime));
+  return std::move(loaded.imported);
+}
+
+Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle, engine::Runtime& runtime) {
+  FATHOM_TRY(Loaded loaded, load(folder, runtime));
+  std::map<std::string, fs::path> copies;
+  for (const std::string& name : loaded.imported.files) copies[name] = folder / name;
+  FATHOM_TRY_VOID(write_bundle(bundle, {}, loaded.fathom, copies));
+  return std::move(loaded.imported);
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,153 @@
+// Every family that `fathom import` reads, against the logits of the library it comes from (tests/parity/checkpoints).
+#include "api/checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "api/classifier.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "bundle/bundle.h"
+
+namespace fathom::api {
+namespace {
+
+constexpr const char* kFamilies[] = {"bert",         "bert_sharded", "bert_bf16", "distilbert",         "roberta", "vit", "deit",
+                                     "deit_teacher", "timm_vit",     "timm_deit_distilled"};
+
+class Checkpoints : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* root = std::getenv("FATHOM_SOURCE_DIR");
+    ASSERT_NE(root, nullptr) << "run through ctest, or set FATHOM_SOURCE_DIR";
+    folder_ = fs::path(root) / "tests/parity/checkpoints";
+    work_ = fs::temp_directory_path() / ("fathom_checkpoints_" + std::to_string(::getpid()));
+    fs::create_directories(work_);
+    auto runtime = engine::Runtime::create({"", 1});
+    ASSERT_TRUE(runtime.has_value());
+    runtime_ = std::move(*runtime);
+  }
+  void TearDown() override { fs::remove_all(work_); }
+
+  // A copy that may be spoilt.
+  fs::path copy(const std::string& family) {
+    const fs::path to = work_ / ("copy_" + family);
+    fs::remove_all(to);
+    fs::copy(folder_ / family, to);
+    return to;
+  }
+  // Replaces `from` in the copy's config.json and says why that is refused.
+  std::string refusal(const std::string& family, const std::string& from, const std::string& to) {
+    const fs::path spoilt = copy(family), file = spoilt / "config.json";
+    std::string text = *read_file(file);
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    EXPECT_TRUE(write_file_atomic(file, text).has_value());
+    const auto checked = check_checkpoint(spoilt, *runtime_);
+    EXPECT_FALSE(checked.has_value()) << to;
+    return checked ? "" : checked.error().message;
+  }
+
+  fs::path folder_, work_;
+  std::unique_ptr<engine::Runtime> runtime_;
+};
+
+TEST_F(Checkpoints, EveryFamilyGivesItsLibrarysLogits) {
+  for (const char* family : kFamilies) {
+    const auto checked = check_checkpoint(folder_ / family, *runtime_);
+    ASSERT_TRUE(checked.has_value()) << family << ": " << checked.error().message;
+    ASSERT_TRUE(checked->parity.has_value()) << family << ": its reference.json is absent";
+    EXPECT_GE(checked->parity->inputs, 3u) << family;
+    EXPECT_LE(checked->parity->largest, 1e-4) << family;
+    EXPECT_EQ(checked->parity->other_labels, 0u) << family;
+    RecordProperty(family, std::to_string(checked->parity->largest));
+  }
+}
+
+TEST_F(Checkpoints, AnImportedBundleKeepsTheFileAndAnswersTheSame) {
+  for (const char* family : kFamilies) {
+    const fs::path bundle = work_ / family;
+    const auto imported = import_checkpoint(folder_ / family, bundle, *runtime_);
+    ASSERT_TRUE(imported.has_value()) << family << ": " << imported.error().message;
+    for (const std::string& file : imported->files)
+      EXPECT_EQ(sha256_hex(*read_file(bundle / file)), sha256_hex(*read_file(folder_ / family / file))) << family << " " << file;
+    const auto opened = Bundle::open(bundle);
+    ASSERT_TRUE(opened.has_value()) << family << ": " << opened.error().message;
+    EXPECT_TRUE((*opened)->verify().has_value()) << family;
+    const auto model = Model::load(*opened);
+    ASSERT_TRUE(model.has_value()) << family << ": " << model.error().message;
+    EXPECT_EQ((*model)->spec(), imported->checkpoint.spec);
+    for (int run = 0; run < 2; ++run) {  // packed from the checkpoint, then mapped from the packed file
+      const auto plan = engine::Plan::compile(*model, *runtime_);
+      ASSERT_TRUE(plan.has_value()) << family;
+      const auto parity = compare_with_reference(*plan, *runtime_, folder_ / family / "reference.json");
+      ASSERT_TRUE(parity.has_value()) << family;
+      EXPECT_EQ(parity->largest, imported->parity->largest) << family;
+    }
+  }
+}
+
+TEST_F(Checkpoints, AModelWithoutExitsRunsAtFullDepthAndRefusesOthers) {
+  ASSERT_TRUE(import_checkpoint(folder_ / "bert", work_ / "b", *runtime_).has_value());
+  const auto opened = open_bundle(work_ / "b", {"", 1});
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  auto classifier = Classifier::create(*opened, 4);
+  ASSERT_TRUE(classifier.has_value());
+  const std::vector<std::string> texts = {"a b c", "dog"};
+  const auto answers = classifier->texts(texts, {});
+  ASSERT_TRUE(answers.has_value()) << answers.error().message;
+  EXPECT_EQ((*answers)[0].prediction.depth, 3);
+  EXPECT_EQ((*answers)[0].prediction.macs, (*answers)[0].full_macs);
+  engine::RunOptions options;
+  options.lambda = 0.5f;
+  const auto refused = classifier->texts(texts, options);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::unsupported);
+}
+
+TEST_F(Checkpoints, WhatIsNotComputedIsRefusedByName) {
+  EXPECT_NE(refusal("bert", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\"").find("gelu_new"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"model_type\": \"bert\"", "\"model_type\": \"xlnet\"").find("xlnet"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"is_decoder\": false", "\"is_decoder\": true").find("is_decoder"), std::string::npos);
+  EXPECT_NE(refusal("vit", "\"qkv_bias\": true", "\"qkv_bias\": false").find("qkv_bias"), std::string::npos);
+  EXPECT_NE(refusal("timm_vit", "vit_tiny", "swin_tiny").find("swin_tiny"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4").find("encoder.layer.3"), std::string::npos);
+  EXPECT_NE(refusal("vit", "\"image_size\": 16", "\"image_size\": 24").find("position_embeddings"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0").find("heads"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"hidden_size\": 32", "\"hidden_size\": -1").find("hidden_size"), std::string::npos);
+}
+
+TEST_F(Checkpoints, BrokenFoldersAreRefused) {
+  const auto why = [&](const fs::path& folder) {
+    const auto checked = check_checkpoint(folder, *runtime_);
+    EXPECT_FALSE(checked.has_value());
+    return checked ? "" : checked.error().message + " | " + checked.error().hint;
+  };
+  EXPECT_NE(why(work_ / "nowhere").find("no folder"), std::string::npos);
+  fs::path spoilt = copy("bert");
+  fs::remove(spoilt / "tokenizer.json");
+  EXPECT_NE(why(spoilt).find("tokenizer"), std::string::npos);
+  spoilt = copy("bert");
+  fs::remove(spoilt / "model.safetensors");
+  EXPECT_NE(why(spoilt).find("model.safetensors"), std::string::npos);
+  ASSERT_TRUE(write_file_atomic(spoilt / "pytorch_model.bin", "pickle").has_value());
+  EXPECT_NE(why(spoilt).find("save_pretrained"), std::string::npos);
+  spoilt = copy("bert");
+  const std::string weights = *read_file(spoilt / "model.safetensors");
+  ASSERT_TRUE(write_file_atomic(spoilt / "model.safetensors", weights.substr(0, weights.size() / 2)).has_value());
+  EXPECT_NE(why(spoilt).find("model.safetensors"), std::string::npos);
+  spoilt = copy("bert");
+  std::string reference = *read_file(spoilt / "reference.json");
+  const std::size_t logits = reference.find("logits\": [[") + 11;
+  reference.replace(logits, 1, "7");
+  ASSERT_TRUE(write_file_atomic(spoilt / "reference.json", reference).has_value());
+  EXPECT_NE(why(spoilt).find("differ"), std::string::npos);
+  EXPECT_FALSE(import_checkpoint(spoilt, work_ / "none", *runtime_).has_value());
+  EXPECT_FALSE(fs::exists(work_ / "none"));  // nothing is written before everything was checked
+}
+
+}  // namespace
+}  // namespace fathom::api

@@ -1,0 +1,22 @@
+// `fathom fit --from CHECKPOINT`: import, one pass of the engine for the states, exits and decision in fathom-train.
+// The model's layers stay as they are. Resumes: states and heads that are done are kept. Errors: as each step.
+#pragma once
+
+#include "data/dataset.h"
+#include "engine/engine.h"
+
+namespace fathom::cli {
+
+struct FitFrom {
+  std::filesystem::path from, data, out;
+  data::ReadOptions read;
+  std::uint64_t seed = 1;
+  int max_tokens = 0;  // 0: as many as the checkpoint has positions
+  double max_disagreement = 0.005;
+  engine::RuntimeOptions runtime;
+};
+
+// Leaves a bundle in `out` whose operating points are not chosen yet. The exit code; not 0: fathom-train said why.
+Result<int> fit_from(const FitFrom& options);
+
+}  // namespace fathom::cli

@@ -1,0 +1,23 @@
+#include "base/file.h"
+#include "base/json.h"
+#include "data/preprocessing.h"
+
+namespace fathom::data {
+
+Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::path& folder) {
+  constexpr std::uint64_t kMaxBytes = 16u << 20;
+  const fs::path own = folder / "preprocessor_config.json", config = folder / "config.json";
+  std::error_code ignored;
+  if (fs::is_regular_file(own, ignored)) {
+    FATHOM_TRY(const std::string text, read_file(own, kMaxBytes));
+    FATHOM_TRY(auto how, parse_preprocessing(text, "'" + own.string() + "'"));
+    return std::optional(std::move(how));
+  }
+  FATHOM_TRY(const std::string text, read_file(config, kMaxBytes));
+  FATHOM_TRY(const Json json, parse_json(text, "'" + config.string() + "'", Code::bad_input));
+  if (!json.is_object() || !json.contains("pretrained_cfg")) return std::optional<Preprocessing>();
+  FATHOM_TRY(auto how, parse_timm_preprocessing(text, "'" + config.string() + "'"));
+  return std::optional(std::move(how));
+}
+
+}  // namespace fathom::data
