@@ -1,12 +1,16 @@
 """Writes unicode_table.cpp: python3 make_unicode_table.py > unicode_table.cpp
 
-Needs the PyPI wheel `tokenizers` (0.23.3). Every code point is put through its BertNormalizer and BertPreTokenizer and the
-answers are written down as ranges, so that our tables hold what that library does (categories of Unicode 8, decompositions
-and lower case of a later version), not what another version of Unicode would say.
+Needs the PyPI wheel `tokenizers` (0.23.3). Every code point is put through its normalizers, pre-tokenizers and added tokens
+and the answers are written down as ranges, so that our tables hold what that library does (BERT's categories of Unicode 8,
+decompositions, lower case and the classes of regular expressions of later versions), not what one version of Unicode says.
 """
 
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+import unicodedata
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import NFD, BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
 
 
 def normalizer(**on):
@@ -59,6 +63,30 @@ def lower_runs():  # first, last, stride, shift
     return runs
 
 
+def combining():  # first, last, canonical combining class, where it is not 0
+    nfd = NFD().normalize_str
+    stays = lambda text: nfd(text) == text
+    orders = [c for c in POINTS if stays(chr(c)) and not (stays(chr(c) + "\u0334") and stays("\u0345" + chr(c)))]
+    example = {}  # one code point of each class
+    for c in orders:
+        example.setdefault(unicodedata.combining(chr(c)), chr(c))
+    rows = []
+    for c in orders:
+        classes = [k for k, mark in example.items() if stays(chr(c) + mark) and stays(mark + chr(c))]
+        assert len(classes) == 1 and classes[0] > 0, (hex(c), classes)
+        if rows and rows[-1][1] == c - 1 and rows[-1][2] == classes[0]:
+            rows[-1][1] = c
+        else:
+            rows.append([c, c, classes[0]])
+    return rows
+
+
+def word_characters():  # \w beside an added token that stands only as a word of its own
+    tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.add_tokens([AddedToken("+", single_word=True, normalized=False)])
+    return [c for c in POINTS if c != ord("+") and tokenizer.encode(chr(c) + "+").tokens[-1] != "+"]
+
+
 marks = [c for c in POINTS if strip(chr(c)) == ""]
 parts = [(c, strip(chr(c))) for c in POINTS if strip(chr(c)) not in ("", chr(c)) and not 0xAC00 <= c <= 0xD7A3]
 print("// Made by make_unicode_table.py; do not edit.")
@@ -71,4 +99,13 @@ emit("CodeRange", "kIdeographs", ranges([c for c in POINTS if spaced("a" + chr(c
 emit("LowerRun", "kLower", lower_runs())
 emit("CodePair", "kBases", [(c, ord(to)) for c, to in parts if len(to) == 1])
 emit("CodeParts", "kParts", [(c, *map(ord, to), *[0] * (3 - len(to))) for c, to in parts if len(to) > 1])
+emit("ClassRange", "kCombining", combining())
+emit("CodeRange", "kWord", ranges(word_characters()))
+bytes_of = ByteLevel(add_prefix_space=False).pre_tokenize_str
+together = lambda left, c: len(bytes_of(left + chr(c) + left)) == 1
+letters, numbers = [c for c in POINTS if together("a", c)], [c for c in POINTS if together("1", c)]
+other = set(letters + numbers + [c for c in POINTS if together("!", c)])
+emit("CodeRange", "kLetters", ranges(letters))
+emit("CodeRange", "kNumbers", ranges(numbers))
+emit("CodeRange", "kPatternSpaces", ranges([c for c in POINTS if c not in other]))
 print("}  // namespace fathom::data")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "data/unicode_table.h"
 #include "data/utf8.h"
@@ -9,13 +10,14 @@
 namespace fathom::data {
 namespace {
 
-bool within(const CodeRange* ranges, std::size_t size, char32_t code) {
-  const CodeRange* end = ranges + size;
-  const CodeRange* found = std::upper_bound(ranges, end, code, [](char32_t c, const CodeRange& r) { return c < r.first; });
-  return found != ranges && code <= (found - 1)->last;
-}
+constexpr std::size_t kSlack = 64;  // bytes: more than one code point of the text can become
 
-bool is_space(char32_t code) { return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : within(kSpaces, kSpacesSize, code); }
+std::uint32_t combining_class(char32_t code) {
+  if (code < 0x300) return 0;
+  const ClassRange* end = kCombining + kCombiningSize;
+  const ClassRange* found = std::upper_bound(kCombining, end, code, [](char32_t c, const ClassRange& r) { return c < r.first; });
+  return found != kCombining && code <= (found - 1)->last ? (found - 1)->value : 0;
+}
 
 char32_t lower(char32_t code) {
   const LowerRun* found = std::upper_bound(kLower, kLower + kLowerSize, code, [](char32_t c, const LowerRun& r) { return c < r.first; });
@@ -49,46 +51,143 @@ int without_marks(char32_t code, std::array<char32_t, 3>& out) {
   return count;
 }
 
-class Words {
+}  // namespace
+
+// Splits at white space and punctuation while the code points come in. Writes through a pointer; room is made before.
+class BertNormalizer::Words {
  public:
-  explicit Words(std::string& out) : out_(out) {}
+  Words(std::string& out, std::size_t room) : out_(out), size_(out.size()), word_(size_) { make_room(room); }
+  ~Words() {
+    close();
+    out_.resize(size_);
+  }
+  Words(const Words&) = delete;
+  Words& operator=(const Words&) = delete;
+
+  void make_room(std::size_t more) {
+    if (out_.size() - size_ < more) out_.resize(std::max(out_.size() * 2, size_ + more));
+  }
+  void space() { close(); }
   void put(char32_t code) {
-    append_utf8(code, out_);
-    open_ = true;
+    if (data::is_space(code)) return close();
+    if (!is_punctuation(code)) return write(code);
+    close();
+    write(code);
+    close();
   }
+  // The plain characters of text from `at` on; returns where they end.
+  std::size_t put_ascii(std::string_view text, std::size_t at, const BertNormalizer& owner) {
+    char* const base = out_.data();
+    char* next = base + size_;
+    char* word = base + word_;
+    for (; at < text.size() && static_cast<unsigned char>(text[at]) < 128; ++at) {
+      const auto c = static_cast<unsigned char>(text[at]);
+      const Ascii kind = owner.kind_[c];
+      if (kind == Ascii::letter) {
+        *next++ = owner.to_[c];
+        continue;
+      }
+      if (kind == Ascii::dropped) continue;
+      if (next != word) *next++ = '\n';
+      if (kind == Ascii::punctuation) {
+        *next++ = static_cast<char>(c);
+        *next++ = '\n';
+      }
+      word = next;
+    }
+    size_ = static_cast<std::size_t>(next - base);
+    word_ = static_cast<std::size_t>(word - base);
+    return at;
+  }
+
+ private:
+  void write(char32_t code) { size_ += put_utf8(code, out_.data() + size_); }
   void close() {
-    if (open_) out_ += '\n';
-    open_ = false;
+    if (size_ != word_) out_[size_++] = '\n';
+    word_ = size_;
   }
-  void put_final(char32_t code) {  // after normalization: split at white space and punctuation
-    if (is_space(code)) return close();
-    if (!is_punctuation(code)) return put(code);
-    close();
-    put(code);
-    close();
+
+  std::string& out_;   // longer than what is written
+  std::size_t size_;   // bytes written
+  std::size_t word_;   // where the open word begins
+};
+
+class BertNormalizer::Plain {
+ public:
+  explicit Plain(std::string& out) : out_(out) {}
+  void make_room(std::size_t) {}
+  void space() { out_ += ' '; }
+  void put(char32_t code) { append_utf8(code, out_); }
+  std::size_t put_ascii(std::string_view text, std::size_t at, const BertNormalizer& owner) {
+    for (; at < text.size() && static_cast<unsigned char>(text[at]) < 128; ++at) {
+      const auto c = static_cast<unsigned char>(text[at]);
+      if (owner.kind_[c] == Ascii::dropped) continue;
+      out_ += owner.options_.clean_text && owner.kind_[c] == Ascii::space ? ' ' : owner.to_[c];
+    }
+    return at;
   }
 
  private:
   std::string& out_;
-  bool open_ = false;
 };
 
-void put_wide(char32_t code, const NormalizerOptions& options, Words& words) {
-  if (options.clean_text && within(kDropped, kDroppedSize, code)) return;
-  const bool alone = options.handle_chinese_chars && is_ideograph(code);
-  if (alone) words.close();
-  std::array<char32_t, 3> left{code};
-  const int count = options.strip_accents ? without_marks(code, left) : 1;
-  for (int i = 0; i < count; ++i) {
-    const char32_t one = left[static_cast<std::size_t>(i)];
-    words.put_final(options.lowercase ? lower(one) : one);
-    // The only code point whose lower case is two (i and a combining dot); stripping accents takes it apart before.
-    if (options.lowercase && one == 0x130) words.put_final(0x307);
-  }
-  if (alone) words.close();
-}
+// What happens to a code point beyond ASCII.
+template <class Sink>
+class BertNormalizer::Steps {
+ public:
+  Steps(const NormalizerOptions& options, Sink& sink) : options_(options), sink_(sink) {}
 
-}  // namespace
+  void put(char32_t code) {
+    if (options_.clean_text) {
+      if (within(kDropped, kDroppedSize, code)) return;
+      if (data::is_space(code)) code = ' ';
+    }
+    const bool alone = options_.handle_chinese_chars && is_ideograph(code);
+    if (alone) end_marks();
+    if (alone) sink_.space();
+    if (options_.strip_accents) put_stripped(code);
+    else put_lowered(code);
+    if (alone) sink_.space();
+  }
+
+  // Marks that are not stripped stand in the order of their combining class, as canonical decomposition wants it.
+  void end_marks() {
+    if (marks_.empty()) return;
+    std::stable_sort(marks_.begin(), marks_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    sink_.make_room(marks_.size() * kSlack);
+    for (const auto& [order, code] : marks_) put_lowered(code);
+    marks_.clear();
+  }
+
+ private:
+  void put_stripped(char32_t code) {
+    std::array<char32_t, 3> left{};
+    const int count = without_marks(code, left);
+    if (count == 0 && combining_class(code) == 0) end_marks();  // a stripped mark that others do not move across
+    for (int i = 0; i < count; ++i) {
+      const char32_t one = left[static_cast<std::size_t>(i)];
+      const std::uint32_t order = combining_class(one);
+      if (order != 0) {
+        marks_.emplace_back(order, one);
+        continue;
+      }
+      end_marks();
+      put_lowered(one);
+    }
+  }
+
+  void put_lowered(char32_t code) {
+    sink_.put(options_.lowercase ? lower(code) : code);
+    // The only code point whose lower case is two (i and a combining dot); stripping accents takes it apart before.
+    if (options_.lowercase && code == 0x130) sink_.put(0x307);
+  }
+
+  const NormalizerOptions& options_;
+  Sink& sink_;
+  std::vector<std::pair<std::uint32_t, char32_t>> marks_;
+};
+
+bool is_space(char32_t code) { return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : within(kSpaces, kSpacesSize, code); }
 
 bool is_punctuation(char32_t code) {
   if (code < 128) return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) || (code >= 123 && code <= 126);
@@ -97,18 +196,43 @@ bool is_punctuation(char32_t code) {
 
 bool is_ideograph(char32_t code) { return code >= 0x3400 && within(kIdeographs, kIdeographsSize, code); }
 
-void split_words(std::string_view text, const NormalizerOptions& options, std::string& words) {
-  Words out(words);
-  for (std::size_t at = 0; at < text.size();) {
-    const char32_t code = next_code_point(text, at);
-    const bool control = (code < 32 || code == 127) && code != '\t' && code != '\n' && code != '\r';
-    if (code >= 128) {
-      put_wide(code, options, out);
-    } else if (!(options.clean_text && control)) {
-      out.put_final(options.lowercase && code >= 'A' && code <= 'Z' ? code + 32 : code);
-    }
+BertNormalizer::BertNormalizer(const NormalizerOptions& options) : options_(options) {
+  for (std::size_t c = 0; c < 128; ++c) {
+    const bool control = (c < 32 || c == 127) && c != '\t' && c != '\n' && c != '\r';
+    to_[c] = static_cast<char>(options.lowercase && c >= 'A' && c <= 'Z' ? c + 32 : c);
+    kind_[c] = options.clean_text && control ? Ascii::dropped
+               : data::is_space(static_cast<char32_t>(c)) ? Ascii::space
+               : is_punctuation(static_cast<char32_t>(c)) ? Ascii::punctuation
+                                                          : Ascii::letter;
   }
-  out.close();
+}
+
+template <class Sink>
+void BertNormalizer::run(std::string_view text, Sink& sink) const {
+  Steps<Sink> steps(options_, sink);
+  for (std::size_t at = 0; at < text.size();) {
+    at = sink.put_ascii(text, at, *this);
+    while (at < text.size() && static_cast<unsigned char>(text[at]) >= 128) {
+      sink.make_room(2 * (text.size() - at) + kSlack);
+      steps.put(next_code_point(text, at));
+    }
+    steps.end_marks();
+    sink.make_room(2 * (text.size() - at) + kSlack);
+  }
+}
+
+void BertNormalizer::split(std::string_view text, std::string& words) const {
+  Words sink(words, 2 * text.size() + kSlack);
+  run(text, sink);
+}
+
+void BertNormalizer::normalize(std::string_view text, std::string& out) const {
+  Plain sink(out);
+  run(text, sink);
+}
+
+void split_words(std::string_view text, const NormalizerOptions& options, std::string& words) {
+  BertNormalizer(options).split(text, words);
 }
 
 }  // namespace fathom::data

@@ -2,34 +2,83 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
+#include "base/file.h"
+#include "data/append_ids.h"
+#include "data/tokenizer_parts.h"
+#include "data/utf8.h"
 #include "data/word_pieces.h"
 
 namespace fathom::data {
 namespace {
 
 constexpr std::array<const char*, 5> kSpecial = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-constexpr std::size_t kMaxWordCharacters = 100;
 constexpr int kMinVocabulary = 100, kMaxVocabulary = 1'000'000;
+constexpr std::size_t kNoLimit = SIZE_MAX;
+constexpr std::uint64_t kMaxFileBytes = 64u << 20;
 
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-// The special token standing at text[at], or nullptr.
-const char* special_at(std::string_view text, std::size_t at) {
-  for (const char* special : kSpecial)
-    if (text.substr(at).starts_with(special)) return special;
-  return nullptr;
-}
-
-// Calls use(word) for each line of `words`; stops when it returns false.
-template <class Use>
-bool each_word(std::string_view words, const Use& use) {
+// Counts each line of `words`.
+void count_words(std::string_view words, std::unordered_map<std::string, std::int64_t>& counts) {
   while (!words.empty()) {
     const std::size_t end = words.find('\n');
-    if (!use(words.substr(0, end))) return false;
+    ++counts[std::string(words.substr(0, end))];
     words.remove_prefix(end + 1);
   }
-  return true;
+}
+
+// The ids of one text without anything around it; stops at `limit` ids in `ids` and returns false if any was left out.
+class TextEncoder {
+ public:
+  TextEncoder(const TokenizerParts& parts, std::size_t limit, EncodeScratch& scratch, std::vector<std::int32_t>& ids)
+      : parts_(parts), limit_(limit), scratch_(scratch), ids_(ids) {}
+
+  bool encode(std::string_view text) {
+    if (!is_utf8(text)) {
+      scratch_.repaired = repair_utf8(text);
+      text = scratch_.repaired;
+    }
+    return parts_.raw_added.each(text, [&](std::string_view part) { return encode_part(part); }, [&](std::int32_t id) { return put(id); });
+  }
+
+ private:
+  bool put(std::int32_t id) { return append_ids({&id, 1}, limit_, ids_); }
+
+  bool encode_part(std::string_view part) {
+    if (const auto* pieces = std::get_if<WordPieceModel>(&parts_.model)) {
+      if (parts_.normalized_added.empty()) return pieces->encode(part, limit_, scratch_, ids_);
+      scratch_.normalized.clear();
+      pieces->normalizer().normalize(part, scratch_.normalized);
+      return parts_.normalized_added.each(
+          scratch_.normalized, [&](std::string_view text) { return pieces->encode_normalized(text, limit_, scratch_, ids_); },
+          [&](std::int32_t id) { return put(id); });
+    }
+    const auto& bytes = std::get<BpeModel>(parts_.model);
+    return parts_.normalized_added.each(part, [&](std::string_view text) { return bytes.encode(text, limit_, scratch_, ids_); },
+                                        [&](std::int32_t id) { return put(id); });
+  }
+
+  const TokenizerParts& parts_;
+  std::size_t limit_;
+  EncodeScratch& scratch_;
+  std::vector<std::int32_t>& ids_;
+};
+
+std::size_t room_for_text(const std::vector<TemplatePart>& form, int max_tokens) {
+  const auto most = static_cast<std::size_t>(std::max(0, max_tokens)), special = SequenceTemplate::special_count(form);
+  return most > special ? most - special : 0;
+}
+
+// How much of two texts stays in `room` ids: the longer is cut to the shorter's length, then both alike.
+std::pair<std::size_t, std::size_t> cut_pair(std::size_t first, std::size_t second, std::size_t room) {
+  if (first + second <= room) return {first, second};
+  const std::size_t shorter = std::min(first, second);
+  std::size_t small = shorter, large = shorter > room ? shorter : std::max(shorter, room - shorter);
+  if (small + large > room) {
+    small = room / 2;
+    large = room - small;
+  }
+  return first > second ? std::pair{large, small} : std::pair{small, large};
 }
 
 }  // namespace
@@ -38,97 +87,88 @@ Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const 
   if (options.vocab_size < kMinVocabulary || options.vocab_size > kMaxVocabulary)
     return Error{Code::usage, "vocabulary size " + std::to_string(options.vocab_size) + " is out of range 100..1000000", "8192 suits most data"};
   if (options.min_count < 1) return Error{Code::usage, "min_count " + std::to_string(options.min_count) + " must be at least 1", ""};
-  Tokenizer tokenizer;
-  tokenizer.append_sep_ = options.append_sep;
+  const BertNormalizer normalizer{NormalizerOptions{}};
   std::unordered_map<std::string, std::int64_t> counts;
   std::string words;
   for (const std::string& text : texts) {
     words.clear();
-    split_words(text, tokenizer.normalizer_, words);
-    each_word(words, [&](std::string_view word) { return ++counts[std::string(word)] > 0; });
+    normalizer.split(text, words);
+    count_words(words, counts);
   }
   if (counts.empty()) return Error{Code::bad_input, "the training texts hold no words", "check the text column"};
-  tokenizer.pieces_.assign(kSpecial.begin(), kSpecial.end());
+  auto parts = std::make_shared<TokenizerParts>();
+  for (std::size_t i = 0; i < kSpecial.size(); ++i) {
+    parts->pieces.emplace_back(kSpecial[i]);
+    parts->added.push_back(special_token(kSpecial[i], static_cast<std::int32_t>(i)));
+  }
   for (std::string& piece : learn_pieces(counts, options.vocab_size - static_cast<int>(kSpecial.size()), options.min_count))
-    tokenizer.pieces_.push_back(std::move(piece));
-  FATHOM_TRY_VOID(tokenizer.index());
-  return tokenizer;
+    parts->pieces.push_back(std::move(piece));
+  parts->model_pieces = parts->pieces.size();
+  FATHOM_TRY(auto trie, PieceTrie::make(parts->pieces));
+  FATHOM_TRY(parts->model, WordPieceModel::make(std::move(trie), {}));
+  const TemplatePart end = special_part("[SEP]", 3);
+  parts->form = bert_template(special_part("[CLS]", 2), options.append_sep ? &end : nullptr);
+  return TokenizerParts::finish(std::move(parts));
 }
 
-Status Tokenizer::index() {
-  ids_.clear();
-  longest_piece_ = 0;
-  for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    if (!ids_.try_emplace(pieces_[i], static_cast<std::int32_t>(i)).second)
-      return Error{Code::corrupt_bundle, "vocabulary: piece '" + pieces_[i] + "' stands twice", ""};
-    longest_piece_ = std::max(longest_piece_, pieces_[i].size());
+Result<Tokenizer> Tokenizer::read(const fs::path& folder) {
+  const fs::path json = folder / "tokenizer.json", vocabulary = folder / "vocab.txt", config = folder / "tokenizer_config.json";
+  std::error_code ignored;
+  if (fs::exists(json, ignored) || !fs::exists(vocabulary, ignored)) {
+    FATHOM_TRY(const std::string text, read_file(json, kMaxFileBytes));
+    FATHOM_TRY(auto parts, read_tokenizer_json(text, "'" + json.string() + "'"));
+    return TokenizerParts::finish(std::move(parts));
   }
-  for (const auto& [name, id] : {std::pair{kSpecial[1], &unknown_}, std::pair{kSpecial[2], &begin_}, std::pair{kSpecial[3], &end_}}) {
-    *id = find(name);
-    if (*id < 0) return Error{Code::corrupt_bundle, std::string("vocabulary: '") + name + "' is missing", ""};
+  FATHOM_TRY(const std::string text, read_file(vocabulary, kMaxFileBytes));
+  std::string settings;
+  if (fs::exists(config, ignored)) {
+    FATHOM_TRY(settings, read_file(config, kMaxFileBytes));
   }
-  return {};
+  FATHOM_TRY(auto parts, read_vocab_text(text, settings, "'" + vocabulary.string() + "'", "'" + config.string() + "'"));
+  return TokenizerParts::finish(std::move(parts));
 }
 
-std::int32_t Tokenizer::find(std::string_view piece) const {
-  const auto found = ids_.find(piece);
-  return found == ids_.end() ? -1 : found->second;
+int Tokenizer::vocab_size() const { return static_cast<int>(parts_->pieces.size()); }
+
+std::string Tokenizer::to_json() const { return write_tokenizer_json(*parts_); }
+
+std::string Tokenizer::vocab_text() const {
+  std::string text;
+  for (const std::string& piece : parts_->pieces) text += piece + "\n";
+  return text;
 }
 
 bool Tokenizer::encode(std::string_view text, int max_tokens, std::vector<std::int32_t>& ids) const {
-  const int special = append_sep_ ? 2 : 1;
-  const std::size_t limit = ids.size() + 1 + static_cast<std::size_t>(std::max(0, max_tokens - special));
-  ids.push_back(begin_);
+  BorrowedScratch scratch(parts_->scratch);
+  const std::size_t room = room_for_text(parts_->form.single, max_tokens);
   bool whole = true;
-  std::size_t start = 0;
-  for (std::size_t at = text.find('['); whole && at != std::string_view::npos; at = text.find('[', at + 1)) {
-    const char* name = special_at(text, at);
-    const std::int32_t id = name == nullptr ? -1 : find(name);
-    if (id < 0) continue;
-    whole = encode_text(text.substr(start, at - start), limit, ids);
-    if (whole && ids.size() == limit) whole = false;
-    if (whole) ids.push_back(id);
-    at += std::string_view(name).size() - 1;
-    start = at + 1;
+  for (const TemplatePart& part : parts_->form.single) {
+    if (part.kind == TemplatePart::Kind::special) ids.insert(ids.end(), part.ids.begin(), part.ids.end());
+    else whole = TextEncoder(*parts_, ids.size() + room, *scratch, ids).encode(text);
   }
-  if (whole) whole = encode_text(text.substr(start), limit, ids);
-  if (append_sep_) ids.push_back(end_);
   return !whole;
 }
 
-bool Tokenizer::encode_text(std::string_view text, std::size_t limit, std::vector<std::int32_t>& ids) const {
-  std::string words;
-  words.reserve(text.size() + text.size() / 4 + 1);
-  split_words(text, normalizer_, words);
-  return each_word(words, [&](std::string_view word) { return encode_word(word, limit, ids); });
-}
-
-bool Tokenizer::encode_word(std::string_view word, std::size_t limit, std::vector<std::int32_t>& ids) const {
-  const auto characters = static_cast<std::size_t>(std::count_if(word.begin(), word.end(), [](char c) { return !continues_character(c); }));
-  std::vector<std::int32_t> found;
-  std::string rest;
-  for (std::size_t start = 0; start < word.size() && characters <= kMaxWordCharacters;) {
-    const std::size_t prefix = start == 0 ? 0 : 2;
-    rest.assign(prefix, '#');
-    rest.append(word.substr(start, longest_piece_));
-    std::size_t end = rest.size();
-    std::int32_t id = -1;
-    for (; end > prefix; --end) {
-      if (start + end - prefix < word.size() && continues_character(word[start + end - prefix])) continue;  // inside a character
-      id = find(std::string_view(rest).substr(0, end));
-      if (id >= 0) break;
-    }
-    if (id < 0) {
-      found.clear();
-      break;
-    }
-    found.push_back(id);
-    start += end - prefix;
+bool Tokenizer::encode_pair(std::string_view first, std::string_view second, int max_tokens, std::vector<std::int32_t>& ids,
+                            std::vector<std::int32_t>& types) const {
+  BorrowedScratch borrowed(parts_->scratch);
+  EncodeScratch& scratch = *borrowed;
+  const std::size_t room = room_for_text(parts_->form.pair, max_tokens);
+  scratch.first.clear();
+  scratch.second.clear();
+  // Whole, however little room there is: which of two long texts is the longer decides which keeps the odd id.
+  TextEncoder(*parts_, kNoLimit, scratch, scratch.first).encode(first);
+  TextEncoder(*parts_, kNoLimit, scratch, scratch.second).encode(second);
+  const auto [keep_first, keep_second] = cut_pair(scratch.first.size(), scratch.second.size(), room);
+  const bool cut = keep_first < scratch.first.size() || keep_second < scratch.second.size();
+  scratch.first.resize(keep_first);
+  scratch.second.resize(keep_second);
+  for (const TemplatePart& part : parts_->form.pair) {
+    const auto& more = part.kind == TemplatePart::Kind::special ? part.ids : part.kind == TemplatePart::Kind::first ? scratch.first : scratch.second;
+    ids.insert(ids.end(), more.begin(), more.end());
+    types.insert(types.end(), more.size(), part.type);
   }
-  if (found.empty()) found.push_back(unknown_);  // a part is unknown, or the word is too long
-  const std::size_t room = limit - ids.size(), kept = std::min(room, found.size());
-  ids.insert(ids.end(), found.begin(), found.begin() + static_cast<std::ptrdiff_t>(kept));
-  return kept == found.size();
+  return cut;
 }
 
 }  // namespace fathom::data

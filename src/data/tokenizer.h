@@ -1,21 +1,23 @@
-// WordPiece over BERT's normalizer and pre-tokenizer, trained and applied natively.
-// Stored as Hugging Face tokenizer.json (normalizer BertNormalizer, pre_tokenizer BertPreTokenizer,
-// model WordPiece, post_processor TemplateProcessing) and vocab.txt beside it.
-// Thread rule: immutable once made; encode() may be called from any thread.
+// Tokenizers of the BERT family (WordPiece over BERT's normalizer: BERT, DistilBERT, MiniLM) and of RoBERTa (byte-level BPE),
+// trained (WordPiece), read and applied natively. Files: Hugging Face tokenizer.json, or a bare vocab.txt of BERT's kind.
+// Every component of a file is checked by name; one that is not computed here is refused, never skipped. The ids are those of
+// the Hugging Face library `tokenizers` (tests/parity/tokenizer_reference.py).
+// Thread rule: immutable once made, copies share everything; encode() may be called from any thread. A call with a warm
+// `ids` allocates nothing but in rare texts.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
-#include "data/normalizer.h"
 
 namespace fathom::data {
+
+struct TokenizerParts;
 
 struct TokenizerOptions {
   int vocab_size = 8192;   // upper bound, special tokens counted
@@ -27,35 +29,27 @@ class Tokenizer {
  public:
   // [PAD] [UNK] [CLS] [SEP] [MASK] take ids 0..4.
   static Result<Tokenizer> train(const std::vector<std::string>& texts, const TokenizerOptions& options);
-  static Result<Tokenizer> read(const std::filesystem::path& bundle_folder);  // tokenizer.json
-  std::string to_json() const;    // tokenizer.json; the same vocabulary gives the same bytes
-  std::string vocab_text() const; // vocab.txt
+  // tokenizer.json; where there is none, vocab.txt with tokenizer_config.json (do_lower_case, strip_accents,
+  // tokenize_chinese_chars) if it is there.
+  static Result<Tokenizer> read(const std::filesystem::path& folder);
+  std::string to_json() const;     // tokenizer.json; the same vocabulary gives the same bytes
+  std::string vocab_text() const;  // vocab.txt: the pieces in the order of their ids
 
-  int vocab_size() const { return static_cast<int>(pieces_.size()); }
-  // Appends ids of "[CLS] text [SEP]" (or without [SEP]) cut to max_tokens; returns true if it was cut.
-  // The special tokens' names standing in the text become their ids, as in the Hugging Face library.
-  // Invalid UTF-8 is read as U+FFFD and dropped, as BERT's clean_text does.
+  int vocab_size() const;  // added tokens counted
+  // Appends the ids of one text with the special tokens around it, cut to max_tokens (the special tokens counted, and
+  // never left out); returns true if it was cut. Truncation and padding that a file asks for are not obeyed: the caller
+  // gives the length. Added tokens' names standing in the text become their ids, as in the Hugging Face library.
+  // A byte sequence that is not UTF-8 is read as U+FFFD (utf8.h), which BERT's clean_text drops.
   bool encode(std::string_view text, int max_tokens, std::vector<std::int32_t>& ids) const;
+  // Two texts as one input, with the token type of every id. Too long, the longer of the two is cut first
+  // ("longest first" of the Hugging Face library).
+  bool encode_pair(std::string_view first, std::string_view second, int max_tokens, std::vector<std::int32_t>& ids,
+                   std::vector<std::int32_t>& types) const;
 
  private:
-  struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-
-  friend struct TokenizerJson;  // tokenizer_json.cpp
-  Status index();               // ids_ and the special ids from pieces_
-  std::int32_t find(std::string_view piece) const;
-  // These stop at `limit` ids in `ids` and return false if anything was left out.
-  bool encode_text(std::string_view text, std::size_t limit, std::vector<std::int32_t>& ids) const;
-  bool encode_word(std::string_view word, std::size_t limit, std::vector<std::int32_t>& ids) const;
-
-  std::vector<std::string> pieces_;
-  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
-  NormalizerOptions normalizer_;
-  std::size_t longest_piece_ = 0;  // bytes
-  std::int32_t unknown_ = 1, begin_ = 2, end_ = 3;
-  bool append_sep_ = true;
+  friend struct TokenizerParts;
+  explicit Tokenizer(std::shared_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {}
+  std::shared_ptr<const TokenizerParts> parts_;
 };
 
 }  // namespace fathom::data

@@ -1,5 +1,7 @@
 #include "data/tokenizer.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/random.h"
 #include "data/normalizer.h"
@@ -144,17 +146,151 @@ TEST(Tokenizer, ComponentsNotKnownAreRefusedByName) {
   };
   EXPECT_FAILS(with("/normalizer/type", "Lowercase"), Code::unsupported, "normalizer 'Lowercase'");
   EXPECT_FAILS(with("/pre_tokenizer/type", "ByteLevel"), Code::unsupported, "pre_tokenizer 'ByteLevel'");
-  EXPECT_FAILS(with("/model/type", "BPE"), Code::unsupported, "model 'BPE'");
-  EXPECT_FAILS(with("/post_processor/type", "RobertaProcessing"), Code::unsupported, "post_processor 'RobertaProcessing'");
+  EXPECT_FAILS(with("/model/type", "Unigram"), Code::unsupported, "model 'Unigram'");
+  EXPECT_FAILS(with("/model/type", "BPE"), Code::unsupported, "pre_tokenizer 'BertPreTokenizer' is not supported (expected ByteLevel)");
+  EXPECT_FAILS(with("/post_processor/type", "RobertaProcessing"), Code::corrupt_bundle, "'cls' is not [name, id]");
+  EXPECT_FAILS(with("/post_processor/type", "Whatever"), Code::unsupported, "post_processor 'Whatever'");
+  EXPECT_FAILS(with("/post_processor/special_tokens/[CLS]/ids/0", 100000), Code::corrupt_bundle, "id of '[CLS]'");
+  EXPECT_FAILS(with("/post_processor/special_tokens/[CLS]", 7), Code::corrupt_bundle, "does not hold '[CLS]'");
   EXPECT_FAILS(with("/decoder/type", "ByteLevel"), Code::unsupported, "decoder 'ByteLevel'");
   EXPECT_FAILS(with("/extra", 1), Code::unsupported, "'extra'");
-  EXPECT_FAILS(with("/added_tokens/0/content", "<s>"), Code::unsupported, "added token '<s>'");
+  EXPECT_FAILS(with("/added_tokens/0/content", "<s>"), Code::corrupt_bundle, "added token '<s>' has id 0, expected");
+  EXPECT_FAILS(with("/added_tokens/0/id", 3), Code::corrupt_bundle, "added token '[PAD]' has id 3, expected 0");
+  EXPECT_FAILS(with("/added_tokens/0/id", 1e30), Code::corrupt_bundle, "'id' must be a whole number");
+  EXPECT_FAILS(with("/added_tokens/0/lstrip", "yes"), Code::corrupt_bundle, "'lstrip' must be true or false");
+  EXPECT_FAILS(with("/added_tokens/1", good["added_tokens"][0]), Code::corrupt_bundle, "'[PAD]' stands twice");
+  EXPECT_FAILS(with("/truncation", Json({{"direction", "Left"}})), Code::unsupported, "truncation direction 'Left'");
+  EXPECT_FAILS(with("/model/max_input_chars_per_word", -1), Code::corrupt_bundle, "max_input_chars_per_word");
+  EXPECT_FAILS(with("/model/unk_token", "<unk>"), Code::corrupt_bundle, "'<unk>' is missing");
   EXPECT_FAILS(with("/model/vocab/a", 1), Code::corrupt_bundle, "shares its id");
   EXPECT_FAILS(with("/model/vocab/a", 100000), Code::corrupt_bundle, "id of piece 'a'");
   EXPECT_FAILS(with("/model/vocab/a", -1), Code::corrupt_bundle, "id of piece 'a'");
   EXPECT_FAILS(with("/model/vocab/a", Json::array({1})), Code::corrupt_bundle, "id");
   EXPECT_FAILS(with("/model/vocab", Json::object()), Code::corrupt_bundle, "'vocab' is missing");
   EXPECT_FAILS(with("/post_processor/single", Json::array()), Code::unsupported, "template");
+}
+
+// A byte-level tokenizer of a few pieces: all letters, "he", "hel", "lo", " w" and RoBERTa's special tokens.
+Json small_bpe() {
+  Json root = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"normalizer", nullptr}};
+  root["added_tokens"] = Json::array();
+  root["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  root["post_processor"] = {{"type", "RobertaProcessing"}, {"sep", {"</s>", 1}}, {"cls", {"<s>", 0}}, {"trim_offsets", true}, {"add_prefix_space", false}};
+  root["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  Json vocabulary = Json::object();
+  for (const char* piece : {"<s>", "</s>", "Ġ", "h", "e", "l", "o", "w", "r", "d", "he", "hel", "lo", "Ġw", "'", "s"}) vocabulary[piece] = vocabulary.size();
+  root["model"] = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", ""}, {"end_of_word_suffix", ""}, {"fuse_unk", false}};
+  root["model"]["vocab"] = vocabulary;
+  root["model"]["merges"] = {"h e", "l o", "he l", "Ġ w"};
+  return root;
+}
+
+Result<Tokenizer> read_json(const Json& json) {
+  const TestFolder folder;
+  folder.put("tokenizer.json", json.dump());
+  return Tokenizer::read(folder.path());
+}
+
+TEST(ByteLevelBpe, JoinsTheEarliestLearntPairAndNamesTheEnds) {
+  const auto tokenizer = read_json(small_bpe());
+  ASSERT_TRUE(tokenizer.has_value()) << message_of(tokenizer);
+  EXPECT_EQ(pieces_of(*tokenizer, "hello world"), (Pieces{"<s>", "he", "l", "lo", "Ġw", "o", "r", "l", "d", "</s>"}));
+  EXPECT_EQ(pieces_of(*tokenizer, "he's  w"), (Pieces{"<s>", "he", "'", "s", "Ġ", "Ġw", "</s>"}));
+  EXPECT_EQ(pieces_of(*tokenizer, "hello", 4), (Pieces{"<s>", "he", "l", "</s>"}));
+  EXPECT_EQ(pieces_of(*tokenizer, "h北e\xFF"), (Pieces{"<s>", "h", "e", "</s>"}));  // bytes that are no piece are dropped
+  EXPECT_EQ(pieces_of(*tokenizer, "</s>"), (Pieces{"<s>", "s", "</s>"}));           // no added token here
+}
+
+TEST(ByteLevelBpe, LongWordsAreJoinedLikeShortOnes) {
+  const auto tokenizer = read_json(small_bpe());
+  ASSERT_TRUE(tokenizer.has_value()) << message_of(tokenizer);
+  Random random(8);
+  for (int i = 0; i < 200; ++i) {
+    std::string word;
+    Pieces wanted = {"<s>"};
+    for (int part = 0; part < 40; ++part) {
+      const std::string one = random.below(2) == 0 ? "hes" : "lor";  // no piece reaches from one into the next
+      word += one;
+      for (const char* piece : {one == "hes" ? "he" : "lo", one == "hes" ? "s" : "r"}) wanted.emplace_back(piece);
+    }
+    wanted.emplace_back("</s>");
+    ASSERT_EQ(pieces_of(*tokenizer, word, 1000), wanted);
+  }
+}
+
+TEST(ByteLevelBpe, AWordOfAMillionLettersTakesNoSquaredTime) {
+  const auto tokenizer = read_json(small_bpe());
+  ASSERT_TRUE(tokenizer.has_value()) << message_of(tokenizer);
+  std::vector<std::int32_t> ids;
+  EXPECT_FALSE(tokenizer->encode(std::string(1'000'000, 'h'), 2'000'000, ids));
+  EXPECT_EQ(ids.size(), 1'000'002u);
+}
+
+TEST(ByteLevelBpe, WhatIsWrongOrUnknownIsNamed) {
+  const auto with = [](const char* pointer, const Json& value) {
+    Json json = small_bpe();
+    json[Json::json_pointer(pointer)] = value;
+    return read_json(json);
+  };
+  EXPECT_FAILS(with("/model/merges/0", "h x"), Code::corrupt_bundle, "merge 0: 'x' is not in the vocabulary");
+  EXPECT_FAILS(with("/model/merges/0", "h h"), Code::corrupt_bundle, "merge 0: 'hh' is not in the vocabulary");
+  EXPECT_FAILS(with("/model/merges/1", "h e"), Code::corrupt_bundle, "merge 1: 'h e' stands twice");
+  EXPECT_FAILS(with("/model/merges/0", "h e l"), Code::corrupt_bundle, "merge 0 is neither");
+  EXPECT_FAILS(with("/model/merges/0", Json::array({"h", 3})), Code::corrupt_bundle, "merge 0 is neither");
+  EXPECT_FAILS(with("/model/merges", 3), Code::corrupt_bundle, "'merges' is missing or no list");
+  EXPECT_FAILS(with("/model/dropout", 0.1), Code::unsupported, "dropout 0.1 is not supported");
+  EXPECT_FAILS(with("/model/byte_fallback", true), Code::unsupported, "byte_fallback true");
+  EXPECT_FAILS(with("/model/end_of_word_suffix", "</w>"), Code::unsupported, "end_of_word_suffix");
+  EXPECT_FAILS(with("/model/unk_token", "<unk>"), Code::corrupt_bundle, "'<unk>' is missing");
+  EXPECT_FAILS(with("/pre_tokenizer/use_regex", false), Code::unsupported, "use_regex false");
+  EXPECT_FAILS(with("/pre_tokenizer/type", "Metaspace"), Code::unsupported, "pre_tokenizer 'Metaspace'");
+  EXPECT_FAILS(with("/normalizer", Json({{"type", "NFC"}})), Code::unsupported, "normalizer 'NFC'");
+  EXPECT_FAILS(with("/post_processor/cls", Json::array({"<s>", 99})), Code::corrupt_bundle, "the id of '<s>' is not in 0..15");
+  EXPECT_FAILS(with("/post_processor/sep", "</s>"), Code::corrupt_bundle, "'sep' is not [name, id]");
+}
+
+TEST(VocabText, GivesBertsDefaultsAndObeysTheConfig) {
+  const TestFolder folder;
+  folder.put("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nab\nAb\n##c\né\ne\n");
+  const auto plain = Tokenizer::read(folder.path());
+  ASSERT_TRUE(plain.has_value()) << message_of(plain);
+  EXPECT_EQ(pieces_of(*plain, "Abc é [MASK]"), (Pieces{"[CLS]", "ab", "##c", "e", "[MASK]", "[SEP]"}));
+  folder.put("tokenizer_config.json", R"({"do_lower_case": false})");
+  const auto cased = Tokenizer::read(folder.path());
+  ASSERT_TRUE(cased.has_value()) << message_of(cased);
+  EXPECT_EQ(pieces_of(*cased, "Abc é"), (Pieces{"[CLS]", "Ab", "##c", "é", "[SEP]"}));
+  folder.put("tokenizer_config.json", R"({"do_lower_case": "no"})");
+  EXPECT_FAILS(Tokenizer::read(folder.path()), Code::corrupt_bundle, "'do_lower_case' must be true or false");
+  fs::remove(folder.path() / "tokenizer_config.json");
+  folder.put("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[MASK]\n");
+  EXPECT_FAILS(Tokenizer::read(folder.path()), Code::corrupt_bundle, "'[SEP]' is missing");
+  folder.put("vocab.txt", "[PAD]\n\n[UNK]\n");
+  EXPECT_FAILS(Tokenizer::read(folder.path()), Code::corrupt_bundle, "line 2 is empty");
+  folder.put("vocab.txt", "[PAD]\n[PAD]\n");
+  EXPECT_FAILS(Tokenizer::read(folder.path()), Code::corrupt_bundle, "'[PAD]' stands twice");
+  folder.put("vocab.txt", "\xFF\n");
+  EXPECT_FAILS(Tokenizer::read(folder.path()), Code::corrupt_bundle, "not UTF-8");
+}
+
+TEST(Tokenizer, PairsAreCutLongestFirst) {
+  const Tokenizer tokenizer = trained({"one two three four one two three four"});
+  std::vector<std::int32_t> ids, types;
+  EXPECT_FALSE(tokenizer.encode_pair("one two", "three", 16, ids, types));
+  EXPECT_EQ(ids.size(), 6u);
+  EXPECT_EQ(types, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1}));
+  const auto kept = [&](const char* first, const char* second, int most) {
+    ids.clear();
+    types.clear();
+    EXPECT_TRUE(tokenizer.encode_pair(first, second, most, ids, types));
+    EXPECT_EQ(ids.size(), types.size());
+    const auto ones = std::count(types.begin(), types.end(), 1);
+    return std::pair(static_cast<int>(ids.size()) - static_cast<int>(ones) - 2, static_cast<int>(ones) - 1);
+  };
+  EXPECT_EQ(kept("one two three four", "one", 6), (std::pair{2, 1}));
+  EXPECT_EQ(kept("one", "one two three four", 6), (std::pair{1, 2}));
+  EXPECT_EQ(kept("one two three four", "one two three", 8), (std::pair{3, 2}));
+  EXPECT_EQ(kept("one two three", "one two three four", 8), (std::pair{2, 3}));
+  EXPECT_EQ(kept("one two three", "one two", 2), (std::pair{0, 0}));
 }
 
 TEST(Tokenizer, DamagedFilesAndWrongOptionsEndWithAnError) {
@@ -176,6 +312,17 @@ TEST(Tokenizer, DamagedFilesAndWrongOptionsEndWithAnError) {
     if (read.has_value()) {
       EXPECT_GT(read->vocab_size(), 5);
     }
+  }
+  const std::string bpe = small_bpe().dump();
+  for (int i = 0; i < 1000; ++i) {
+    std::string bad = bpe;
+    bad[random.below(bad.size())] = static_cast<char>(random.below(256));
+    folder.put("tokenizer.json", bad);
+    const auto read = Tokenizer::read(folder.path());
+    if (!read.has_value()) continue;
+    std::vector<std::int32_t> ids;
+    read->encode("hello world's <s>", 64, ids);
+    for (const std::int32_t id : ids) ASSERT_TRUE(id >= 0 && id < read->vocab_size());
   }
 }
 

@@ -1,5 +1,9 @@
 #include "data/utf8.h"
 
+#include <array>
+#include <cstdint>
+#include <cstring>
+
 namespace fathom::data {
 namespace {
 
@@ -44,26 +48,33 @@ char32_t next_code_point(std::string_view text, std::size_t& at) {
   return decode(text, at, valid);
 }
 
-void append_utf8(char32_t code, std::string& out) {
-  const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
-  if (code < 0x80) return put(code);
-  if (code < 0x800) {
-    put(0xC0 | (code >> 6));
-  } else {
-    if (code < 0x10000) {
-      put(0xE0 | (code >> 12));
-    } else {
-      put(0xF0 | (code >> 18));
-      put(0x80 | ((code >> 12) & 0x3F));
-    }
-    put(0x80 | ((code >> 6) & 0x3F));
+std::size_t put_utf8(char32_t code, char* out) {
+  const auto byte = [](char32_t value) { return static_cast<char>(static_cast<unsigned char>(value)); };
+  const std::size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  if (size == 1) {
+    out[0] = byte(code);
+    return size;
   }
-  put(0x80 | (code & 0x3F));
+  for (std::size_t i = size - 1; i > 0; --i, code >>= 6) out[i] = byte(0x80 | (code & 0x3F));
+  constexpr std::array<char32_t, 5> kLead = {0, 0, 0xC0, 0xE0, 0xF0};
+  out[0] = byte(kLead[size] | code);
+  return size;
+}
+
+void append_utf8(char32_t code, std::string& out) {
+  std::array<char, 4> bytes;
+  out.append(bytes.data(), put_utf8(code, bytes.data()));
 }
 
 bool is_utf8(std::string_view text) {
   bool valid = true;
   for (std::size_t at = 0; at < text.size();) {
+    std::uint64_t eight = 0;
+    for (; at + 8 <= text.size(); at += 8) {  // plain ASCII, the usual case
+      std::memcpy(&eight, text.data() + at, 8);
+      if ((eight & 0x8080808080808080u) != 0) break;
+    }
+    if (at == text.size()) break;
     if (static_cast<unsigned char>(text[at]) < 0x80) {
       ++at;
       continue;
