@@ -125,7 +125,7 @@ TEST_P(TokenizerParity, ThreadsShareOneTokenizer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, TokenizerParity, testing::Values("bert", "bert_cased_added", "roberta", "roberta_added"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& given) { return std::string(given.param); });
 
 }  // namespace
 }  // namespace fathom::data
