@@ -115,7 +115,7 @@ TEST_F(Checkpoints, WhatIsNotComputedIsRefusedByName) {
   EXPECT_NE(refusal("vit", "\"qkv_bias\": true", "\"qkv_bias\": false").find("qkv_bias"), std::string::npos);
   EXPECT_NE(refusal("timm_vit", "vit_tiny", "swin_tiny").find("swin_tiny"), std::string::npos);
   EXPECT_NE(refusal("bert", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4").find("encoder.layer.3"), std::string::npos);
-  EXPECT_NE(refusal("vit", "\"image_size\": 16", "\"image_size\": 24").find("position_embeddings"), std::string::npos);
+  EXPECT_NE(refusal("vit", "\"image_size\": 16", "\"image_size\": 24").find("24x24"), std::string::npos);
   EXPECT_NE(refusal("bert", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0").find("heads"), std::string::npos);
   EXPECT_NE(refusal("bert", "\"hidden_size\": 32", "\"hidden_size\": -1").find("hidden_size"), std::string::npos);
 }

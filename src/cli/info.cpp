@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "eval/certify_bundle.h"
 #include "model/ledger.h"
 #include "model/model.h"
 #include "policy/policy.h"
@@ -31,6 +32,11 @@ Json describe(const Bundle& bundle, const Model& model, bool verified) {
                         {"decision", parameters(bundle.decision().get())}};
   json["tokens"] = spec.tokens();
   json["full_depth_macs"] = full_depth_macs(spec, spec.tokens());
+  const auto state = eval::certificate_state(bundle.fathom());
+  if (state != eval::CertificateState::none) {
+    json["certificate"] = bundle.fathom()["certificate"];
+    json["certificate"]["state"] = state == eval::CertificateState::valid ? "holds" : "void: weights, decision or threshold changed since";
+  }
   for (const char* part : {"policy", "operating_points", "data", "provenance", "files"})
     if (bundle.fathom().contains(part)) json[part] = bundle.fathom()[part];
   return json;
@@ -61,7 +67,7 @@ void print_table(const Json& json, const ModelSpec& spec) {
   std::string labels;
   for (const std::string& name : spec.label_names) labels += (labels.empty() ? "" : ", ") + name;
   row("labels", std::to_string(spec.classes()) + ": " + one_line(labels, 160));
-  for (const char* part : {"policy", "data", "provenance"}) {
+  for (const char* part : {"certificate", "policy", "data", "provenance"}) {
     if (!json.contains(part) || !json[part].is_object()) continue;
     for (const auto& [key, value] : json[part].items())
       row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "bundle/bundle.h"
 #include "eval/calibrate_bundle.h"
+#include "eval/certify_bundle.h"
 #include "eval/recorded_data.h"
 
 namespace fathom::cli {
@@ -29,6 +30,7 @@ fs::path report_html_path(const fs::path& eval_json) { return eval_json.parent_p
 Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& runtime_options, double budget) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   const Json& fathom = bundle->fathom();
+  if (eval::certificate_state(fathom) == eval::CertificateState::valid) return false;  // proven is better than chosen
   const auto points = fathom.find("operating_points");
   if (points != fathom.end() && points->is_object() && points->contains(eval::kFathom)) {
     const Json& point = (*points)[eval::kFathom];

@@ -25,6 +25,7 @@ void add_generate(Frame& frame);
 void add_fit(Frame& frame);
 void add_eval(Frame& frame);
 void add_import(Frame& frame);
+void add_certify(Frame& frame);
 void add_run(Frame& frame);
 void add_report(Frame& frame);
 void add_info(Frame& frame);

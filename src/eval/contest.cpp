@@ -68,6 +68,9 @@ Status Contest::open(const EvalOptions& options) {
   options_ = options;
   FATHOM_TRY(runtime_, engine::Runtime::create({options.tier, options.threads}));
   FATHOM_TRY(loaded_, load(options.bundle, *runtime_));
+  if (!loaded_.model->has_decision())
+    return Error{Code::unsupported, "bundle '" + options.bundle.string() + "' has no exits: there is nothing to compare",
+                 "make it adaptive with `fathom fit --from`"};
   const std::string where = (options.bundle / "fathom.json").string();
   FATHOM_TRY(data_, read_eval_data(loaded_.bundle->fathom(), options.data, where));
   const ModelSpec& spec = loaded_.model->spec();

@@ -126,6 +126,7 @@ Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions&
   }
   TimingOptions options = base_options;
   options.rounds = 3;
+  options.batch32 = false;
   contest.tell("times of the curves", 0, runs.size());
   FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
   for (std::size_t k = 0; k < runs.size(); ++k)
@@ -139,8 +140,8 @@ struct NeverExit {
   float lambda = -1;
   std::vector<std::size_t> rows;
 };
-NeverExit never_exit_rows(Contest& contest) {
-  constexpr std::size_t kEnough = 32, kMost = 256;
+NeverExit never_exit_rows(Contest& contest, std::size_t most) {
+  const std::size_t enough = std::min<std::size_t>(32, most);
   NeverExit out;
   const policy::Policy& policy = contest.policy();
   const policy::Trace& trace = contest.test_trace().trace;
@@ -149,16 +150,16 @@ NeverExit never_exit_rows(Contest& contest) {
     if (scores.empty() || !contest.costs().decides(lambda)) continue;
     out = {lambda, {}};
     const auto exits = policy::exits_at(scores, trace.layers, lambda, policy.first_exit);
-    for (std::size_t i = 0; i < exits.size() && out.rows.size() < kMost; ++i)
+    for (std::size_t i = 0; i < exits.size() && out.rows.size() < most; ++i)
       if (exits[i] == trace.layers) out.rows.push_back(i);
-    if (out.rows.size() >= kEnough) return out;
+    if (out.rows.size() >= enough) return out;
   }
   out.rows.clear();
   return out;
 }
 
 // What deciding costs: in MACs from the ledger, in time at batch 1 as measured.
-Result<Json> overhead_section(Contest& contest, const Encoded* sample, int rounds) {
+Result<Json> overhead_section(Contest& contest, const Encoded* sample, const TimingOptions& timing) {
   const System& fathom = contest.system("fathom");
   const double full = mean(contest.system("full_depth").outcome.macs);
   Json out = {{"macs_share_used", mean(fathom.outcome.decision_macs) / full}, {"macs_share_every", nullptr},
@@ -175,20 +176,21 @@ Result<Json> overhead_section(Contest& contest, const Encoded* sample, int round
   if (sample == nullptr) return out;
   contest.tell("decision times", 0, 1);
   FATHOM_TRY(const DecisionTime used,
-             time_decision(fathom.loaded->plan, contest.runtime(), *sample, fathom.options.lambda, rounds));
+             time_decision(fathom.loaded->plan, contest.runtime(), *sample, fathom.options.lambda, timing));
   out["time_share_used"] = used.decision / used.all;
   if (!exits) return out;
-  const NeverExit never = never_exit_rows(contest);
+  const NeverExit never = never_exit_rows(contest, timing.never_exit_inputs);
   if (never.rows.empty()) return out;
   const Encoded deep = select(contest.test(), never.rows);
   std::vector<TimedRun> runs(2, TimedRun{"static", fathom.loaded->plan, &deep, {}, {}});
   runs[0].options.mode = engine::Mode::full_depth;
   runs[1].options.lambda = never.lambda;
-  TimingOptions options;
-  options.rounds = rounds;
+  TimingOptions options = timing;
+  options.batch32 = false;
+  options.batch1_inputs = 0;  // all of these few
   FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
   FATHOM_TRY(const DecisionTime every,
-             time_decision(fathom.loaded->plan, contest.runtime(), deep, never.lambda, rounds));
+             time_decision(fathom.loaded->plan, contest.runtime(), deep, never.lambda, options));
   out["never_exit_inputs"] = never.rows.size();
   out["never_exit_time_ratio"] = runs[1].ms_batch1 / runs[0].ms_batch1;
   out["time_share_every"] = every.decision / (every.all - every.decision);
@@ -198,8 +200,8 @@ Result<Json> overhead_section(Contest& contest, const Encoded* sample, int round
 Status add_times(Contest& contest, Json& eval) {
   TimingOptions options;
   options.seconds = contest.options().timing_seconds;
-  FATHOM_TRY(const std::size_t count, inputs_for_timing(contest.loaded().plan, contest.runtime(), contest.test(),
-                                                        contest.systems().size() + 12, options));
+  FATHOM_TRY(options, fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), contest.systems().size() + 12, options));
+  const std::size_t count = options.inputs;
   const Encoded sample = timing_sample(contest.test(), count);
   Encoded base_sample;
   if (contest.own_base()) base_sample = timing_sample(*contest.system("base").inputs, count);
@@ -216,7 +218,7 @@ Status add_times(Contest& contest, Json& eval) {
   }
   eval["timing"] = {{"inputs", count}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
   FATHOM_TRY_VOID(time_curves(contest, sample, options, eval));
-  FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options.rounds));
+  FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options));
   return {};
 }
 
@@ -319,7 +321,7 @@ Result<Json> evaluate(const EvalOptions& options) {
   if (options.times) {
     FATHOM_TRY_VOID(add_times(*contest, eval));
   } else {
-    FATHOM_TRY(eval["overhead"], overhead_section(*contest, nullptr, 0));
+    FATHOM_TRY(eval["overhead"], overhead_section(*contest, nullptr, {}));
   }
   if (!options.self.empty()) FATHOM_TRY_VOID(add_peaks(*contest, eval));
   share_measurements(*contest, eval);

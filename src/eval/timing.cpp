@@ -38,17 +38,18 @@ class Bench {
   }
 
   // Mean milliseconds per input over the whole sample.
-  Result<double> time(const TimedRun& run) {
+  Result<double> time(const TimedRun& run, std::size_t most = 0) {
     const Key key{run.plan.get(), run.inputs};
     engine::Session& session = sessions_.at(key);
     const Batches& batches = batches_.at(key);
     engine::RunOptions options = run.options;
     const auto start = Clock::now();
-    for (std::size_t i = 0; i < batches.size(); ++i) {
+    std::size_t done = 0;
+    for (std::size_t i = 0; i < batches.size() && (most == 0 || done < most); done += batches[i++].count) {
       if (!run.masks.empty()) options.masks = std::span(run.masks).subspan(batches.first(i), batches[i].count);
       FATHOM_TRY_VOID(session.run(batches[i], options, predictions_));
     }
-    return seconds_since(start) * 1e3 / static_cast<double>(run.inputs->count);
+    return seconds_since(start) * 1e3 / static_cast<double>(done);
   }
 
  private:
@@ -67,9 +68,9 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-Result<std::size_t> inputs_for_timing(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                      const Encoded& inputs, std::size_t runs, const TimingOptions& options) {
-  std::vector<std::size_t> rows(std::min<std::size_t>(32, inputs.count));
+Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                                    const Encoded& inputs, std::size_t runs, const TimingOptions& options) {
+  std::vector<std::size_t> rows(std::min<std::size_t>(8, inputs.count));
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
   const Encoded few = select(inputs, rows);
   TimedRun probe{"probe", plan, &few, {}, {}};
@@ -80,19 +81,27 @@ Result<std::size_t> inputs_for_timing(const std::shared_ptr<const engine::Plan>&
   FATHOM_TRY(const double ms, bench.time(probe));
   // Both batch sizes, one unrecorded round; adaptive runs cost about two thirds of this.
   const double per_input = ms * 1e-3 * 1.4 * static_cast<double>(runs) * (options.rounds + 1);
-  const auto fit = static_cast<std::size_t>(std::clamp(options.seconds / per_input, 32.0, double(options.most_inputs)));
-  return std::min(inputs.count, std::max<std::size_t>(32, fit / 32 * 32));
+  const double fit = options.seconds / per_input;
+  TimingOptions out = options;
+  out.inputs = std::min(inputs.count, static_cast<std::size_t>(std::clamp(fit, 32.0, double(options.most_inputs))) / 32 * 32);
+  if (fit >= 32) return out;
+  out.rounds = 3;
+  const double batch1 = options.seconds / 2 / (ms * 1e-3 * static_cast<double>(runs) * (out.rounds + 1));
+  out.batch1_inputs = static_cast<std::size_t>(std::clamp(batch1, 8.0, 32.0));
+  out.never_exit_inputs = 16;
+  return out;
 }
 
 Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options) {
   for (const std::size_t batch : {std::size_t{1}, std::size_t{32}}) {
+    if (batch == 32 && !options.batch32) continue;
     Bench bench(batch);
     for (const TimedRun& run : runs) FATHOM_TRY_VOID(bench.prepare(run, runtime));
     std::vector<std::vector<double>> rounds(runs.size());
     for (int round = -1; round < options.rounds; ++round) {  // round -1 warms caches and is not recorded
       for (std::size_t k = 0; k < runs.size(); ++k) {
         const std::size_t at = (k + static_cast<std::size_t>(round + 1)) % runs.size();
-        FATHOM_TRY(const double ms, bench.time(runs[at]));
+        FATHOM_TRY(const double ms, bench.time(runs[at], batch == 1 ? options.batch1_inputs : 0));
         if (round >= 0) rounds[at].push_back(ms);
       }
     }
@@ -102,21 +111,22 @@ Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const Ti
 }
 
 Result<DecisionTime> time_decision(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                   const Encoded& inputs, float lambda, int rounds) {
+                                   const Encoded& inputs, float lambda, const TimingOptions& timing) {
   engine::SessionLimits limits;
   limits.max_batch = 1;
   limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
   FATHOM_TRY(engine::Session session, engine::Session::create(plan, runtime, limits));
   const Batches batches(inputs, 1);
+  const std::size_t count = timing.batch1_inputs == 0 ? batches.size() : std::min(batches.size(), timing.batch1_inputs);
   engine::RunOptions options;
   options.lambda = lambda;
   options.profile_decision = true;
   std::vector<engine::Prediction> prediction(1);
   std::vector<double> decision, all;
-  for (int round = -1; round < rounds; ++round) {
+  for (int round = -1; round < timing.rounds; ++round) {
     session.reset_decision_seconds();
     const auto start = Clock::now();
-    for (std::size_t i = 0; i < batches.size(); ++i) FATHOM_TRY_VOID(session.run(batches[i], options, prediction));
+    for (std::size_t i = 0; i < count; ++i) FATHOM_TRY_VOID(session.run(batches[i], options, prediction));
     if (round < 0) continue;
     all.push_back(seconds_since(start));
     decision.push_back(session.decision_seconds());

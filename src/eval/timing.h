@@ -25,10 +25,16 @@ struct TimingOptions {
   int rounds = 7;
   double seconds = 40;          // rough budget of the whole call: fewer inputs for slow models
   std::size_t most_inputs = 512;
+  // Set by fit_to_budget:
+  std::size_t inputs = 0;         // of the sample, whole batches of 32 where there are as many
+  std::size_t batch1_inputs = 0;  // the first so many at batch 1; 0: all
+  std::size_t never_exit_inputs = 256;
+  bool batch32 = true;
 };
 
-// How many inputs of `count` fit the budget, in whole batches of 32: measured on a few of them at full depth.
-Result<std::size_t> inputs_for_timing(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+// Sample and rounds that keep to the budget, measured on a few inputs at full depth; models too slow for that get the
+// least that still means something: 3 rounds, 32 inputs at batch 32, 8 at batch 1.
+Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                                       const Encoded& inputs, std::size_t runs, const TimingOptions& options);
 
 Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options);
@@ -38,7 +44,7 @@ struct DecisionTime {
   double decision = 0, all = 0;
 };
 Result<DecisionTime> time_decision(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                   const Encoded& inputs, float lambda, int rounds);
+                                   const Encoded& inputs, float lambda, const TimingOptions& timing);
 
 double median(std::vector<double> values);
 

@@ -231,7 +231,6 @@ Result<Checkpoint> Reader::read() {
   if (!textual) {
     spec.modality = Modality::image;
     spec.norm = NormOrder::pre;
-    spec.token_types = 0;
   }
   FATHOM_TRY_VOID(textual ? text_family(type) : visual ? image_family(type) : timm());
   if (!from_timm) {

@@ -70,7 +70,7 @@ Status check(const DecisionInput& tune, const DecisionOptions& options) {
                     tune.logits.dim() == 3 && tune.logits.size(0) == n && tune.logits.size(1) == spec.layers &&
                     tune.logits.size(2) == spec.classes();
   if (!fits) return Error{Code::internal, "decision: shapes of the tune rows do not fit the model", ""};
-  const std::int64_t least = 64 * options.folds;
+  const std::int64_t least = least_tune_rows(options);
   if (n < least) {
     return Error{Code::bad_input, "decision: " + std::to_string(n) + " tune rows, at least " + std::to_string(least) + " are needed",
                  "give more data, or a larger tune share"};

@@ -34,6 +34,8 @@ struct DecisionOptions {
   policy::PredictorKind predictor = policy::PredictorKind::survival;
 };
 
+inline std::int64_t least_tune_rows(const DecisionOptions& options) { return 64 * options.folds; }
+
 struct DecisionResult {
   std::map<std::string, torch::Tensor> tensors;  // extractor.* and policy.* of model/names.h
   std::string predictor_text;                    // LightGBM's text model

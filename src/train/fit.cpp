@@ -104,7 +104,17 @@ Status train_exit_heads(const Work& w) {
   return train_heads(w.backbone, w.heads, run, w.checkpoints, w.metrics);
 }
 
+// Asked before hours of training, not after: the decision stage is cross-fitted on the tune rows.
+Status enough_tune_rows(const Prepared& prepared) {
+  const auto rows = prepared.part(Part::tune).size();
+  const std::int64_t least = least_tune_rows(DecisionOptions{});
+  if (rows >= least) return {};
+  return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(least) + " are needed",
+               "give a tune file, or " + std::to_string(8 * least) + " training rows, an eighth of which is taken for it"};
+}
+
 Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
+  FATHOM_TRY_VOID(enough_tune_rows(w.prepared));
   const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
                        w.options.checkpoint_every, w.options.progress};
   FATHOM_TRY(const TrunkFacts trained, train_trunk(w.backbone, w.heads, trunk, w.checkpoints, w.metrics));

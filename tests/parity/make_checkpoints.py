@@ -2,7 +2,7 @@
 """Makes tests/parity/checkpoints: one tiny, randomly initialised classifier of every family that `fathom import` reads,
 saved by the library that owns the family, with inputs and float32 logits of that library in reference.json.
 
-    pip install -r tests/parity/requirements.txt && python tests/parity/make_checkpoints.py [FOLDER]
+    pip install -r tests/parity/checkpoint_requirements.txt && python tests/parity/make_checkpoints.py [FOLDER]
 
 Weights are drawn wider than a fresh model's so that a wrong head, norm, position or token shows in the logits.
 """

@@ -1,0 +1,91 @@
+// `fathom certify BUNDLE`: proves, on the calibrate split, what the shipped decision costs at most, and sets the
+// threshold to the most aggressive one that is proven.
+#include <cstdio>
+
+#include "base/log.h"
+#include "bundle/bundle.h"
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "eval/certify_bundle.h"
+#include "eval/recorded_data.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Options {
+  fs::path bundle, data;
+  std::string loss = "consistency";
+  double delta = 0.01, alpha = 0.05;
+  engine::RuntimeOptions runtime;
+  bool json = false;
+};
+
+constexpr int kGateFailed = 5;
+
+void print(const eval::Certified& got, const policy::CertificateAim& aim) {
+  const policy::Certificate& c = got.certificate;
+  const char* words[] = {"answers that differ from full depth", "answers that full depth has right and this has wrong",
+                         "net loss of right answers against full depth"};
+  const char* what = words[static_cast<std::size_t>(aim.loss)];
+  if (c.rejected == 0) {
+    std::printf("not certified: %zu inputs cannot prove at most %.3g %% of %s at level %.3g\n", c.n, 100 * aim.delta, what, aim.alpha);
+    if (c.n < got.inputs_needed)
+      std::printf("               at least %zu inputs are needed, and more with every one that loses\n", got.inputs_needed);
+    return;
+  }
+  std::printf("certified   at most %.3g %% of %s, with confidence %.3g %%\n", 100 * aim.delta, what, 100 * (1 - aim.alpha));
+  std::printf("lambda      %.6f (the last of %zu thresholds proven in order)\n", static_cast<double>(c.lambda), c.rejected);
+  std::printf("evidence    %zu losses in %zu calibration inputs, p = %.3g\n", c.losses, c.n, c.p_value);
+  std::printf("mean exit   %.2f, %.1f %% of MACs saved there\n", c.mean_exit, 100 * got.macs_saved);
+}
+
+Json to_json(const eval::Certified& got, const policy::CertificateAim& aim) {
+  const policy::Certificate& c = got.certificate;
+  return {{"certified", c.rejected > 0}, {"loss", policy::loss_name(aim.loss)}, {"delta", aim.delta}, {"alpha", aim.alpha},
+          {"lambda", c.lambda},          {"n", c.n},                            {"losses", c.losses}, {"p_value", c.p_value},
+          {"mean_exit", c.mean_exit},    {"macs_saved", got.macs_saved},        {"inputs_needed", got.inputs_needed}};
+}
+
+Result<int> act(const Options& options) {
+  policy::CertificateAim aim;
+  FATHOM_TRY(aim.loss, policy::parse_loss(options.loss));
+  aim.delta = options.delta;
+  aim.alpha = options.alpha;
+  FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
+  const std::string where = "bundle '" + options.bundle.string() + "': fathom.json";
+  FATHOM_TRY(const auto data, eval::read_eval_data(bundle->fathom(), options.data, where));
+  aim.seed = data.seed;
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
+  const auto& parts = data.dataset;
+  Progress bar("certify", static_cast<long>(parts.part(data::Part::tune).size() + parts.part(data::Part::calibrate).size()));
+  FATHOM_TRY(const auto got, eval::certify_bundle(options.bundle, data.dataset, *runtime, aim, [&](std::size_t done, std::size_t) {
+    bar.update(static_cast<long>(done));
+  }));
+  if (options.json) std::printf("%s\n", to_json(got, aim).dump(2).c_str());
+  else print(got, aim);
+  if (got.certificate.rejected == 0) {
+    say("the bundle is as it was; allow a larger --delta, or give more calibration rows");
+    return kGateFailed;
+  }
+  say("written into " + options.bundle.string() + "; `fathom info` shows it, and whether it still holds");
+  return 0;
+}
+
+}  // namespace
+
+void add_certify(Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("certify", "Prove what the decision costs at most, and set its threshold to what is proven");
+  verb->add_option("bundle", options->bundle, "Bundle folder")->required();
+  verb->add_option("--data", options->data, "Data folder; default: the one the bundle was fitted on");
+  verb->add_option("--loss", options->loss, "consistency (no labels needed), harm or drop")
+      ->check(CLI::IsMember({"consistency", "harm", "drop"}))
+      ->capture_default_str();
+  verb->add_option("--delta", options->delta, "Share of inputs that may lose")->check(between(1e-6, 0.999, "[1e-6, 0.999]"))->capture_default_str();
+  verb->add_option("--alpha", options->alpha, "Probability that the proof is wrong")->check(between(1e-9, 0.5, "[1e-9, 0.5]"))->capture_default_str();
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options] { return act(*options); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,138 @@
+#include "policy/certificate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.h"
+
+namespace fathom::policy {
+namespace {
+
+constexpr std::size_t kThresholds = 200;
+constexpr const char* kLosses[] = {"consistency", "harm", "drop"};
+
+// Loss of every row at a threshold: 0 or 1; drop: -1, 0, 1.
+std::vector<int> losses_at(const Trace& trace, std::span<const float> scores, int first_exit, float lambda, Loss loss) {
+  const auto exits = exits_at(scores, trace.layers, lambda, first_exit);
+  const std::size_t layers = static_cast<std::size_t>(trace.layers);
+  std::vector<int> out;
+  for (std::size_t i = 0; i < exits.size(); ++i) {
+    const std::int32_t answer = trace.predictions[i * layers + static_cast<std::size_t>(exits[i]) - 1];
+    const std::int32_t full = trace.predictions[i * layers + layers - 1];
+    if (loss == Loss::consistency) {
+      out.push_back(answer != full ? 1 : 0);
+      continue;
+    }
+    const int drop = (full == trace.labels[i] ? 1 : 0) - (answer == trace.labels[i] ? 1 : 0);
+    out.push_back(loss == Loss::harm ? std::max(0, drop) : drop);
+  }
+  return out;
+}
+
+// The stake in [0, 1/(1 + delta)) that would have grown most on these rows: sum of log(1 + eta (delta - z)) is concave.
+double best_stake(const std::vector<int>& tune, double delta) {
+  double counts[3] = {};  // z = -1, 0, 1
+  for (const int z : tune) counts[z + 1] += 1;
+  // A class of outcome that tune happens not to show must not look impossible.
+  for (double& count : counts) count += 0.5;
+  double best = 0, most = 0;
+  for (int step = 1; step < 200; ++step) {
+    const double eta = step / 200.0 / (1.0 - delta);
+    double growth = 0;
+    for (int z = -1; z <= 1; ++z) growth += counts[z + 1] * std::log1p(eta * (delta - z));
+    if (growth > most) most = growth, best = eta;
+  }
+  return best;
+}
+
+// Ville: under "mean loss > delta" the capital is a supermartingale, so its maximum passes 1/p with probability <= p.
+double betting_p_value(const std::vector<int>& rows, const std::vector<std::size_t>& order, double delta, double eta) {
+  double log_capital = 0, most = 0;
+  for (const std::size_t i : order) {
+    log_capital += std::log1p(eta * (delta - rows[i]));
+    most = std::max(most, log_capital);
+  }
+  return std::exp(-most);
+}
+
+std::size_t positive_sum(const std::vector<int>& losses) {
+  return static_cast<std::size_t>(std::max(0, std::accumulate(losses.begin(), losses.end(), 0)));
+}
+
+Status check(const Trace& calibrate, const CertificateAim& aim) {
+  const auto inside = [](double value) { return value > 0 && value < 1; };
+  if (!inside(aim.delta)) return Error{Code::usage, "delta must lie between 0 and 1, got " + std::to_string(aim.delta), "0.01 is one point"};
+  if (!inside(aim.alpha)) return Error{Code::usage, "alpha must lie between 0 and 1, got " + std::to_string(aim.alpha), "0.05 is usual"};
+  if (aim.loss != Loss::consistency && calibrate.labels.size() != calibrate.size())
+    return Error{Code::bad_input, std::string("loss '") + loss_name(aim.loss) + "' needs labels", "use the loss consistency, which needs none"};
+  return {};
+}
+
+}  // namespace
+
+const char* loss_name(Loss loss) { return kLosses[static_cast<std::size_t>(loss)]; }
+
+Result<Loss> parse_loss(const std::string& name) {
+  for (std::size_t i = 0; i < std::size(kLosses); ++i)
+    if (name == kLosses[i]) return static_cast<Loss>(i);
+  return Error{Code::usage, "loss '" + name + "' is not known", "consistency, harm or drop"};
+}
+
+double binomial_tail(std::size_t n, std::size_t k, double p) {
+  if (k >= n) return 1;
+  const double count = static_cast<double>(n), odds = std::log(p) - std::log1p(-p);
+  double term = count * std::log1p(-p), sum = 0;  // log P(Bin = 0)
+  double largest = term;
+  std::vector<double> terms = {term};
+  for (std::size_t i = 1; i <= k; ++i) {
+    term += std::log((count - static_cast<double>(i) + 1) / static_cast<double>(i)) + odds;
+    terms.push_back(term);
+    largest = std::max(largest, term);
+  }
+  for (const double t : terms) sum += std::exp(t - largest);
+  return std::min(1.0, std::exp(largest + std::log(sum)));
+}
+
+std::size_t inputs_needed(double delta, double alpha) { return static_cast<std::size_t>(std::ceil(std::log(alpha) / std::log1p(-delta))); }
+
+std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, double alpha) {
+  std::optional<std::size_t> last;
+  for (std::size_t i = 0; i < p_values.size() && p_values[i] <= alpha; ++i) last = i;
+  return last;
+}
+
+Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
+                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim) {
+  FATHOM_TRY_VOID(check(calibrate, aim));
+  Certificate out;
+  out.n = calibrate.size();
+  out.mean_exit = calibrate.layers;
+  std::vector<std::size_t> order(out.n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  Random(aim.seed, "certificate").shuffle(order);
+  const auto thresholds = candidate_thresholds(tune_scores, kThresholds);  // descending, full depth first
+  std::vector<double> p_values;
+  for (const float lambda : thresholds) {
+    const auto rows = losses_at(calibrate, calibrate_scores, first_exit, lambda, aim.loss);
+    if (aim.loss == Loss::drop) {
+      const double eta = best_stake(losses_at(tune, tune_scores, first_exit, lambda, aim.loss), aim.delta);
+      p_values.push_back(betting_p_value(rows, order, aim.delta, eta));
+    } else {
+      p_values.push_back(binomial_tail(out.n, positive_sum(rows), aim.delta));
+    }
+    ++out.tested;
+    if (p_values.back() > aim.alpha) break;
+  }
+  const auto last = fixed_sequence(p_values, aim.alpha);
+  if (!last) return out;
+  out.lambda = thresholds[*last];
+  out.p_value = p_values[*last];
+  out.rejected = *last + 1;
+  out.losses = positive_sum(losses_at(calibrate, calibrate_scores, first_exit, out.lambda, aim.loss));
+  const auto exits = exits_at(calibrate_scores, calibrate.layers, out.lambda, first_exit);
+  out.mean_exit = std::accumulate(exits.begin(), exits.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, exits.size()));
+  return out;
+}
+
+}  // namespace fathom::policy

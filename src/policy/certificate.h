@@ -1,0 +1,48 @@
+// Certificates by Learn-then-Test with a fixed sequence: the most aggressive threshold for which "the loss of what ships
+// exceeds delta" is refuted at level alpha on a calibration split, for new inputs exchangeable with it.
+//   consistency: the answer differs from full depth's (needs no labels; bounds the drop of accuracy too)
+//   harm: full depth is right and the answer is wrong;  drop: the paired difference itself, in {-1, 0, 1}
+// p-values: exact binomial P(Bin(n, delta) <= k) for the first two; for the drop a test martingale (betting) whose stake was
+// fixed on other rows. Thresholds are ordered, and stakes chosen, on the tune split: before calibration data is seen.
+// Thread rule: pure functions. Source: RECIPE 4.5; Angelopoulos et al., Learn then Test; Waudby-Smith and Ramdas (betting).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "policy/calibrate.h"
+
+namespace fathom::policy {
+
+enum class Loss { consistency, harm, drop };
+const char* loss_name(Loss loss);
+Result<Loss> parse_loss(const std::string& name);
+
+struct CertificateAim {
+  Loss loss = Loss::consistency;
+  double delta = 0.01, alpha = 0.05;  // in (0, 1)
+  std::uint64_t seed = 1;             // order in which the martingale sees the rows
+};
+
+struct Certificate {
+  float lambda = 2.0f;     // 2: full depth, which needs no proof
+  std::size_t n = 0;       // calibration inputs
+  std::size_t losses = 0;  // of them at lambda: disagreements, harms, or (drop) harms minus repairs, at least 0
+  double p_value = 1, mean_exit = 0;
+  std::size_t tested = 0, rejected = 0;  // thresholds looked at, and of these proven
+};
+
+// P(Bin(n, p) <= k), exactly up to rounding.
+double binomial_tail(std::size_t n, std::size_t k, double p);
+// Fewest inputs that can prove delta at level alpha, namely if none of them loses.
+std::size_t inputs_needed(double delta, double alpha);
+
+// Index of the last rejected hypothesis before the first that is not; nothing if the first is not rejected.
+std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, double alpha);
+
+// `scores` indexes the bundle's shipped score in both traces. Errors: usage (aim out of range), bad_input (labels needed).
+Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
+                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim);
+
+}  // namespace fathom::policy

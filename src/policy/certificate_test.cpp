@@ -1,0 +1,118 @@
+#include "policy/certificate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+
+namespace fathom::policy {
+namespace {
+
+TEST(Certificate, BinomialTailByHand) {
+  EXPECT_NEAR(binomial_tail(10, 0, 0.1), std::pow(0.9, 10), 1e-12);
+  EXPECT_NEAR(binomial_tail(3, 1, 0.5), 0.5, 1e-12);
+  EXPECT_NEAR(binomial_tail(5, 2, 0.3), 0.83692, 1e-9);
+  EXPECT_EQ(binomial_tail(4, 4, 0.2), 1.0);
+  EXPECT_GT(binomial_tail(100000, 300, 0.003), 0.4);  // no underflow
+  EXPECT_LT(binomial_tail(100000, 200, 0.003), 1e-8);
+  EXPECT_EQ(inputs_needed(0.003, 0.05), 998u);  // RECIPE 4.5
+  EXPECT_EQ(inputs_needed(0.005, 0.05), 598u);
+  EXPECT_EQ(inputs_needed(0.01, 0.05), 299u);
+  EXPECT_LE(binomial_tail(1580, 1, 0.003), 0.05);
+  EXPECT_GT(binomial_tail(1579, 1, 0.003), 0.05);
+}
+
+TEST(Certificate, FixedSequenceStopsBeforeTheFirstGap) {
+  EXPECT_FALSE(fixed_sequence({}, 0.05).has_value());
+  EXPECT_FALSE(fixed_sequence({0.2, 0.01}, 0.05).has_value());
+  EXPECT_EQ(fixed_sequence({0.01, 0.05, 0.06, 0.01}, 0.05), 1u);  // neither the first that fails nor one behind the gap
+  EXPECT_EQ(fixed_sequence({0.01, 0.02}, 0.05), 1u);
+}
+
+// Rows of a population: the score, one of ten, says how sure an exit is, and errors grow as it falls. Between the scores
+// 0.5 and 0.4 the share of flips jumps from 1.1 to 1.8 %.
+Trace draw(std::size_t n, std::uint64_t seed, std::vector<float>& scores) {
+  Trace trace;
+  trace.layers = 2;
+  trace.classes = 2;
+  scores.clear();
+  Random random(seed, "population");
+  for (std::size_t i = 0; i < n; ++i) {
+    const double score = 0.1 * static_cast<double>(1 + random.below(10));
+    const bool flip = random.uniform() < 0.2 * (1 - score) * (1 - score), right = random.uniform() < 0.9;
+    trace.tokens.push_back(1);
+    trace.labels.push_back(right ? 0 : 1);
+    trace.predictions.push_back(flip ? 1 : 0);
+    trace.predictions.push_back(0);
+    scores.push_back(static_cast<float>(score));
+  }
+  return trace;
+}
+
+double share(const Trace& trace, std::span<const float> scores, float lambda, Loss loss) {
+  const auto exits = exits_at(scores, 2, lambda, 1);
+  double sum = 0;
+  for (std::size_t i = 0; i < exits.size(); ++i) {
+    const std::int32_t answer = trace.predictions[2 * i + static_cast<std::size_t>(exits[i]) - 1], full = trace.predictions[2 * i + 1];
+    const int drop = (full == trace.labels[i]) - (answer == trace.labels[i]);
+    sum += loss == Loss::consistency ? answer != full : loss == Loss::harm ? std::max(0, drop) : drop;
+  }
+  return sum / static_cast<double>(exits.size());
+}
+
+// 200 re-splits: how often the true loss of the certified threshold exceeds delta. `next`: the wrong rule of taking the first
+// hypothesis that is not rejected must be caught by the very same count.
+TEST(Certificate, ViolationsStayBelowAlpha) {
+  constexpr int kSplits = 200;
+  constexpr double kAlpha = 0.1, kDelta = 0.017;
+  // 200 draws of a violation with probability 0.1: above 33 with probability < 0.002.
+  constexpr int kMost = 33;
+  std::vector<float> all_scores;
+  const Trace all = draw(200000, 99, all_scores);
+  for (const Loss loss : {Loss::consistency, Loss::harm, Loss::drop}) {
+    int violations = 0, wrong_rule = 0, useful = 0;
+    for (int split = 0; split < kSplits; ++split) {
+      std::vector<float> tune_scores, scores;
+      const Trace tune = draw(1000, 1000 + static_cast<std::uint64_t>(split), tune_scores);
+      const Trace calibrate = draw(2000, 5000 + static_cast<std::uint64_t>(split), scores);
+      CertificateAim aim{loss, kDelta, kAlpha, 1};
+      const auto got = certify(tune, tune_scores, calibrate, scores, 1, aim);
+      ASSERT_TRUE(got.has_value());
+      violations += share(all, all_scores, got->lambda, loss) > kDelta ? 1 : 0;
+      useful += got->lambda < 1 ? 1 : 0;
+      const auto thresholds = candidate_thresholds(tune_scores, 200);
+      if (got->tested > got->rejected && got->tested <= thresholds.size())
+        wrong_rule += share(all, all_scores, thresholds[got->tested - 1], loss) > kDelta ? 1 : 0;
+    }
+    EXPECT_LE(violations, kMost) << loss_name(loss);
+    EXPECT_GE(useful, kSplits * 9 / 10) << loss_name(loss);
+    if (loss == Loss::consistency) {
+      EXPECT_GT(wrong_rule, kMost) << "the count cannot tell the rules apart";
+    }
+  }
+}
+
+TEST(Certificate, TooFewInputsProveNothing) {
+  std::vector<float> tune_scores, scores;
+  const Trace tune = draw(300, 1, tune_scores), calibrate = draw(200, 2, scores);
+  const auto got = certify(tune, tune_scores, calibrate, scores, 1, {Loss::consistency, 0.003, 0.05, 1});
+  ASSERT_TRUE(got.has_value());
+  EXPECT_EQ(got->lambda, 2.0f);
+  EXPECT_EQ(got->rejected, 0u);
+}
+
+TEST(Certificate, AimsOutOfRangeAndMissingLabels) {
+  std::vector<float> scores;
+  Trace trace = draw(300, 1, scores);
+  EXPECT_FALSE(certify(trace, scores, trace, scores, 1, {Loss::consistency, 0, 0.05, 1}).has_value());
+  EXPECT_FALSE(certify(trace, scores, trace, scores, 1, {Loss::consistency, 0.1, 1, 1}).has_value());
+  trace.labels.clear();
+  EXPECT_FALSE(certify(trace, scores, trace, scores, 1, {Loss::harm, 0.1, 0.05, 1}).has_value());
+  EXPECT_TRUE(certify(trace, scores, trace, scores, 1, {Loss::consistency, 0.1, 0.05, 1}).has_value());
+  EXPECT_FALSE(parse_loss("hinge").has_value());
+  EXPECT_EQ(*parse_loss("drop"), Loss::drop);
+}
+
+}  // namespace
+}  // namespace fathom::policy
