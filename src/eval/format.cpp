@@ -18,7 +18,8 @@ std::string fixed(double value, int digits) {
 }
 
 std::string number_text(const Json& value, int digits) {
-  return value.is_number() ? fixed(value.get<double>(), digits) : kMissing;
+  // NaN: a correlation with something constant. JSON has no word for it but null, so both are shown alike.
+  return value.is_number() && std::isfinite(value.get<double>()) ? fixed(value.get<double>(), digits) : kMissing;
 }
 
 std::string percent(const Json& fraction, int digits) {
