@@ -20,6 +20,7 @@ add_library(fathom_library STATIC)
 foreach(room ${runtime_rooms})
   list(APPEND room_targets fathom_${room})
   list(APPEND room_archives $<TARGET_FILE:fathom_${room}>)
+  list(APPEND room_files ${PROJECT_BINARY_DIR}/${CMAKE_STATIC_LIBRARY_PREFIX}fathom_${room}${CMAKE_STATIC_LIBRARY_SUFFIX})
 endforeach()
 file(WRITE ${PROJECT_BINARY_DIR}/library.cpp.in "// Fathom ${PROJECT_VERSION}\nextern const char fathom_library_version[];\nconst char fathom_library_version[] = \"${PROJECT_VERSION}\";\n")
 configure_file(${PROJECT_BINARY_DIR}/library.cpp.in ${PROJECT_BINARY_DIR}/library.cpp COPYONLY)
@@ -27,7 +28,8 @@ target_sources(fathom_library PRIVATE ${PROJECT_BINARY_DIR}/library.cpp)
 set_target_properties(fathom_library PROPERTIES OUTPUT_NAME fathom_all EXPORT_NAME fathom
   ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 add_dependencies(fathom_library ${room_targets})
-set_property(TARGET fathom_library APPEND PROPERTY LINK_DEPENDS "${room_archives}")
+# An archive is not made again because another archive changed; because its one source "changed" it is.
+set_property(SOURCE ${PROJECT_BINARY_DIR}/library.cpp PROPERTY OBJECT_DEPENDS "${room_files}")
 add_custom_command(TARGET fathom_library POST_BUILD
   COMMAND ${CMAKE_COMMAND} -DAR=${CMAKE_AR} -DOUT=$<TARGET_FILE:fathom_library> "-DARCHIVES=${room_archives}"
           -P ${PROJECT_SOURCE_DIR}/cmake/merge_archives.cmake VERBATIM)
