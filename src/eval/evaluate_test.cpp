@@ -10,6 +10,7 @@
 #include "data/tokenizer.h"
 #include "engine/random_bundle.h"
 #include "eval/calibrate_bundle.h"
+#include "eval/certify_bundle.h"
 #include "eval/contest.h"
 #include "eval/peak.h"
 #include "eval/verdict.h"
@@ -181,6 +182,33 @@ TEST_F(EvaluateTest, GatesRefuseMacs) {
   const auto refused = evaluate(options);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::unsupported);
+}
+
+TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  const policy::CertificateAim loose{policy::Loss::consistency, 0.6, 0.05, 3};
+  const auto got = must(certify_bundle(bundle, dataset, *runtime, loose));
+  ASSERT_GT(got.certificate.rejected, 0u);
+  EXPECT_EQ(got.certificate.n, dataset.part(data::Part::calibrate).size());
+  Json fathom = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(certificate_state(fathom), CertificateState::valid);
+  EXPECT_EQ(fathom["policy"]["lambda"], fathom["operating_points"]["fathom"]["lambda"]);
+  EXPECT_EQ(fathom["policy"]["lambda"].get<float>(), got.certificate.lambda);
+  expect_faithful(must(evaluate(quick())));  // eval runs the certified point
+  Json changed = fathom;
+  changed["policy"]["lambda"] = 0.123;
+  EXPECT_EQ(certificate_state(changed), CertificateState::voided);
+  changed = fathom;
+  changed["files"]["model.safetensors"]["sha256"] = std::string(64, '0');
+  EXPECT_EQ(certificate_state(changed), CertificateState::voided);
+  changed = fathom;
+  changed.erase("certificate");
+  EXPECT_EQ(certificate_state(changed), CertificateState::none);
+  // Too strict for so few inputs: nothing is proven, and the bundle stays as it was.
+  const auto strict = must(certify_bundle(bundle, dataset, *runtime, {policy::Loss::consistency, 1e-4, 0.05, 3}));
+  EXPECT_EQ(strict.certificate.rejected, 0u);
+  EXPECT_EQ(must(Bundle::open(bundle))->fathom().dump(), fathom.dump());
 }
 
 TEST_F(EvaluateTest, OtherDataIsRefusedUnlessNamed) {
