@@ -25,7 +25,7 @@ bool unnamed(const std::vector<std::string>& labels) {
 }
 
 Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
-  if (!unnamed(spec.label_names) || dataset.label_names == spec.label_names) return {};
+  if (dataset.label_names.empty() || !unnamed(spec.label_names) || dataset.label_names == spec.label_names) return {};
   if (dataset.label_names.size() != spec.label_names.size())
     return Error{Code::bad_input, "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
                                       std::to_string(spec.label_names.size()), "give the data the checkpoint was fine-tuned on"};
@@ -86,6 +86,10 @@ Result<int> fit_from(const FitFrom& options) {
     say(options.out.string() + " is already fitted with these options");
     return 0;
   }
+  constexpr std::size_t kLeastTune = 192;  // fathom-train cross-fits the decision on them
+  if (const std::size_t rows = dataset.part(data::Part::tune).size(); rows < kLeastTune)
+    return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",
+                 "give more inputs: an eighth of them is taken for it"};
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
   FATHOM_TRY_VOID(import_into(options, dataset, *runtime));
   FATHOM_TRY(const auto bundle, Bundle::open(options.out));

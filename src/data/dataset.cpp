@@ -12,6 +12,7 @@
 #include "data/labels.h"
 #include "data/raw_part.h"
 #include "data/split.h"
+#include "data/text_lines.h"
 #include "data/table.h"
 #include "data/utf8.h"
 
@@ -170,6 +171,21 @@ Status check_options(const ReadOptions& options) {
   return {};
 }
 
+// A file of texts instead of a folder: no labels and no test split; tune and calibrate are carved.
+Result<Dataset> read_unlabelled(const fs::path& file, const ReadOptions& options) {
+  if (options.task != Task::text_classification)
+    return Error{Code::bad_input, "'" + file.string() + "' is a file, pictures come in a folder", "give the folder"};
+  Dataset dataset;
+  dataset.task = options.task;
+  Split& train = dataset.part(Part::train);
+  FATHOM_TRY(train.texts, read_text_lines(file));
+  train.labels.assign(train.texts.size(), 0);  // unknown: label_names is empty
+  dataset.notes.push_back(file.filename().string() + ": " + std::to_string(train.texts.size()) + " texts without labels");
+  FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
+  dataset.fingerprint = fingerprint_of(dataset);
+  return dataset;
+}
+
 }  // namespace
 
 Result<Task> parse_task(const std::string& name) {
@@ -187,6 +203,8 @@ const char* part_name(Part part) {
 
 Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options) {
   FATHOM_TRY_VOID(check_options(options));
+  std::error_code ignored;
+  if (fs::is_regular_file(folder, ignored)) return read_unlabelled(folder, options);
   FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task));
   Dataset dataset;
   dataset.task = options.task;

@@ -41,6 +41,7 @@ class Sheet {
     }
     return {};
   }
+  Status cut() { return ::ftruncate(fd_, 0) == 0 ? Status{} : Status(failed("cannot cut")); }
   Status sync() { return ::fdatasync(fd_) == 0 ? Status{} : Status(failed("cannot write")); }
 
  private:
@@ -84,6 +85,7 @@ Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Run
   FATHOM_TRY(Sheet labels, sheet("labels"));
   FATHOM_TRY(Sheet lengths, sheet("lengths"));
   FATHOM_TRY(Sheet start, sheet("start"));
+  if (inputs.labels.empty()) FATHOM_TRY_VOID(labels.cut());  // none are known
   FATHOM_TRY_VOID(labels.put(0, inputs.labels.data(), inputs.labels.size() * sizeof(std::int32_t)));
   FATHOM_TRY_VOID(lengths.put(0, inputs.tokens.data(), inputs.tokens.size() * sizeof(std::int32_t)));
 

@@ -90,7 +90,7 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
   } else {
     FATHOM_TRY_VOID(encode_pictures(split, out.count, spec, bundle, out));
   }
-  for (std::size_t i = 0; i < out.count; ++i)
+  for (std::size_t i = 0; i < out.count && !dataset.label_names.empty(); ++i)
     out.labels.push_back(classes[static_cast<std::size_t>(split.labels[i])]);
   if (!split.complexity.empty())
     out.complexity.assign(split.complexity.begin(), split.complexity.begin() + static_cast<std::ptrdiff_t>(out.count));

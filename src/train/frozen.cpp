@@ -59,9 +59,14 @@ Result<Split> read_split(const fs::path& folder, const std::string& part, const 
   FATHOM_TRY(out.pooled.states, map(at("states"), {spec.layers - 1, rows, 2 * spec.hidden}, torch::kFloat));
   FATHOM_TRY(out.pooled.teacher, map(at("last"), {rows, spec.classes()}, torch::kFloat));
   FATHOM_TRY(const Tensor lengths, map(at("lengths"), {rows}, torch::kInt));
-  FATHOM_TRY(const Tensor labels, map(at("labels"), {rows}, torch::kInt));
   out.lengths = lengths.to(torch::kLong);
-  out.labels = labels.to(torch::kLong);
+  std::error_code error;
+  if (fs::file_size(at("labels"), error) == 0 && !error) {  // none known: the model's own answers stand for them
+    out.labels = out.pooled.teacher.argmax(1);
+  } else {
+    FATHOM_TRY(const Tensor labels, map(at("labels"), {rows}, torch::kInt));
+    out.labels = labels.to(torch::kLong);
+  }
   if (with_start) {
     FATHOM_TRY(out.start, map(at("start"), {rows, longest, spec.hidden}, torch::kFloat));
   }

@@ -73,6 +73,26 @@ class Checkpoint(ProgramTest):
         (model / "fathom.json").write_text(json.dumps(fathom))
         self.assertIn("void", json.loads(self.good("info", model, "--json").stdout)["certificate"]["state"])
 
+    def test_texts_without_labels(self):
+        data, model = self.data(), self.folder / "m"
+        with open(data / "train.csv", newline="") as file:
+            texts = [row["text"] for row in csv.DictReader(file)]
+        lines = self.folder / "texts.txt"
+        lines.write_text("\n".join(texts * 5) + "\n\n")
+        fit = ("fit", "--from", CHECKPOINT, "--data", lines, "-o", model, "--max-tokens", "16", "--max-disagreement", "0.05")
+        self.assertIn(b"2000 texts without labels", self.good(*fit).stderr)
+        self.assertEqual(sha256(model / "model.safetensors"), sha256(CHECKPOINT / "model.safetensors"))
+        certified = json.loads(self.good("certify", model, "--delta", "0.4", "--json").stdout)
+        self.assertEqual(certified["n"], 250)
+        self.refused(3, "needs labels", "certify", model, "--loss", "harm")
+        self.refused(3, "test split is empty", "eval", model)
+        table = json.loads(self.good("eval", model, "--data", data, "--json", "--no-times", "--no-memory").stdout)
+        self.assertEqual(table["n_test"], 120)
+        lines.write_text("only one\n" * 300)
+        self.refused(3, "at least 192", "fit", "--from", CHECKPOINT, "--data", lines, "-o", self.folder / "few")
+        lines.write_bytes(b"a\0b\n")
+        self.refused(3, "zero bytes", "fit", "--from", CHECKPOINT, "--data", lines, "-o", self.folder / "few")
+
     def test_wrong_input(self):
         data = self.data()
         self.refused(1, "no folder", "import", self.folder / "none", "-o", self.folder / "m")
