@@ -204,7 +204,7 @@ const char* part_name(Part part) {
 Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options) {
   FATHOM_TRY_VOID(check_options(options));
   std::error_code ignored;
-  if (fs::is_regular_file(folder, ignored)) return read_unlabelled(folder, options);
+  if (folder.extension() == ".txt" && fs::is_regular_file(folder, ignored)) return read_unlabelled(folder, options);
   FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task));
   Dataset dataset;
   dataset.task = options.task;

@@ -90,6 +90,11 @@ TEST(Dataset, WithoutTestOrTrainSaysWhatToDo) {
   EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "no training data found for image-classification");
   const auto train = folder.put("train.csv", rows(30));
   EXPECT_FAILS(read_dataset(train, options_for(kText)), Code::io, "not a folder");
+  const auto texts = read_dataset(folder.put("texts.txt", "one\r\n\ntwo\nthree and more\n" + rows(20)), options_for(kText));
+  ASSERT_TRUE(texts.has_value()) << texts.error().message;  // a file of texts has no labels and no test split
+  EXPECT_TRUE(texts->label_names.empty());
+  EXPECT_EQ(texts->part(Part::test).size(), 0u);
+  EXPECT_GT(texts->part(Part::tune).size(), 0u);
   const auto no_test = read_dataset(folder.path(), options_for(kText));
   EXPECT_FAILS(no_test, Code::bad_input, "no test data found");
   EXPECT_TRUE(holds(no_test.error().hint, "add a test"));
