@@ -89,15 +89,7 @@ Result<std::vector<Outcome>> Classifier::pictures(std::span<const data::Picture>
     for (std::size_t i = 0; i < count; ++i) {
       const data::Picture& picture = pictures[begin + i];
       outcomes[begin + i].tokens = opened_->spec().tokens();
-      if (opened_->preprocessing) {
-        FATHOM_TRY(const data::Picture read, data::preprocess(picture, *opened_->preprocessing));
-        std::memcpy(pixels_.data() + i * bytes, read.pixels.data(), bytes);
-      } else if (picture.height == height && picture.width == width) {
-        std::memcpy(pixels_.data() + i * bytes, picture.pixels.data(), bytes);
-      } else {
-        const data::Picture fitted = data::resize_picture(picture, height, width);
-        std::memcpy(pixels_.data() + i * bytes, fitted.pixels.data(), bytes);
-      }
+      FATHOM_TRY_VOID(data::fit_picture(picture, opened_->preprocessing, height, width, pixels_.data() + i * bytes));
     }
     engine::Batch batch;
     batch.count = count;

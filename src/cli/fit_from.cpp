@@ -8,6 +8,7 @@
 #include "bundle/bundle.h"
 #include "cli/child.h"
 #include "cli/steps.h"
+#include "data/dataset_record.h"
 #include "eval/frozen_states.h"
 #include "model/model.h"
 
@@ -32,16 +33,6 @@ Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
   say("the checkpoint's classes have no names; taken in order from the data");
   spec.label_names = dataset.label_names;
   return {};
-}
-
-Json data_facts(const FitFrom& options, const data::Dataset& dataset) {
-  Json rows = Json::object();
-  for (const auto part : data::kAllParts) rows[data::part_name(part)] = dataset.part(part).size();
-  Json json = {{"task", data::task_name(dataset.task)}, {"folder", options.data.string()}, {"fingerprint", dataset.fingerprint},
-               {"rows", rows}, {"seed", options.seed}};
-  if (!options.read.label_column.empty()) json["label_column"] = options.read.label_column;
-  if (!options.read.text_columns.empty()) json["text_columns"] = options.read.text_columns;
-  return json;
 }
 
 // What may change the result, as asked for.
@@ -104,7 +95,7 @@ Result<int> fit_from(const FitFrom& options) {
     FATHOM_TRY_VOID(eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
                                               [&](std::size_t done, std::size_t) { bar.update(static_cast<long>(done)); }));
   }
-  const Json facts = {{"spec", spec_to_json(spec)}, {"data", data_facts(options, dataset)}, {"options", asked(options)}, {"key", key}};
+  const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", asked(options)}, {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));
   std::vector<Child> child(1);
   char share[32];

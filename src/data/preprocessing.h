@@ -51,6 +51,10 @@ Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::p
 // The byte stage: resized and cropped, [height, width, 3].
 Result<Picture> preprocess(const Picture& picture, const Preprocessing& how);
 
+// A picture as a model of height x width reads it, into `to` [height, width, 3]: by `how` where that is known, else as it is
+// or resized to fit. `how` must end in that size (checked at import).
+Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width, std::uint8_t* to);
+
 // For engines that compute (byte / 255 - mean) / std: what to give them as mean and std.
 struct UnitStatistics {
   std::array<double, 3> mean, std;

@@ -1,3 +1,6 @@
+#include <cstring>
+
+#include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "data/preprocessing.h"
@@ -18,6 +21,20 @@ Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::p
   if (!json.is_object() || !json.contains("pretrained_cfg")) return std::optional<Preprocessing>();
   FATHOM_TRY(auto how, parse_timm_preprocessing(text, "'" + config.string() + "'"));
   return std::optional(std::move(how));
+}
+
+Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width, std::uint8_t* to) {
+  const auto put = [to](const Picture& from) { std::memcpy(to, from.pixels.data(), from.pixels.size()); };
+  if (how) {
+    FATHOM_TRY(const Picture read, preprocess(picture, *how));
+    FATHOM_CHECK(read.height == height && read.width == width, "preprocessing ends in the model's size");
+    put(read);
+  } else if (picture.height == height && picture.width == width) {
+    put(picture);
+  } else {
+    put(resize_picture(picture, height, width));
+  }
+  return {};
 }
 
 }  // namespace fathom::data

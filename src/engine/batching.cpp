@@ -188,11 +188,7 @@ void run_states(Session::State& state, float* states) {
   const std::size_t hidden = state.parts->hidden;
   for (int l = 1; l <= layers; ++l) {
     layer_on_all(state, l);
-    for (std::size_t s = 0; l < layers && s < state.active; ++s, states += 2 * hidden) {
-      const float* rows = state.x + static_cast<std::size_t>(state.starts[s]) * hidden;
-      std::memcpy(states, rows, hidden * sizeof(float));
-      state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[s]), hidden, states + hidden);
-    }
+    for (std::size_t s = 0; l < layers && s < state.active; ++s, states += 2 * hidden) pool_cls_mean(state, s, states);
   }
   pick_all(state);
   run_heads(state, layers, state.picked, state.active);

@@ -44,17 +44,23 @@ bool has_parts(const Plan::Parts& parts, Score score) {
   return score != Score::fused || (trees && fusion);
 }
 
+void pool_cls_mean(const Session::State& state, std::size_t slot, float* to) {
+  const std::size_t hidden = state.parts->hidden;
+  const float* rows = state.x + static_cast<std::size_t>(state.starts[slot]) * hidden;
+  std::memcpy(to, rows, hidden * sizeof(float));
+  state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[slot]), hidden, to + hidden);
+}
+
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count) {
   const Plan::Parts& parts = *state.parts;
   const Head& head = parts.heads[static_cast<std::size_t>(exit - 1)];
   const std::size_t hidden = parts.hidden, read = static_cast<std::size_t>(head.shape.input);
-  const bool mean = head.shape.reads == HeadShape::Reads::cls_mean, two = head.shape.reads == HeadShape::Reads::first_two;
+  const bool mean = head.shape.reads == HeadShape::Reads::cls_mean;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t slot = static_cast<std::size_t>(slots[i]);
-    const float* rows = state.x + static_cast<std::size_t>(state.starts[slot]) * hidden;
     float* to = state.pooled + i * read;
-    std::memcpy(to, rows, (two ? 2 : 1) * hidden * sizeof(float));
-    if (mean) state.table->mean_rows(rows, hidden, static_cast<std::size_t>(state.lengths[slot]), hidden, to + hidden);
+    if (mean) pool_cls_mean(state, slot, to);
+    else std::memcpy(to, state.x + static_cast<std::size_t>(state.starts[slot]) * hidden, read * sizeof(float));
   }
   const float* input = state.pooled;
   if (head.norm.gamma != nullptr) {

@@ -20,6 +20,8 @@ Needs needs_of_trace(const policy::Policy& policy);
 // Whether the bundle holds what the score is computed from.
 bool has_parts(const Plan::Parts& parts, policy::Score score);
 
+// [CLS; mean over all tokens] of a slot's current state.
+void pool_cls_mean(const Session::State& state, std::size_t slot, float* to);
 // Heads of exit `exit` (1-based) for the slots listed: row i of state.head_logits belongs to slots[i].
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count);
 void calibrate_row(const Session::State& state, int exit, const float* logits, float* p);

@@ -52,17 +52,11 @@ Status encode_pictures(const data::Split& split, std::size_t count, const ModelS
                       split.pixels.begin() + static_cast<std::ptrdiff_t>(count * split.picture_bytes()));
     return {};
   }
-  out.pixels.reserve(count * out.picture_bytes);
+  out.pixels.resize(count * out.picture_bytes);
   data::Picture source{split.height, split.width, {}};
   for (std::size_t i = 0; i < count; ++i) {
     source.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
-    if (how) {
-      FATHOM_TRY(const data::Picture read, data::preprocess(source, *how));
-      out.pixels.insert(out.pixels.end(), read.pixels.begin(), read.pixels.end());
-    } else {
-      const data::Picture resized = data::resize_picture(source, spec.image_height, spec.image_width);
-      out.pixels.insert(out.pixels.end(), resized.pixels.begin(), resized.pixels.end());
-    }
+    FATHOM_TRY_VOID(data::fit_picture(source, how, spec.image_height, spec.image_width, out.pixels.data() + i * out.picture_bytes));
   }
   return {};
 }

@@ -34,6 +34,7 @@ class Reader {
   }
   bool there(const std::string& name) const { return tensors_.find(name) != nullptr; }
 
+  Status sizes(const char* layers, const char* hidden, const char* heads, const char* ffn);  // by the family's keys
   Status text_family(const std::string& type);
   Status bert_like(const std::string& type);
   Status distilbert();
@@ -74,25 +75,27 @@ Status Reader::labels() {
   return only("problem_type", {"single_label_classification"}, "only one label an input: fine-tune it as a single-label classifier");
 }
 
+Status Reader::sizes(const char* layers, const char* hidden, const char* heads, const char* ffn) {
+  FATHOM_TRY(out_.spec.layers, number(layers));
+  FATHOM_TRY(out_.spec.hidden, number(hidden));
+  FATHOM_TRY(out_.spec.heads, number(heads));
+  FATHOM_TRY(out_.spec.ffn, number(ffn));
+  return {};
+}
+
 Status Reader::bert_like(const std::string& type) {
   const bool roberta = type == "roberta";
   ModelSpec& spec = out_.spec;
   out_.family = roberta ? "RoBERTa" : "BERT";
   out_.naming.family = roberta ? Family::roberta : Family::bert;
   FATHOM_TRY_VOID(find_prefix(type + ".", "embeddings.word_embeddings.weight"));
-  FATHOM_TRY(spec.layers, number("num_hidden_layers"));
-  FATHOM_TRY(spec.hidden, number("hidden_size"));
-  FATHOM_TRY(spec.heads, number("num_attention_heads"));
-  FATHOM_TRY(spec.ffn, number("intermediate_size"));
-  FATHOM_TRY(spec.vocab, number("vocab_size"));
-  FATHOM_TRY(spec.max_tokens, number("max_position_embeddings"));
+  FATHOM_TRY_VOID(sizes("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"));
   FATHOM_TRY(spec.token_types, number("type_vocab_size", 2));
   FATHOM_TRY_VOID(only("hidden_act", {"gelu"}, "supported: \"gelu\" (the erf form)"));
   FATHOM_TRY_VOID(only("position_embedding_type", {"absolute"}, "supported: absolute positions"));
   FATHOM_TRY_VOID(only("is_decoder", {false}, "supported: encoders"));
   FATHOM_TRY_VOID(only("add_cross_attention", {false}, "supported: encoders"));
   FATHOM_TRY_VOID(only("embedding_size", {spec.hidden}, "supported: word embeddings as wide as the layers"));
-  out_.naming.positions = spec.max_tokens;
   if (roberta) {
     FATHOM_TRY(const int pad, number("pad_token_id", 1));
     out_.naming.first_position = pad + 1;
@@ -108,13 +111,7 @@ Status Reader::distilbert() {
   out_.family = "DistilBERT";
   out_.naming.family = Family::distilbert;
   FATHOM_TRY_VOID(find_prefix("distilbert.", "embeddings.word_embeddings.weight"));
-  FATHOM_TRY(spec.layers, number("n_layers"));
-  FATHOM_TRY(spec.hidden, number("dim"));
-  FATHOM_TRY(spec.heads, number("n_heads"));
-  FATHOM_TRY(spec.ffn, number("hidden_dim"));
-  FATHOM_TRY(spec.vocab, number("vocab_size"));
-  FATHOM_TRY(spec.max_tokens, number("max_position_embeddings"));
-  out_.naming.positions = spec.max_tokens;
+  FATHOM_TRY_VOID(sizes("n_layers", "dim", "n_heads", "hidden_dim"));
   FATHOM_TRY_VOID(only("activation", {"gelu"}, "supported: \"gelu\" (the erf form)"));
   spec.token_types = 0;
   spec.task_head = TaskHead::pooler_relu;
@@ -126,6 +123,9 @@ Status Reader::text_family(const std::string& type) {
   ModelSpec& spec = out_.spec;
   spec.modality = Modality::text;
   spec.norm = NormOrder::post;
+  FATHOM_TRY(spec.vocab, number("vocab_size"));
+  FATHOM_TRY(spec.max_tokens, number("max_position_embeddings"));
+  out_.naming.positions = spec.max_tokens;
   FATHOM_TRY_VOID(type == "distilbert" ? distilbert() : bert_like(type));
   spec.layer_norm_eps = 1e-12f;
   return {};
@@ -145,10 +145,7 @@ Status Reader::image_family(const std::string& type) {
   out_.family = deit ? "DeiT" : "ViT";
   out_.naming.family = Family::vit;
   FATHOM_TRY_VOID(find_prefix(type + ".", "embeddings.cls_token"));
-  FATHOM_TRY(spec.layers, number("num_hidden_layers"));
-  FATHOM_TRY(spec.hidden, number("hidden_size"));
-  FATHOM_TRY(spec.heads, number("num_attention_heads"));
-  FATHOM_TRY(spec.ffn, number("intermediate_size"));
+  FATHOM_TRY_VOID(sizes("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"));
   FATHOM_TRY(spec.patch, number("patch_size"));
   FATHOM_TRY(const int side, number("image_size"));
   FATHOM_TRY_VOID(picture_size(side, side));

@@ -1,6 +1,7 @@
 #include "train/export.h"
 
 #include "bundle/bundle.h"
+#include "data/dataset_record.h"
 #include "model/names.h"
 
 namespace fathom::train {
@@ -39,17 +40,6 @@ Status fill(const Named& targets, const SafeTensors& tensors) {
   return {};
 }
 
-Json data_facts(const data::Dataset& dataset, const FitOptions& options) {
-  Json rows = Json::object();
-  for (const auto part : data::kAllParts) rows[data::part_name(part)] = dataset.part(part).size();
-  Json json = {{"task", data::task_name(dataset.task)}, {"folder", options.data.string()}, {"fingerprint", dataset.fingerprint},
-               {"rows", rows}, {"seed", options.seed}};
-  if (options.max_train > 0) json["max_train"] = options.max_train;
-  if (!options.label_column.empty()) json["label_column"] = options.label_column;
-  if (!options.text_columns.empty()) json["text_columns"] = options.text_columns;
-  return json;
-}
-
 // Measured times do not belong in a bundle: the same run must give the same bytes.
 Json without_times(Json json) {
   if (json.is_object()) {
@@ -85,7 +75,7 @@ Status export_bundle(const BundleParts& parts) {
     files["vocab.txt"] = parts.prepared.tokenizer->vocab_text();
   }
   Json fathom = {{"format", 1}, {"policy", policy::policy_to_json(parts.decision.policy)}, {"operating_points", Json::object()},
-                 {"data", data_facts(parts.dataset, parts.options)}};
+                 {"data", data::record_of(parts.dataset, parts.options.data, read_options(parts.options))}};
   fathom["provenance"] = {{"recipe", parts.options.recipe}, {"options", options_to_json(parts.options)},
                           {"schedule", schedule_to_json(parts.prepared.schedule)}, {"training", without_times(parts.facts)},
                           {"decision", without_times(parts.decision.facts)}};
