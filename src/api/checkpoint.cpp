@@ -75,17 +75,13 @@ struct Loaded {
 };
 
 Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
-  std::error_code ignored;
-  if (!fs::is_directory(folder, ignored))
-    return Error{Code::io, "no folder '" + folder.string() + "'", "give the folder of a Hugging Face model"};
+  FATHOM_TRY(CheckpointFiles files, open_checkpoint(folder));
   Loaded out;
   Imported& imported = out.imported;
-  const fs::path config_path = folder / "config.json";
-  FATHOM_TRY(const std::string text, read_file(config_path, kMaxJson));
-  FATHOM_TRY(const Json config, parse_json(text, "'" + config_path.string() + "'", Code::bad_input));
-  imported.files.push_back("config.json");
-  FATHOM_TRY(auto weights, open_weights(folder, imported.files));
-  FATHOM_TRY(imported.checkpoint, read_checkpoint(config, *weights, "'" + config_path.string() + "'"));
+  const auto& weights = files.weights;
+  imported.files = std::move(files.own);
+  imported.files.insert(imported.files.end(), files.beside.begin(), files.beside.end());
+  FATHOM_TRY(imported.checkpoint, read_checkpoint(files.config, *weights, "'" + (folder / "config.json").string() + "'"));
   FATHOM_TRY_VOID(apply_preprocessing(folder, imported.checkpoint));
   const ModelSpec& spec = imported.checkpoint.spec;
   FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
@@ -96,8 +92,6 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
       imported.parameters += count;
     }
   FATHOM_TRY_VOID(check_tokenizer(folder, spec));
-  for (const char* name : kBeside)
-    if (there(folder / name)) imported.files.push_back(name);
   if (there(folder / "reference.json")) {
     FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
     FATHOM_TRY(imported.parity, compare_with_reference(std::move(plan), runtime, folder / "reference.json"));
@@ -112,6 +106,21 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
 }
 
 }  // namespace
+
+Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored))
+    return Error{Code::io, "no folder '" + folder.string() + "'", "give the folder of a Hugging Face model"};
+  CheckpointFiles out;
+  const fs::path config = folder / "config.json";
+  FATHOM_TRY(const std::string text, read_file(config, kMaxJson));
+  FATHOM_TRY(out.config, parse_json(text, "'" + config.string() + "'", Code::bad_input));
+  out.own.push_back("config.json");
+  FATHOM_TRY(out.weights, open_weights(folder, out.own));
+  for (const char* name : kBeside)
+    if (there(folder / name)) out.beside.push_back(name);
+  return out;
+}
 
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime) {
   FATHOM_TRY(Loaded loaded, load(folder, runtime));

@@ -20,6 +20,15 @@ struct Imported {
   std::optional<Parity> parity;     // where the folder holds reference.json
 };
 
+// config.json, the weights, and the names of the other files that belong to them.
+struct CheckpointFiles {
+  Json config;
+  std::shared_ptr<const SafeTensors> weights;
+  std::vector<std::string> own;     // config.json and the weights
+  std::vector<std::string> beside;  // how inputs are read
+};
+Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder);
+
 // Reads and checks everything; writes nothing.
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime);
 

@@ -22,7 +22,8 @@ struct Options {
   std::string task;
   double max_disagreement = 0.005;
   engine::RuntimeOptions runtime;
-  bool json = false;
+  std::vector<int> keep_layers;
+  bool trunk = false, json = false;
 };
 
 Status need_train_program() {
@@ -73,12 +74,15 @@ Result<FitFrom> from_flags(const std::vector<std::string>& rest) {
   FitFrom fit;
   for (std::size_t i = 0; i < rest.size(); i += 2) {
     const std::string& flag = rest[i];
-    const bool known = flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
+    const bool training = flag == "--epochs" || flag == "--steps" || flag == "--lr" || flag == "--batch-size" || flag == "--dropout";
+    const bool known = training || flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
     if (!known)
       return Error{Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
-                   "what goes with --from: --data -o --task --max-tokens --text-columns --label-column --seed --max-disagreement --threads"};
+                   "what goes with --from: --data -o --task --max-tokens --text-columns --label-column --seed --max-disagreement --threads; with "
+                   "--trunk or --keep-layers also --epochs --steps --lr --batch-size --dropout"};
     if (i + 1 == rest.size()) return Error{Code::usage, flag + " needs a value", "fathom help fit"};
     const std::string& value = rest[i + 1];
+    if (training) fit.training.emplace_back(flag, value);
     if (flag == "--text-columns") fit.read.text_columns = split_commas(value);
     if (flag == "--label-column") fit.read.label_column = value;
     if (flag == "--seed") {
@@ -99,6 +103,8 @@ Result<int> fit_checkpoint(const Options& options, const std::vector<std::string
   fit.data = options.data;
   fit.out = options.out;
   fit.max_disagreement = options.max_disagreement;
+  fit.trunk = options.trunk;
+  fit.keep_layers = options.keep_layers;
   fit.runtime = options.runtime;
   if (!options.task.empty()) {
     FATHOM_TRY(fit.read.task, data::parse_task(options.task));
@@ -116,6 +122,9 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   }
   FATHOM_TRY_VOID(need_train_program());
   if (!options.from.empty()) return fit_checkpoint(options, rest);
+  if (options.trunk || !options.keep_layers.empty())
+    return Error{Code::usage, std::string(options.trunk ? "--trunk" : "--keep-layers") + " goes with --from: without a checkpoint every layer is trained",
+                 "leave it out, or give --from"};
   std::vector<Child> child(1);
   child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
   auto& command = child[0].command;
@@ -142,7 +151,13 @@ void add_fit(Frame& frame) {
   verb->add_option("--data", options->data, "Data folder")->required();
   verb->add_option("-o,--out", options->out, "Bundle folder to make")->required();
   verb->add_option("--from", options->from,
-                   "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are");
+                   "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are. An encoder "
+                   "without a classifier is fine-tuned first");
+  CLI::Option* trunk = verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");
+  verb->add_option("--keep-layers", options->keep_layers,
+                   "With --from: a shallower student of these layers (0,2,4), taught by the checkpoint")
+      ->delimiter(',')
+      ->excludes(trunk);
   verb->add_option("--task", options->task, "text-classification | image-classification")
       ->check(CLI::IsMember({"text-classification", "image-classification"}));
   verb->add_option("--max-disagreement", options->max_disagreement,

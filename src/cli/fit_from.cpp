@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "api/checkpoint.h"
+#include "api/new_checkpoint.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "bundle/bundle.h"
@@ -35,23 +36,55 @@ Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
   return {};
 }
 
-// What may change the result, as asked for.
-Json asked(const FitFrom& options) {
-  return {{"from", "checkpoint"}, {"trunk", "frozen"}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
-          {"max_disagreement", options.max_disagreement}};
+// How the layers are treated: "frozen", trained with "exits", fine-tuned "plain" because they have no classifier yet, or
+// some of them taught by all as a "student".
+Result<std::string> trunk_of(const FitFrom& options) {
+  FATHOM_TRY(const bool classifies, api::has_classifier(options.from));
+  const std::string trunk = !options.keep_layers.empty() ? "student" : options.trunk ? "exits" : classifies ? "frozen" : "plain";
+  if (trunk == "frozen" && !options.training.empty())
+    return Error{Code::usage, options.training[0].first + " is of no use: the checkpoint's layers stay as they are", "add --trunk or --keep-layers to train them"};
+  return trunk;
 }
 
-bool finished(const FitFrom& options, const std::string& fingerprint) {
+// What may change the result, as asked for.
+Json asked(const FitFrom& options, const std::string& trunk) {
+  Json out = {{"from", "checkpoint"}, {"trunk", trunk}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
+              {"max_disagreement", options.max_disagreement}};
+  if (!options.keep_layers.empty()) out["keep_layers"] = options.keep_layers;
+  for (const auto& [flag, value] : options.training) out[flag.substr(2)] = value;
+  return out;
+}
+
+bool finished(const FitFrom& options, const Json& wanted, const std::string& fingerprint) {
   const auto bundle = Bundle::open(options.out);
   if (!bundle) return false;
   const Json& fathom = (*bundle)->fathom();
   return fathom.contains("policy") && fathom.contains("data") && fathom["data"].value("fingerprint", "") == fingerprint &&
-         fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == asked(options);
+         fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == wanted;
 }
 
-// The checkpoint as a bundle in `out`, its spec as this fit wants it.
-Status import_into(const FitFrom& options, const data::Dataset& dataset, engine::Runtime& runtime) {
-  FATHOM_TRY(const auto imported, api::import_checkpoint(options.from, options.out, runtime));
+fs::path teacher_folder(const FitFrom& options) { return options.out / "fit" / "teacher"; }
+
+// What is imported: the checkpoint; an encoder with its new classifier, or a student, in a folder of its own.
+Result<fs::path> start_folder(const FitFrom& options, const data::Dataset& dataset) {
+  FATHOM_TRY(const bool classifies, api::has_classifier(options.from));
+  const fs::path start = options.out / "fit" / "start";
+  if (!options.keep_layers.empty()) {
+    if (!classifies) return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, so it can teach nothing", "fine-tune it first"};
+    FATHOM_TRY_VOID(api::keep_layers(options.from, options.keep_layers, start));
+    return start;
+  }
+  if (classifies) return options.from;
+  if (dataset.label_names.size() < 2)
+    return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, and the data no labels to train one", "give labelled data"};
+  say("the checkpoint has no classifier: it is fine-tuned for " + std::to_string(dataset.label_names.size()) + " classes");
+  FATHOM_TRY_VOID(api::add_classifier(options.from, dataset.label_names, options.seed, start));
+  return start;
+}
+
+// A checkpoint as a bundle in `out`, its spec as this fit wants it.
+Status import_into(const FitFrom& options, const fs::path& from, const fs::path& out, const data::Dataset& dataset, engine::Runtime& runtime) {
+  FATHOM_TRY(const auto imported, api::import_checkpoint(from, out, runtime));
   ModelSpec spec = imported.checkpoint.spec;
   FATHOM_TRY_VOID(adopt_labels(spec, dataset));
   if (options.max_tokens > 0 && spec.modality == Modality::text) {
@@ -60,10 +93,43 @@ Status import_into(const FitFrom& options, const data::Dataset& dataset, engine:
                                     std::to_string(spec.max_tokens), "give at most that"};
     spec.max_tokens = options.max_tokens;
   }
-  FATHOM_TRY(const auto bundle, Bundle::open(options.out));
+  FATHOM_TRY(const auto bundle, Bundle::open(out));
   Json fathom = bundle->fathom();
   fathom["model"]["spec"] = spec_to_json(spec);
-  return update_bundle(options.out, fathom);
+  return update_bundle(out, fathom);
+}
+
+// True: `out` holds this very training already.
+bool tuned(const fs::path& out, const std::string& key) {
+  const auto bundle = Bundle::open(out);
+  if (!bundle || !(*bundle)->fathom().contains("provenance")) return false;
+  const Json& provenance = (*bundle)->fathom()["provenance"];
+  return provenance.contains("tuned") && provenance["tuned"].value("key", "") == key && static_cast<bool>((*bundle)->verify());
+}
+
+void append(std::vector<std::string>& command, const std::vector<std::string>& more) { command.insert(command.end(), more.begin(), more.end()); }
+
+Result<int> train(std::vector<std::string> arguments, const FitFrom& options) {
+  std::vector<Child> child(1);
+  char share[32];
+  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
+  child[0].command = {train_program().string(), "--out", options.out.string(), "--seed", std::to_string(options.seed), "--max-disagreement", share};
+  append(child[0].command, arguments);
+  if (options.runtime.threads > 0) append(child[0].command, {"--threads", std::to_string(options.runtime.threads)});
+  const Status ran = run_children(child);
+  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
+  FATHOM_TRY_VOID(ran);
+  return 0;
+}
+
+// The layers trained in place.
+Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, const std::string& trunk, const std::string& key) {
+  std::vector<std::string> arguments = {"--tune", trunk == "exits" ? "exits" : "plain", "--key", key, "--data", options.data.string(), "--task", data::task_name(read.task)};
+  if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
+  for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
+  for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
+  if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
+  return train(std::move(arguments), options);
 }
 
 }  // namespace
@@ -73,7 +139,9 @@ Result<int> fit_from(const FitFrom& options) {
   read.seed = options.seed;
   FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
-  if (finished(options, dataset.fingerprint)) {
+  FATHOM_TRY(const std::string trunk, trunk_of(options));
+  const Json wanted = asked(options, trunk);
+  if (finished(options, wanted, dataset.fingerprint)) {
     say(options.out.string() + " is already fitted with these options");
     return 0;
   }
@@ -82,12 +150,21 @@ Result<int> fit_from(const FitFrom& options) {
     return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",
                  "give more inputs: an eighth of them is taken for it"};
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
-  FATHOM_TRY_VOID(import_into(options, dataset, *runtime));
+  const std::string training = sha256_hex(fs::absolute(options.from).string() + dataset.fingerprint + wanted.dump());
+  if (trunk == "frozen" || !tuned(options.out, training)) {
+    FATHOM_TRY(const fs::path start, start_folder(options, dataset));
+    FATHOM_TRY_VOID(import_into(options, start, options.out, dataset, *runtime));
+    if (trunk == "student") FATHOM_TRY_VOID(import_into(options, options.from, teacher_folder(options), dataset, *runtime));
+    if (trunk != "frozen") {
+      FATHOM_TRY(const int code, tune_trunk(options, read, trunk, training));
+      if (code != 0) return code;
+    }
+  }
   FATHOM_TRY(const auto bundle, Bundle::open(options.out));
   FATHOM_TRY(const auto model, Model::load(bundle));
   FATHOM_TRY(const auto plan, engine::Plan::compile(model, *runtime));
   const ModelSpec& spec = model->spec();
-  const std::string key = sha256_hex(bundle->checksum() + dataset.fingerprint + asked(options).dump());
+  const std::string key = sha256_hex(bundle->checksum() + dataset.fingerprint + wanted.dump());
   const fs::path states = options.out / "fit" / "states";
   for (const auto& [part, most] : {std::pair(data::Part::train, kMostTrainRows), std::pair(data::Part::tune, kMostTuneRows)}) {
     FATHOM_TRY(const auto inputs, eval::encode_split(dataset, part, spec, options.out, most));
@@ -95,17 +172,10 @@ Result<int> fit_from(const FitFrom& options) {
     FATHOM_TRY_VOID(eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
                                               [&](std::size_t done, std::size_t) { bar.update(static_cast<long>(done)); }));
   }
-  const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", asked(options)}, {"key", key}};
+  const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", wanted}, {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));
-  std::vector<Child> child(1);
-  char share[32];
-  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
-  child[0].command = {train_program().string(), "--states", states.string(), "--out", options.out.string(), "--seed",
-                      std::to_string(options.seed), "--max-disagreement", share};
-  if (options.runtime.threads > 0) child[0].command.insert(child[0].command.end(), {"--threads", std::to_string(options.runtime.threads)});
-  const Status ran = run_children(child);
-  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
-  FATHOM_TRY_VOID(ran);
+  FATHOM_TRY(const int code, train({"--states", states.string()}, options));
+  if (code != 0) return code;
   std::error_code ignored;
   fs::remove_all(states, ignored);  // gigabytes, and made again in minutes
   return 0;

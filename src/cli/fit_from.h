@@ -1,5 +1,6 @@
 // `fathom fit --from CHECKPOINT`: import, one pass of the engine for the states, exits and decision in fathom-train.
-// The model's layers stay as they are. Resumes: states and heads that are done are kept. Errors: as each step.
+// The model's layers stay as they are, unless --trunk trains them first, or the checkpoint is an encoder that has no
+// classifier yet and is fine-tuned. Resumes: what is done is kept. Errors: as each step.
 #pragma once
 
 #include "data/dataset.h"
@@ -13,6 +14,10 @@ struct FitFrom {
   std::uint64_t seed = 1;
   int max_tokens = 0;  // 0: as many as the checkpoint has positions
   double max_disagreement = 0.005;
+  bool trunk = false;            // train the layers together with exits
+  std::vector<int> keep_layers;  // not empty: a student of these layers, taught by the checkpoint
+  // Of that training, and of an encoder's fine-tuning; as given, empty: by the data (train/tune_checkpoint.cpp).
+  std::vector<std::pair<std::string, std::string>> training;
   engine::RuntimeOptions runtime;
 };
 

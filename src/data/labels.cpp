@@ -75,6 +75,21 @@ std::string LabelMap::known() const {
   return values.size() > 12 ? list + ", ..." : list;
 }
 
+Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from, const std::vector<std::string>& to) {
+  std::vector<std::int32_t> map;
+  for (const std::string& name : from) {
+    const auto found = std::find(to.begin(), to.end(), name);
+    if (found == to.end()) {
+      std::string known;
+      for (std::size_t i = 0; i < to.size() && i < 12; ++i) known += (i ? ", '" : "'") + to[i] + "'";
+      return Error{Code::bad_input, "the data has the class '" + name + "', the bundle knows only " + known + (to.size() > 12 ? ", ..." : ""),
+                   "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
+    }
+    map.push_back(static_cast<std::int32_t>(found - to.begin()));
+  }
+  return map;
+}
+
 Result<std::vector<std::string>> parse_class_names(const std::string& text, const std::string& where) {
   std::vector<std::string> names;
   for (std::size_t at = 0; at < text.size();) {

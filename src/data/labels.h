@@ -27,6 +27,9 @@ class LabelMap {
   std::unordered_map<std::string, std::int32_t> index_;
 };
 
+// Class numbers of `from` as numbers in `to`, by name. Error: bad_input naming the class that `to` lacks.
+Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from, const std::vector<std::string>& to);
+
 // Class names in label order, one a line.
 Result<std::vector<std::string>> parse_class_names(const std::string& text, const std::string& where);
 

@@ -3,28 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include "data/labels.h"
 #include "data/picture.h"
 #include "data/preprocessing.h"
 #include "data/tokenizer.h"
 
 namespace fathom::eval {
 namespace {
-
-// Class number in the data set -> class number in the bundle, by name.
-Result<std::vector<std::int32_t>> class_map(const data::Dataset& dataset, const ModelSpec& spec) {
-  std::vector<std::int32_t> map;
-  for (const std::string& name : dataset.label_names) {
-    const auto found = std::find(spec.label_names.begin(), spec.label_names.end(), name);
-    if (found == spec.label_names.end()) {
-      std::string known;
-      for (const std::string& label : spec.label_names) known += (known.empty() ? "'" : ", '") + label + "'";
-      return Error{Code::bad_input, "the data has the class '" + name + "', the bundle knows only " + known,
-                   "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
-    }
-    map.push_back(static_cast<std::int32_t>(found - spec.label_names.begin()));
-  }
-  return map;
-}
 
 Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec& spec,
                     const std::filesystem::path& bundle, Encoded& out) {
@@ -72,7 +57,7 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
                  std::string("the data's task is ") + data::task_name(dataset.task) + ", the bundle's model reads " +
                      (spec.modality == Modality::text ? "text" : "pictures"),
                  "give the folder of the task the bundle was fitted on"};
-  FATHOM_TRY(const std::vector<std::int32_t> classes, class_map(dataset, spec));
+  FATHOM_TRY(const std::vector<std::int32_t> classes, data::classes_by_name(dataset.label_names, spec.label_names));
   Encoded out;
   out.count = most > 0 ? std::min(most, split.size()) : split.size();
   if (out.count == 0)

@@ -11,8 +11,8 @@ constexpr std::int64_t kMost = 1 << 24;  // above any width or count; validate()
 
 class Reader {
  public:
-  Reader(const Json& config, const SafeTensors& tensors, const std::string& where)
-      : config_(config), tensors_(tensors), where_(where) {}
+  Reader(const Json& config, const SafeTensors& tensors, const std::string& where, const std::vector<std::string>& classes)
+      : config_(config), tensors_(tensors), where_(where), classes_(classes) {}
 
   Result<Checkpoint> read();
 
@@ -48,6 +48,7 @@ class Reader {
   const Json& config_;
   const SafeTensors& tensors_;
   const std::string& where_;
+  const std::vector<std::string>& classes_;
   Checkpoint out_;
 };
 
@@ -245,9 +246,15 @@ Result<Checkpoint> Reader::read() {
     const auto from = sources_of(spec, out_.naming, t);
     return t.name.ends_with("out.weight") && there(from[0].name);
   });
-  if (headless)
+  out_.has_classifier = !headless;
+  if (headless && classes_.empty())
     return Error{Code::unsupported, where_ + ": the weights have no classifier: this is an encoder before fine-tuning",
-                 "fine-tune it, with `fathom fit --from` and labelled data, or in transformers"};
+                 "fine-tune it: fathom fit --from FOLDER --data LABELLED"};
+  if (headless && from_timm && spec.prefix_tokens == 2) return refuse("a distilled DeiT of timm without its two heads", "fine-tune the plain deit_*");
+  if (headless) {
+    spec.label_names = classes_;
+    head = task_head_tensors(spec);
+  }
   FATHOM_TRY_VOID(validate(spec, where_));
   std::set<std::string> used;
   for (const auto& wanted : {backbone_tensors(spec), head})
@@ -260,8 +267,9 @@ Result<Checkpoint> Reader::read() {
 
 }  // namespace
 
-Result<Checkpoint> read_checkpoint(const Json& config, const SafeTensors& tensors, const std::string& where) {
-  return Reader(config, tensors, where).read();
+Result<Checkpoint> read_checkpoint(const Json& config, const SafeTensors& tensors, const std::string& where,
+                                   const std::vector<std::string>& classes) {
+  return Reader(config, tensors, where, classes).read();
 }
 
 }  // namespace fathom

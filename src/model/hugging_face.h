@@ -17,11 +17,14 @@ namespace fathom {
 struct Checkpoint {
   ModelSpec spec;  // with size_decision() done: exits read [CLS; mean]
   Naming naming;
+  bool has_classifier = true;      // false: an encoder before fine-tuning; the spec has no classes of its own then
   std::string family;              // for people: "BERT", "ViT (timm)", ...
   std::vector<std::string> notes;  // what was left out and why
 };
 
 // config: config.json; tensors: the checkpoint's weights; where: how errors call it.
-Result<Checkpoint> read_checkpoint(const Json& config, const SafeTensors& tensors, const std::string& where);
+// classes: names for the classifier that an encoder is to get (a classifier that is there keeps its own names).
+Result<Checkpoint> read_checkpoint(const Json& config, const SafeTensors& tensors, const std::string& where,
+                                   const std::vector<std::string>& classes = {});
 
 }  // namespace fathom

@@ -5,17 +5,6 @@
 namespace fathom {
 namespace {
 
-// The file's tensor of that name; very old BERT files call a LayerNorm's weight and bias gamma and beta.
-const TensorView* find_named(const SafeTensors& tensors, const std::string& name) {
-  const TensorView* view = tensors.find(name);
-  const auto old = [&](const char* now, const char* then) {
-    if (view == nullptr && name.ends_with(now)) view = tensors.find(name.substr(0, name.size() - std::string(now).size()) + then);
-  };
-  old("LayerNorm.weight", "LayerNorm.gamma");
-  old("LayerNorm.bias", "LayerNorm.beta");
-  return view;
-}
-
 // Halves of two outputs that are averaged: matrices side by side, biases added.
 std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const TensorView& b) {
   std::vector<float> out;
@@ -31,6 +20,16 @@ std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const Ten
 }
 
 }  // namespace
+
+const TensorView* find_named(const SafeTensors& tensors, const std::string& name) {
+  const TensorView* view = tensors.find(name);
+  const auto old = [&](const char* now, const char* then) {
+    if (view == nullptr && name.ends_with(now)) view = tensors.find(name.substr(0, name.size() - std::string(now).size()) + then);
+  };
+  old("LayerNorm.weight", "LayerNorm.gamma");
+  old("LayerNorm.bias", "LayerNorm.beta");
+  return view;
+}
 
 Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors, const Naming& naming) {
   for (const TensorSpec& want : wanted) {

@@ -14,6 +14,9 @@
 
 namespace fathom {
 
+// The file's tensor of that name; very old BERT files call a LayerNorm's weight and bias gamma and beta. Null if absent.
+const TensorView* find_named(const SafeTensors& tensors, const std::string& name);
+
 class Model {
  public:
   // The spec: fathom.json's "model" of an imported checkpoint, whose config.json is its own, else config.json.

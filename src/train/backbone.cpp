@@ -41,7 +41,7 @@ FlatParameters::FlatParameters(std::vector<Tensor> parameters) : parameters_(std
   torch::NoGradGuard no_grad;
   std::int64_t total = 0;
   for (const auto& p : parameters_) {
-    ranges_.push_back({total, total + p.numel(), p.dim() >= 2});
+    ranges_.push_back({total, total + p.numel(), 1.0f, p.dim() >= 2});
     total += (p.numel() + 15) / 16 * 16;  // keep every parameter 64-byte aligned
   }
   values_ = torch::zeros({total});
@@ -50,6 +50,10 @@ FlatParameters::FlatParameters(std::vector<Tensor> parameters) : parameters_(std
     values_.narrow(0, ranges_[i].begin, parameters_[i].numel()).copy_(parameters_[i].reshape({-1}));
   }
   view(values_);
+}
+
+void FlatParameters::scale_rate(std::size_t first, float factor) {
+  for (std::size_t i = first; i < ranges_.size(); ++i) ranges_[i].rate *= factor;
 }
 
 void FlatParameters::view(const Tensor& values) {
@@ -92,6 +96,7 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
     patch_w_ = register_parameter("patch_w", torch::empty({h, 3, spec.patch, spec.patch}).uniform_(-bound, bound));
     patch_b_ = vector("patch_b", h, 0);
     cls_ = register_parameter("cls", torch::randn({h}) * scale);
+    if (spec.prefix_tokens == 2) distill_ = register_parameter("distill", torch::randn({h}) * scale);
     position_ = register_parameter("position", torch::randn({spec.tokens(), h}) * scale);
   }
   for (int i = 0; i < spec.layers; ++i) {
@@ -144,13 +149,19 @@ Tensor Backbone::patches(const Tensor& pixels) const {
 Tensor Backbone::embed(const Encoded& batch) {
   if (spec_.modality == Modality::image) {
     const auto x = torch::linear(patches(batch.pixels), patch_w_.view({spec_.hidden, -1}), patch_b_);
-    const auto cls = cls_.view({1, 1, -1}).expand({x.size(0), 1, spec_.hidden});
-    return drop(torch::cat({cls, x}, 1) + position_);
+    auto prefix = cls_.view({1, 1, -1});
+    if (distill_.defined()) prefix = torch::cat({prefix, distill_.view({1, 1, -1})}, 1);
+    return drop(torch::cat({prefix.expand({x.size(0), spec_.prefix_tokens, spec_.hidden}), x}, 1) + position_);
   }
   auto h = torch::embedding(word_, batch.ids) + position_.narrow(0, 0, batch.ids.size(1));
   if (type_.defined()) h = h + type_[0];
   if (spec_.norm == NormOrder::post) h = norm(h, embed_norm_w_, embed_norm_b_);
   return drop(h);
+}
+
+void Backbone::freeze_embeddings() {
+  for (auto& table : {word_, position_, type_, embed_norm_w_, embed_norm_b_})
+    if (table.defined()) table.set_requires_grad(false);
 }
 
 Tensor Backbone::attention_mask(const Encoded& batch) const { return batch.lengths; }
@@ -212,6 +223,7 @@ std::map<std::string, Tensor> Backbone::named_weights() const {
     out[e + "patch_embeddings.projection.weight"] = patch_w_;
     out[e + "patch_embeddings.projection.bias"] = patch_b_;
     out[e + "cls_token"] = cls_;
+    if (distill_.defined()) out[e + "distillation_token"] = distill_;
     out[e + "position_embeddings"] = position_;
   }
   const bool post = spec_.norm == NormOrder::post;

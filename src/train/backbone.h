@@ -31,10 +31,13 @@ class FlatParameters {
  public:
   FlatParameters() = default;
   explicit FlatParameters(std::vector<torch::Tensor> parameters);
+  // Parameters from `first` on, in the order given, learn `factor` times as fast as the rest.
+  void scale_rate(std::size_t first, float factor);
   const torch::Tensor& values() const { return values_; }
   const torch::Tensor& gradients() const { return gradients_; }
   struct Range {
     std::int64_t begin = 0, end = 0;
+    float rate = 1.0f;
     bool decays = false;  // matrices and tables take weight decay; biases, norms and single vectors do not
   };
   const std::vector<Range>& ranges() const { return ranges_; }
@@ -66,6 +69,10 @@ class Backbone : public torch::nn::Module {
   void set_dropout(double p) { dropout_ = p; }
   // False: layers run as plain torch operators, the reference of the fused ones.
   void set_fused(bool fused) { fused_ = fused; }
+  // Text: the tables below layer 1 stay as they are. Call before FlatParameters takes the parameters that learn.
+  void freeze_embeddings();
+  // A mask as dropout draws it, scaled, for another module's [rows, width]; undefined when nothing is dropped.
+  torch::Tensor dropout_mask(std::int64_t rows, std::int64_t width) const { return keep_mask(torch::empty({rows, width})); }
   void seed_dropout(std::uint64_t seed) { generator_.set_current_seed(seed); }
 
  private:
@@ -82,7 +89,7 @@ class Backbone : public torch::nn::Module {
   double dropout_ = 0;
   mutable torch::Generator generator_;
   torch::Tensor word_, position_, type_, embed_norm_w_, embed_norm_b_;  // text
-  torch::Tensor patch_w_, patch_b_, cls_;                              // image
+  torch::Tensor patch_w_, patch_b_, cls_, distill_;                    // image
   std::vector<FusedLayer> layers_;
   bool fused_ = true;
 };

@@ -97,7 +97,7 @@ Status export_onto(const std::filesystem::path& folder, const FrozenParts& parts
   fathom["policy"] = policy::policy_to_json(parts.decision.policy);
   fathom["operating_points"] = Json::object();
   fathom["data"] = parts.facts["data"];
-  fathom["provenance"]["recipe"] = "frozen";
+  fathom["provenance"]["recipe"] = parts.facts["options"].value("trunk", "frozen");
   fathom["provenance"]["options"] = parts.facts["options"];
   fathom["provenance"]["decision"] = without_times(parts.decision.facts);
   return write_bundle(folder, files, fathom, copies);

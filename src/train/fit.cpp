@@ -14,7 +14,9 @@
 #include "train/frozen.h"
 #include "train/heads.h"
 #include "train/paper_recipe.h"
+#include "train/scratch_learner.h"
 #include "train/trunk.h"
+#include "train/tuning.h"
 
 namespace fathom::train {
 namespace {
@@ -117,7 +119,8 @@ Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
   FATHOM_TRY_VOID(enough_tune_rows(w.prepared));
   const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
                        w.options.checkpoint_every, w.options.progress};
-  FATHOM_TRY(const TrunkFacts trained, train_trunk(w.backbone, w.heads, trunk, w.checkpoints, w.metrics));
+  ScratchLearner learner(w.backbone, w.heads);
+  FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, trunk, w.checkpoints, w.metrics));
   facts = {{"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step}};
   FATHOM_TRY_VOID(train_exit_heads(w));
   FATHOM_TRY(auto kept, w.checkpoints.load("decision"));
@@ -146,6 +149,7 @@ Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
 
 Status fit(const FitOptions& options) {
   if (!options.states.empty()) return fit_frozen(options);
+  if (!options.tune.empty()) return tune_checkpoint(options);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
   const Json asked = options_to_json(options);

@@ -90,7 +90,7 @@ Tensor all_exits(const ModelSpec& spec, const Heads& heads, const Split& split) 
 }  // namespace
 
 Status fit_frozen(const FitOptions& options) {
-  at::set_num_threads(options.threads > 0 ? options.threads : 1);
+  at::set_num_threads(1);  // a product's sums may fall otherwise with more, and threads change no result
   FATHOM_TRY(const Json facts, read_object(options.states / "frozen.json"));
   const std::string where = "'" + (options.states / "frozen.json").string() + "'";
   if (!facts.contains("spec") || !facts.contains("data") || !facts.contains("options") || !facts.contains("key"))

@@ -52,11 +52,15 @@ Status check_ranges(const FitOptions& o) {
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine out;
   FitOptions& o = out.options;
-  std::string task = "text-classification", norm, pooling, data, output, states;
+  std::string task = "text-classification", norm, pooling, data, output, states, teacher;
   CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
   CLI::Option* from_states = app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
   from_states->excludes(from_data);
+  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone)")
+      ->check(CLI::IsMember({"exits", "plain"}))->excludes(from_states);
+  app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels");
+  app.add_option("--key", o.key, "")->group("");
   app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
   app.add_option("--task", task, "text-classification (default) or image-classification");
   app.add_option("--recipe", o.recipe, "default, or paper (Algorithm 1 as printed)")->check(CLI::IsMember({"default", "paper"}));
@@ -100,6 +104,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
   o.data = data;
   o.states = states;
+  o.teacher = teacher;
   o.output = output;
   FATHOM_TRY(o.task, data::parse_task(task));
   if (!norm.empty()) o.norm = norm == "pre" ? NormOrder::pre : NormOrder::post;

@@ -18,6 +18,9 @@ namespace fathom::train {
 struct FitOptions {
   std::filesystem::path data, output;
   std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
+  std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h)
+  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels
+  std::string key;                 // written into that bundle: names what it was made of
   data::Task task = data::Task::text_classification;
   std::string recipe = "default";  // or "paper": Algorithm 1 as printed
   std::uint64_t seed = 1;

@@ -13,6 +13,7 @@
 #include "train/policy_net.h"
 #include "train/ppo.h"
 #include "train/predictor.h"
+#include "train/scratch_learner.h"
 #include "train/trunk.h"
 
 namespace fathom::train {

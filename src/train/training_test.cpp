@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "train/export.h"
 #include "train/heads.h"
+#include "train/scratch_learner.h"
 #include "train/trunk.h"
 
 namespace fathom::train {
@@ -68,7 +69,8 @@ class Training : public ::testing::Test {
     Backbone backbone(spec_);
     Heads heads(spec_);
     Metrics metrics;
-    FATHOM_TRY(const auto facts, train_trunk(backbone, heads, run(checkpoint_every), kept, metrics));
+    ScratchLearner learner(backbone, heads);
+    FATHOM_TRY(const auto facts, train_trunk(learner, run(checkpoint_every), kept, metrics));
     (void)facts;
     return backbone_bytes(backbone);
   }
@@ -86,7 +88,8 @@ TEST_F(Training, LearnsAnEasyRule) {
   Backbone backbone(spec_);
   Heads heads(spec_);
   Metrics metrics;
-  const auto facts = train_trunk(backbone, heads, run(1000), Checkpoints(), metrics);
+  ScratchLearner learner(backbone, heads);
+  const auto facts = train_trunk(learner, run(1000), Checkpoints(), metrics);
   ASSERT_TRUE(facts) << facts.error().message;
   EXPECT_GT(facts->tune_accuracy, 0.9);
   HeadsRun heads_run{train_, tune_, {}, 1, folder_, false};

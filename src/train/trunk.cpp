@@ -23,59 +23,34 @@ using torch::Tensor;
 constexpr std::int64_t kEvalRows = 2000;       // tune rows looked at during training
 constexpr std::int64_t kShardFloats = 160000;  // a batch with more tokens x width than this is cut in two
 
-// The modules that compute one shard's gradient: the real ones, or a copy that shares their values.
-struct Replica {
-  Backbone* backbone = nullptr;
-  Heads* heads = nullptr;
-  FlatParameters parameters;
-  std::unique_ptr<Backbone> own_backbone;
-  std::unique_ptr<Heads> own_heads;
-  double loss = 0;
-};
-
-FlatParameters flat_parameters(Backbone& backbone, const Heads& heads) {
-  auto all = backbone.parameters();
-  for (auto& p : heads.exit_parameters(backbone.spec().layers)) all.push_back(p);
-  return FlatParameters(all);
-}
-
 class TrunkTraining {
  public:
-  TrunkTraining(Backbone& backbone, Heads& heads, const TrunkRun& run)
-      : backbone_(backbone), heads_(heads), run_(run), order_(run.train, run.schedule.batch, run.seed) {
-    const auto floats = run.schedule.batch * backbone.spec().tokens() * backbone.spec().hidden;
-    const int shards = floats > kShardFloats && run.schedule.batch >= 2 ? 2 : 1;
-    replicas_.resize(static_cast<std::size_t>(shards));
-    replicas_[0].backbone = &backbone;
-    replicas_[0].heads = &heads;
-    replicas_[0].parameters = flat_parameters(backbone, heads);
-    for (std::size_t i = 1; i < replicas_.size(); ++i) {
-      auto& r = replicas_[i];
-      r.own_backbone = std::make_unique<Backbone>(backbone.spec());
-      r.own_heads = std::make_unique<Heads>(backbone.spec());
-      r.backbone = r.own_backbone.get();
-      r.heads = r.own_heads.get();
-      r.parameters = flat_parameters(*r.backbone, *r.heads);
-      r.parameters.share(replicas_[0].parameters);
+  TrunkTraining(Learner& learner, const TrunkRun& run) : learner_(learner), run_(run), order_(run.train, run.schedule.batch, run.seed) {
+    const int shards = run.schedule.batch * learner.row_floats() > kShardFloats && run.schedule.batch >= 2 ? 2 : 1;
+    shards_.push_back(&learner);
+    for (int i = 1; i < shards; ++i) {
+      replicas_.push_back(learner.replica());
+      shards_.push_back(replicas_.back().get());
     }
-    for (auto& r : replicas_) r.backbone->set_dropout(run.schedule.dropout);
+    losses_.resize(shards_.size());
+    for (Learner* shard : shards_) shard->set_dropout(run.schedule.dropout);
     first_ = torch::zeros_like(values());
     second_ = torch::zeros_like(values());
     best_ = values().clone();
     tune_ = run.tune.slice(0, std::min(run.tune.size(), kEvalRows));
   }
 
-  Tensor values() const { return replicas_[0].parameters.values(); }
+  Tensor values() const { return learner_.parameters().values(); }
   std::int64_t step() const { return step_; }
   double loss() const { return loss_; }
   double best_accuracy() const { return best_accuracy_; }
 
   void take_step() {
     const auto rows = order_.rows(step_);
-    const auto shards = static_cast<std::int64_t>(replicas_.size());
+    const auto shards = static_cast<std::int64_t>(shards_.size());
     const auto work = [&](std::int64_t i) {
       const auto begin = rows.size(0) * i / shards, end = rows.size(0) * (i + 1) / shards;
-      shard_gradient(replicas_[static_cast<std::size_t>(i)], rows.narrow(0, begin, end - begin), rows.size(0), i);
+      shard_gradient(static_cast<std::size_t>(i), rows.narrow(0, begin, end - begin), rows.size(0));
     };
     if (shards > 1 && run_.threads > 1) {
       std::vector<std::thread> others;
@@ -92,16 +67,16 @@ class TrunkTraining {
     }
     torch::NoGradGuard no_grad;
     loss_ = 0;
-    for (std::size_t i = 0; i < replicas_.size(); ++i) {
-      loss_ += replicas_[i].loss;
-      if (i > 0) replicas_[0].parameters.gradients().add_(replicas_[i].parameters.gradients());
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      loss_ += losses_[i];
+      if (i > 0) learner_.parameters().gradients().add_(shards_[i]->parameters().gradients());
     }
     update();
     ++step_;
   }
 
   double evaluate() {
-    const double accuracy = full_depth_accuracy(backbone_, heads_, tune_);
+    const double accuracy = learner_.accuracy(tune_);
     if (accuracy >= best_accuracy_ || !run_.schedule.keep_best) {
       best_accuracy_ = accuracy;
       best_step_ = step_;
@@ -137,45 +112,41 @@ class TrunkTraining {
   }
 
  private:
-  void shard_gradient(Replica& r, const Tensor& rows, std::int64_t batch, std::int64_t shard) {
-    r.parameters.gradients().zero_();
-    const auto part = run_.train.select(rows);
-    r.backbone->train();
-    r.backbone->seed_dropout(Random(run_.seed, "dropout", static_cast<std::uint64_t>(step_ * 64 + shard)).next());
-    const auto mask = r.backbone->attention_mask(part);
-    auto h = r.backbone->embed(part);
-    const int layers = r.backbone->spec().layers;
-    for (int l = 0; l < layers; ++l) h = r.backbone->layer(l, h, mask);
-    const auto logits = r.heads->logits(layers, r.backbone->pooled(h, part));
-    const auto loss = torch::nll_loss(torch::log_softmax(logits, 1), part.labels, {}, at::Reduction::Sum) / static_cast<double>(batch);
+  void shard_gradient(std::size_t shard, const Tensor& rows, std::int64_t batch) {
+    Learner& learner = *shards_[shard];
+    learner.parameters().gradients().zero_();
+    const Place place{step_, run_.schedule.steps, static_cast<std::int64_t>(shard), batch, run_.seed};
+    const auto loss = learner.loss(run_.train.select(rows), rows, place);
     loss.backward();
-    r.loss = loss.item<double>();
+    losses_[shard] = loss.item<double>();
   }
 
   void update() {
     const auto& s = run_.schedule;
-    const auto& flat = replicas_[0].parameters;
+    const auto& flat = learner_.parameters();
     const float* gradient = flat.gradients().data_ptr<float>();
     const double norm = std::sqrt(sum_of_squares(flat.gradients().numel(), gradient));
     AdamStep a;
-    a.rate = static_cast<float>(scheduled_rate(s, step_));
+    const auto rate = static_cast<float>(scheduled_rate(s, step_));
     a.beta1 = static_cast<float>(s.beta1);
     a.beta2 = static_cast<float>(s.beta2);
     a.correction1 = static_cast<float>(1 - std::pow(s.beta1, static_cast<double>(step_ + 1)));
     a.correction2 = static_cast<float>(1 - std::pow(s.beta2, static_cast<double>(step_ + 1)));
     a.gradient_scale = static_cast<float>(s.clip > 0 && norm > s.clip ? s.clip / norm : 1.0);
     for (const auto& range : flat.ranges()) {
+      a.rate = rate * range.rate;
       a.decay = static_cast<float>(range.decays ? s.decay : 0.0);
       adam_update(a, range.end - range.begin, gradient + range.begin, flat.values().data_ptr<float>() + range.begin,
                   first_.data_ptr<float>() + range.begin, second_.data_ptr<float>() + range.begin);
     }
   }
 
-  Backbone& backbone_;
-  Heads& heads_;
+  Learner& learner_;
   const TrunkRun& run_;
   BatchOrder order_;
-  std::vector<Replica> replicas_;
+  std::vector<std::unique_ptr<Learner>> replicas_;
+  std::vector<Learner*> shards_;  // the learner and its replicas
+  std::vector<double> losses_;
   Tensor first_, second_, best_;
   Encoded tune_;
   std::int64_t step_ = 0, best_step_ = 0;
@@ -234,30 +205,8 @@ Tensor BatchOrder::rows(std::int64_t step) {
   return out;
 }
 
-Tensor last_logits(Backbone& backbone, const Heads& heads, const Encoded& data) {
-  torch::NoGradGuard no_grad;
-  const bool training = backbone.is_training();
-  backbone.eval();
-  const int layers = backbone.spec().layers;
-  auto out = torch::empty({data.size(), backbone.spec().classes()});
-  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
-    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
-    const auto mask = backbone.attention_mask(part);
-    auto h = backbone.embed(part);
-    for (int l = 0; l < layers; ++l) h = backbone.layer(l, h, mask);
-    out.narrow(0, begin, part.size()).copy_(heads.logits(layers, backbone.pooled(h, part)));
-  }
-  backbone.train(training);
-  return out;
-}
-
-double full_depth_accuracy(Backbone& backbone, const Heads& heads, const Encoded& data) {
-  if (data.size() == 0) return 0;
-  return last_logits(backbone, heads, data).argmax(1).eq(data.labels).to(torch::kDouble).mean().item<double>();
-}
-
-Result<TrunkFacts> train_trunk(Backbone& backbone, Heads& heads, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
-  TrunkTraining training(backbone, heads, run);
+Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+  TrunkTraining training(learner, run);
   FATHOM_TRY(const auto before, checkpoints.load("trunk"));
   if (before) {
     FATHOM_TRY_VOID(training.restore(*before));
@@ -295,8 +244,8 @@ Result<TrunkFacts> train_trunk(Backbone& backbone, Heads& heads, const TrunkRun&
   }
   TrunkFacts facts;
   facts.best_step = training.restore_best();
-  facts.tune_accuracy = full_depth_accuracy(backbone, heads, run.tune);
-  facts.train_accuracy = full_depth_accuracy(backbone, heads, run.train.slice(0, std::min(run.train.size(), kEvalRows)));
+  facts.tune_accuracy = learner.accuracy(run.tune);
+  facts.train_accuracy = learner.accuracy(run.train.slice(0, std::min(run.train.size(), kEvalRows)));
   metrics.add("trunk", static_cast<long>(steps), {{"final_tune_accuracy", facts.tune_accuracy}, {"final_train_accuracy", facts.train_accuracy}});
   FATHOM_TRY_VOID(metrics.flush());
   return facts;

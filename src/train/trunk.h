@@ -1,4 +1,4 @@
-// Stage 0: backbone and task head trained plainly, last exit only (the paper's Transformer-Base, our teacher).
+// The training loop of a trunk, whatever its loss: from scratch (scratch_learner.h) or a checkpoint's (tuning.h).
 // AdamW, linear warm-up and decay, gradient clipping. Every random draw (order, dropout) is a pure function of seed and
 // step, and a batch is always cut into the same shards whatever the threads: a resumed run ends in the same bits.
 // Source: RECIPE section 2 (stage 0).
@@ -6,8 +6,8 @@
 
 #include <csignal>
 
-#include "train/backbone.h"
 #include "train/checkpoint.h"
+#include "train/learner.h"
 #include "train/metrics.h"
 #include "train/prepare.h"
 
@@ -39,13 +39,7 @@ struct TrunkFacts {
 };
 
 // Trains in place. Resumes from `checkpoints` ("trunk") when there is a state.
-Result<TrunkFacts> train_trunk(Backbone& backbone, Heads& heads, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics);
-
-// Accuracy of the last exit.
-double full_depth_accuracy(Backbone& backbone, const Heads& heads, const Encoded& data);
-
-// Logits of the last exit, [n, classes], evaluation mode.
-torch::Tensor last_logits(Backbone& backbone, const Heads& heads, const Encoded& data);
+Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics);
 
 // Rows of each batch: seeded order per epoch; texts of like length share a batch (sorted within pools of 16 batches).
 class BatchOrder {

@@ -1,8 +1,10 @@
-"""A Hugging Face folder made adaptive: import, fit --from, eval, certify, info, and that its file keeps every byte."""
+"""A Hugging Face folder made adaptive: import, fit --from (layers frozen, trained, new), eval, certify, info."""
 import csv
 import hashlib
 import json
 import random
+import shutil
+import struct
 import sys
 import unittest
 from pathlib import Path
@@ -18,10 +20,29 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def read_tensors(path):
+    """{name: (shape, bytes)} of a float32 safetensors file."""
+    raw = path.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8:8 + length])
+    return {n: (t["shape"], raw[8 + length + t["data_offsets"][0]:8 + length + t["data_offsets"][1]]) for n, t in header.items() if n != "__metadata__"}
+
+
+def write_tensors(path, tensors):
+    header, at = {}, 0
+    for name, (shape, data) in tensors.items():
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, data in tensors.values()))
+
+
 class Checkpoint(ProgramTest):
-    def data(self):
-        """Texts of letters; labels are noise, and no step but the table needs them."""
+    def data(self, rule=None):
+        """Texts of letters; by default labels are noise, and no step but the table needs them."""
         draw = random.Random(1)
+        rule = rule or (lambda words: draw.choice(LABELS))
         folder = self.folder / "data"
         folder.mkdir()
         for part, rows in (("train", 400), ("tune", 220), ("calibrate", 260), ("test", 120)):
@@ -30,7 +51,7 @@ class Checkpoint(ProgramTest):
                 writer.writerow(["text", "label"])
                 for _ in range(rows):
                     words = ["".join(draw.choice("abcdefghij") for _ in range(draw.randint(1, 3))) for _ in range(draw.randint(1, 6))]
-                    writer.writerow([" ".join(words), draw.choice(LABELS)])
+                    writer.writerow([" ".join(words), rule(words)])
         return folder
 
     def test_the_whole_way(self):
@@ -92,6 +113,75 @@ class Checkpoint(ProgramTest):
         self.refused(3, "at least 192", "fit", "--from", CHECKPOINT, "--data", lines, "-o", self.folder / "few")
         lines.write_bytes(b"a\0b\n")
         self.refused(3, "zero bytes", "fit", "--from", CHECKPOINT, "--data", lines, "-o", self.folder / "few")
+
+    def encoder(self):
+        """The checkpoint as it was before fine-tuning: no classifier, no prefix, no classes."""
+        folder = self.folder / "encoder"
+        shutil.copytree(CHECKPOINT, folder)
+        (folder / "reference.json").unlink()
+        tensors = {n.removeprefix("bert."): t for n, t in read_tensors(CHECKPOINT / "model.safetensors").items() if not n.startswith("classifier")}
+        write_tensors(folder / "model.safetensors", tensors)
+        config = json.loads((folder / "config.json").read_text())
+        for key in ("id2label", "label2id", "architectures"):
+            config.pop(key, None)
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    def full_depth_accuracy(self, model):
+        table = json.loads(self.good("eval", model, "--json", "--no-times", "--no-memory").stdout)
+        self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
+        return next(s["value"] for s in table["systems"] if s["name"] == "full_depth")
+
+    def test_layers_are_trained(self):
+        data = self.data(lambda words: LABELS[sum(w[0] < "e" for w in words) % 2])
+        encoder, model, again = self.encoder(), self.folder / "m", self.folder / "again"
+        self.refused(3, "no labels", "fit", "--from", encoder, "--data", self.unlabelled(), "-o", model)
+        self.refused(3, "before fine-tuning", "import", encoder, "-o", model)
+        rule = lambda words: LABELS[0] if words[0][0] < "e" else LABELS[2]  # noqa: E731
+        shutil.rmtree(data)
+        data = self.data(rule)
+        common = ("--data", data, "--max-tokens", "12", "--threads", "2", "--lr", "0.005", "--max-disagreement", "0.05")
+        said = self.good("fit", "--from", encoder, "-o", model, "--epochs", "12", *common).stderr
+        self.assertIn(b"no classifier", said)
+        self.assertGreater(self.full_depth_accuracy(model), 0.8, "an encoder is fine-tuned")
+        facts = json.loads(self.good("info", model, "--json", "--verify").stdout)
+        self.assertEqual(facts["provenance"]["recipe"], "plain")
+        self.assertEqual(sorted(read_tensors(model / "model.safetensors")), sorted(
+            n for n in read_tensors(CHECKPOINT / "model.safetensors")), "a classifier's file of its family")
+        self.assertEqual(json.loads((model / "config.json").read_text())["architectures"], ["BertForSequenceClassification"])
+
+        fit = ("fit", "--from", model, "-o", again, "--trunk", "--steps", "40", *common)
+        self.good(*fit)
+        self.assertNotEqual(sha256(again / "model.safetensors"), sha256(model / "model.safetensors"))
+        self.assertGreater(self.full_depth_accuracy(again), 0.8)
+        checksum = json.loads(self.good("info", again, "--json").stdout)["checksum"]
+        self.assertIn(b"already fitted", self.good(*fit).stderr)
+        shutil.rmtree(again)
+        self.good(*(a if a != "2" else "1" for a in fit))
+        self.assertEqual(json.loads(self.good("info", again, "--json").stdout)["checksum"], checksum, "threads change nothing")
+
+        student = self.folder / "student"
+        self.good("fit", "--from", model, "-o", student, "--keep-layers", "0,2", "--epochs", "6", *common)
+        self.assertGreater(self.full_depth_accuracy(student), 0.75)
+        self.assertEqual(json.loads((student / "config.json").read_text())["num_hidden_layers"], 2)
+        self.refused(2, "not in order", "fit", "--from", model, "-o", student, "--keep-layers", "2,0", *common)
+        self.refused(2, "of no use", "fit", "--from", model, "-o", student, *common)
+        self.refused(2, "--from", "fit", "--trunk", "-o", student, "--data", data)
+
+    def test_layers_are_trained_without_labels(self):
+        model = self.folder / "m"
+        fit = ("fit", "--from", CHECKPOINT, "--data", self.unlabelled(), "-o", model, "--trunk", "--steps", "20", "--max-tokens", "12", "--max-disagreement", "0.05")
+        self.good(*fit)
+        facts = json.loads(self.good("info", model, "--json").stdout)
+        self.assertEqual(facts["provenance"]["recipe"], "exits")
+        self.assertFalse(facts["provenance"]["tuned"]["labels"])
+        self.assertGreater(facts["provenance"]["tuned"]["tune_accuracy"], 0.6, "it still answers what it did")
+
+    def unlabelled(self):
+        draw = random.Random(2)
+        lines = self.folder / "texts.txt"
+        lines.write_text("".join("".join(draw.choice("abcdefghij ") for _ in range(12)).strip() + "x\n" for _ in range(1600)))
+        return lines
 
     def test_wrong_input(self):
         data = self.data()

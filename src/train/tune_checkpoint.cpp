@@ -1,0 +1,165 @@
+// The stage around TuningLearner: a bundle's data, tokenizer and weights in, its weights file out.
+#include <ATen/Parallel.h>
+
+#include <thread>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "bundle/bundle.h"
+#include "data/dataset.h"
+#include "data/labels.h"
+#include "data/preprocessing.h"
+#include "data/tokenizer.h"
+#include "model/checkpoint_file.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/prepare.h"
+#include "train/trunk.h"
+#include "train/tuning.h"
+
+namespace fathom::train {
+namespace {
+
+using data::Part;
+using torch::Tensor;
+
+constexpr std::int64_t kManyRows = 7000;  // from here on two epochs do what three do below
+
+Schedule tuning_schedule(const FitOptions& o, std::int64_t rows, Tuning tuning) {
+  Schedule s;
+  s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
+  const double epochs = o.epochs.value_or(rows >= kManyRows ? 2.0 : 3.0);
+  s.steps = o.steps ? *o.steps : std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(rows / s.batch)));
+  s.rate = o.rate.value_or(5e-5);
+  s.warmup = std::max<std::int64_t>(1, s.steps * 6 / 100);
+  s.final_share = 0.02;
+  s.decay = 0.01;
+  s.beta2 = 0.999;
+  s.dropout = o.dropout.value_or(0.1);
+  s.keep_best = tuning == Tuning::plain;  // with exits, the last exit's accuracy is not what is trained for
+  return s;
+}
+
+// One split as the bundle's model reads it.
+class Reader {
+ public:
+  static Result<Reader> open(const std::filesystem::path& bundle, const ModelSpec& spec) {
+    Reader out(spec);
+    if (spec.modality == Modality::text) {
+      FATHOM_TRY(out.tokenizer_, data::Tokenizer::read(bundle));
+    } else {
+      FATHOM_TRY(out.how_, data::read_preprocessing(bundle));
+    }
+    return out;
+  }
+
+  Result<Encoded> read(const data::Dataset& dataset, Part part) const {
+    data::Split split = dataset.part(part);
+    if (!dataset.label_names.empty()) {
+      FATHOM_TRY(const auto classes, data::classes_by_name(dataset.label_names, spec_.label_names));
+      for (auto& label : split.labels) label = classes[static_cast<std::size_t>(label)];
+    }
+    if (spec_.modality == Modality::image) FATHOM_TRY_VOID(fit_pictures(split));
+    return encode_part(split, spec_, tokenizer_ ? &*tokenizer_ : nullptr);
+  }
+
+ private:
+  explicit Reader(const ModelSpec& spec) : spec_(spec) {}
+
+  Status fit_pictures(data::Split& split) const {
+    const std::size_t bytes = static_cast<std::size_t>(spec_.image_height) * static_cast<std::size_t>(spec_.image_width) * 3;
+    std::vector<std::uint8_t> fitted(split.size() * bytes);
+    data::Picture picture{split.height, split.width, {}};
+    for (std::size_t i = 0; i < split.size(); ++i) {
+      picture.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
+      FATHOM_TRY_VOID(data::fit_picture(picture, how_, spec_.image_height, spec_.image_width, fitted.data() + i * bytes));
+    }
+    split.pixels = std::move(fitted);
+    split.height = spec_.image_height;
+    split.width = spec_.image_width;
+    return {};
+  }
+
+  const ModelSpec& spec_;
+  std::optional<data::Tokenizer> tokenizer_;
+  std::optional<data::Preprocessing> how_;
+};
+
+Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const TuningLearner& learner,
+                     const Json& facts) {
+  std::map<std::string, TensorView> values;
+  std::vector<Tensor> kept;
+  for (const auto& [name, tensor] : learner.weights()) {
+    kept.push_back(tensor.contiguous());
+    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
+  }
+  // Rows of a position table beyond the texts trained on are no part of ours: checkpoint_bytes keeps the file's.
+  std::map<std::string, std::string> files;
+  FATHOM_TRY(files["model.safetensors"], checkpoint_bytes(model.spec(), *bundle.weights(), model.naming(), model.naming(), values));
+  std::map<std::string, std::filesystem::path> copies;
+  for (const auto& [name, entry] : bundle.fathom()["files"].items())
+    if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") copies[name] = folder / name;
+  Json fathom = bundle.fathom();
+  for (const char* old : {"policy", "operating_points", "certificate"}) fathom.erase(old);
+  fathom["provenance"]["tuned"] = facts;
+  return write_bundle(folder, files, fathom, copies);
+}
+
+Result<std::unique_ptr<TuningLearner>> read_teacher(const std::filesystem::path& folder, const ModelSpec& student) {
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
+  const ModelSpec& spec = model->spec();
+  if (spec.label_names != student.label_names || spec.max_tokens < student.max_tokens || spec.modality != student.modality)
+    return Error{Code::bad_input, "the teacher '" + folder.string() + "' has other classes or reads other inputs", "give the model the student was made of"};
+  return std::make_unique<TuningLearner>(*model, TuningTask{Tuning::plain, true, {}});
+}
+
+}  // namespace
+
+Status tune_checkpoint(const FitOptions& options) {
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  at::set_num_threads(1);  // shards are the parallel work, so that results do not depend on the number of threads
+  const Tuning tuning = options.tune == "plain" ? Tuning::plain : Tuning::exits;
+  FATHOM_TRY(const auto bundle, Bundle::open(options.output));
+  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
+  const ModelSpec& spec = model->spec();
+  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read_options(options)));
+  const bool labelled = !dataset.label_names.empty();
+  if (tuning == Tuning::plain && !labelled && options.teacher.empty())
+    return Error{Code::bad_input, "fine-tuning needs labels; '" + options.data.string() + "' has none", "give labelled data"};
+  FATHOM_TRY(const Reader reader, Reader::open(options.output, spec));
+  FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train));
+  FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune));
+  if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
+
+  const Schedule schedule = tuning_schedule(options, train.size(), tuning);
+  const Json identity = {{"tune", options.tune}, {"model", bundle->checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed}, {"taught", !options.teacher.empty()},
+                         {"schedule", schedule_to_json(schedule)}};
+  std::error_code failed;
+  std::filesystem::create_directories(options.output / "fit", failed);
+  if (failed) return Error{Code::io, "cannot make '" + (options.output / "fit").string() + "': " + failed.message(), "choose another --out"};
+  const Checkpoints checkpoints(options.output / "fit", identity);
+  Metrics metrics(options.output / "fit");
+  torch::manual_seed(Random(options.seed, "weights").next());
+  TuningLearner learner(*model, {tuning, labelled, {}});
+  if (!labelled || !options.teacher.empty()) {
+    std::unique_ptr<TuningLearner> other;
+    if (!options.teacher.empty()) {
+      FATHOM_TRY(other, read_teacher(options.teacher, spec));
+    }
+    TuningLearner& teacher = other ? *other : learner;  // without one, the model as it is now
+    learner.set_task({tuning, labelled, teacher.logits(train)});
+    if (!labelled) tune.labels = teacher.logits(tune).argmax(1);
+  }
+  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress};
+  FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
+  if (options.progress) say("the last exit's accuracy on tune: " + Json(std::round(trained.tune_accuracy * 1e4) / 1e4).dump());
+  FATHOM_TRY_VOID(write_trained(options.output, *bundle, *model, learner,
+                                {{"how", options.tune}, {"schedule", schedule_to_json(schedule)}, {"labels", labelled}, {"from", bundle->checksum()},
+                                 {"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step},
+                                 {"key", options.key}}));
+  checkpoints.remove("trunk");
+  return {};
+}
+
+}  // namespace fathom::train
