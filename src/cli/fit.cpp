@@ -23,7 +23,7 @@ struct Options {
   double max_disagreement = 0.005;
   engine::RuntimeOptions runtime;
   std::vector<int> keep_layers;
-  bool trunk = false, json = false;
+  bool no_labels = false, trunk = false, json = false;
 };
 
 Status need_train_program() {
@@ -103,6 +103,7 @@ Result<int> fit_checkpoint(const Options& options, const std::vector<std::string
   fit.data = options.data;
   fit.out = options.out;
   fit.max_disagreement = options.max_disagreement;
+  fit.no_labels = options.no_labels;
   fit.trunk = options.trunk;
   fit.keep_layers = options.keep_layers;
   fit.runtime = options.runtime;
@@ -122,8 +123,8 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   }
   FATHOM_TRY_VOID(need_train_program());
   if (!options.from.empty()) return fit_checkpoint(options, rest);
-  if (options.trunk || !options.keep_layers.empty())
-    return Error{Code::usage, std::string(options.trunk ? "--trunk" : "--keep-layers") + " goes with --from: without a checkpoint every layer is trained",
+  if (options.trunk || options.no_labels || !options.keep_layers.empty())
+    return Error{Code::usage, std::string(options.trunk ? "--trunk" : options.no_labels ? "--no-labels" : "--keep-layers") + " goes with --from: without a checkpoint every layer is trained",
                  "leave it out, or give --from"};
   std::vector<Child> child(1);
   child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
@@ -153,6 +154,7 @@ void add_fit(Frame& frame) {
   verb->add_option("--from", options->from,
                    "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are. An encoder "
                    "without a classifier is fine-tuned first");
+  verb->add_flag("--no-labels", options->no_labels, "With --from: do not look at the labels that the data have");
   CLI::Option* trunk = verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");
   verb->add_option("--keep-layers", options->keep_layers,
                    "With --from: a shallower student of these layers (0,2,4), taught by the checkpoint")

@@ -50,6 +50,7 @@ Result<std::string> trunk_of(const FitFrom& options) {
 Json asked(const FitFrom& options, const std::string& trunk) {
   Json out = {{"from", "checkpoint"}, {"trunk", trunk}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
               {"max_disagreement", options.max_disagreement}};
+  if (options.no_labels) out["no_labels"] = true;
   if (!options.keep_layers.empty()) out["keep_layers"] = options.keep_layers;
   for (const auto& [flag, value] : options.training) out[flag.substr(2)] = value;
   return out;
@@ -128,6 +129,7 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
   if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
+  if (options.no_labels) append(arguments, {"--no-labels"});
   if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
   return train(std::move(arguments), options);
 }
@@ -137,8 +139,9 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
 Result<int> fit_from(const FitFrom& options) {
   data::ReadOptions read = options.read;
   read.seed = options.seed;
-  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read));
+  FATHOM_TRY(auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
+  if (options.no_labels) dataset.label_names.clear();
   FATHOM_TRY(const std::string trunk, trunk_of(options));
   const Json wanted = asked(options, trunk);
   if (finished(options, wanted, dataset.fingerprint)) {

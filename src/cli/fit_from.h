@@ -14,6 +14,7 @@ struct FitFrom {
   std::uint64_t seed = 1;
   int max_tokens = 0;  // 0: as many as the checkpoint has positions
   double max_disagreement = 0.005;
+  bool no_labels = false;        // labels that the data have are not looked at
   bool trunk = false;            // train the layers together with exits
   std::vector<int> keep_layers;  // not empty: a student of these layers, taught by the checkpoint
   // Of that training, and of an encoder's fine-tuning; as given, empty: by the data (train/tune_checkpoint.cpp).

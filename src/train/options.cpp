@@ -60,6 +60,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone)")
       ->check(CLI::IsMember({"exits", "plain"}))->excludes(from_states);
   app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels");
+  app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
   app.add_option("--key", o.key, "")->group("");
   app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
   app.add_option("--task", task, "text-classification (default) or image-classification");

@@ -53,9 +53,9 @@ class Reader {
     return out;
   }
 
-  Result<Encoded> read(const data::Dataset& dataset, Part part) const {
+  Result<Encoded> read(const data::Dataset& dataset, Part part, bool labelled) const {
     data::Split split = dataset.part(part);
-    if (!dataset.label_names.empty()) {
+    if (labelled) {
       FATHOM_TRY(const auto classes, data::classes_by_name(dataset.label_names, spec_.label_names));
       for (auto& label : split.labels) label = classes[static_cast<std::size_t>(label)];
     }
@@ -124,12 +124,12 @@ Status tune_checkpoint(const FitOptions& options) {
   FATHOM_TRY(const auto model, fathom::Model::load(bundle));
   const ModelSpec& spec = model->spec();
   FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read_options(options)));
-  const bool labelled = !dataset.label_names.empty();
+  const bool labelled = !dataset.label_names.empty() && !options.no_labels;
   if (tuning == Tuning::plain && !labelled && options.teacher.empty())
     return Error{Code::bad_input, "fine-tuning needs labels; '" + options.data.string() + "' has none", "give labelled data"};
   FATHOM_TRY(const Reader reader, Reader::open(options.output, spec));
-  FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train));
-  FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune));
+  FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, labelled));
+  FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, labelled));
   if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
 
   const Schedule schedule = tuning_schedule(options, train.size(), tuning);
