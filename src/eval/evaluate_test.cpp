@@ -312,6 +312,20 @@ TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
   changed = fathom;
   changed.erase("certificate");
   EXPECT_EQ(certificate_state(changed), CertificateState::none);
+  // By class: every group is written down, and each has its share of the rows. The generated texts have one length.
+  EXPECT_FALSE(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_length).has_value());
+  const auto grouped = must(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_class));
+  ASSERT_GT(grouped.certificate.rejected, 0u);
+  ASSERT_EQ(grouped.certificate.groups.size(), dataset.label_names.size());
+  const Json written = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(written["certificate"]["groups_by"], "label");
+  EXPECT_EQ(written["certificate"]["level"].get<double>(), 0.05 / static_cast<double>(grouped.certificate.groups.size()));
+  std::size_t rows = 0;
+  for (const Json& group : written["certificate"]["groups"]) rows += group["n"].get<std::size_t>();
+  EXPECT_EQ(rows, grouped.certificate.n);
+  EXPECT_GE(grouped.certificate.lambda, got.certificate.lambda);
+  EXPECT_EQ(certificate_state(written), CertificateState::valid);
+  must(update_bundle(bundle, fathom));
   // Too strict for so few inputs: nothing is proven, and the bundle stays as it was.
   const auto strict = must(certify_bundle(bundle, dataset, *runtime, {policy::Loss::consistency, 1e-4, 0.05, 3}));
   EXPECT_EQ(strict.certificate.rejected, 0u);
