@@ -18,15 +18,8 @@ namespace {
 constexpr std::size_t kMostTrainRows = 30000;  // more does not help the heads, and states take 2 * hidden floats a layer
 constexpr std::size_t kMostTuneRows = 4000;
 
-// LABEL_0, LABEL_1, ...: what transformers writes when nobody named the classes.
-bool unnamed(const std::vector<std::string>& labels) {
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] != "LABEL_" + std::to_string(i) && labels[i] != "class_" + std::to_string(i)) return false;
-  return true;
-}
-
 Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
-  if (dataset.label_names.empty() || !unnamed(spec.label_names) || dataset.label_names == spec.label_names) return {};
+  if (dataset.label_names.empty() || !unnamed_labels(spec.label_names) || dataset.label_names == spec.label_names) return {};
   if (dataset.label_names.size() != spec.label_names.size())
     return Error{Code::bad_input, "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
                                       std::to_string(spec.label_names.size()), "give the data the checkpoint was fine-tuned on"};
@@ -66,11 +59,22 @@ Status import_into(const FitFrom& options, const data::Dataset& dataset, engine:
   return update_bundle(options.out, fathom);
 }
 
+// Pictures in files of their own are kept in the size that the model reads, not in the first one's.
+Status read_at_models_size(const FitFrom& options, data::ReadOptions& read) {
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
+  FATHOM_TRY(const auto checked, api::check_checkpoint(options.from, *runtime));
+  if (checked.checkpoint.spec.modality != Modality::image) return {};  // refused below, with what the data is
+  read.image_height = checked.checkpoint.spec.image_height;
+  read.image_width = checked.checkpoint.spec.image_width;
+  return {};
+}
+
 }  // namespace
 
 Result<int> fit_from(const FitFrom& options) {
   data::ReadOptions read = options.read;
   read.seed = options.seed;
+  if (read.task == data::Task::image_classification) FATHOM_TRY_VOID(read_at_models_size(options, read));
   FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
   if (finished(options, dataset.fingerprint)) {
