@@ -90,8 +90,9 @@ Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& p
     const auto share = [&](double part, double per_input, double least) {
       return static_cast<std::size_t>(std::clamp(part * affordable / std::max(per_input, 1.0), least, 32.0));
     };
-    out.rounds = 3;
     out.inputs = 32;
+    for (out.rounds = options.rounds; out.rounds > 3; out.rounds -= 2)
+      if (passes(out.rounds) * work.systems * kBatch32 * 32 <= 0.3 * affordable) break;
     out.batch1_inputs = share(0.4, passes(out.rounds) * (work.systems + 1), 8);
     out.curve_inputs = share(0.3, passes(kCurveRounds) * work.curves, 4);
     out.never_exit_inputs = 16;

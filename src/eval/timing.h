@@ -42,7 +42,7 @@ struct Workload {
 inline constexpr int kCurveRounds = 3;
 
 // Sample and rounds that keep to the budget, measured on a few inputs at full depth; models too slow for that get the
-// least that still means something: 3 rounds, 32 inputs at batch 32, 8 to 32 at batch 1.
+// least that still means something: 32 inputs at batch 32, 8 to 32 at batch 1, 3 rounds or as many more as there is time for.
 Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                                     const Encoded& inputs, const Workload& work, const TimingOptions& options);
 
