@@ -82,9 +82,9 @@ std::string name_in_whole(const std::string& name, const ModelSpec& student, con
 
 }  // namespace
 
-Result<bool> has_classifier(const std::filesystem::path& folder) {
-  FATHOM_TRY(const Encoder encoder, read_encoder(folder, {"0", "1"}));
-  return encoder.checkpoint.has_classifier;
+Result<Checkpoint> look_at(const std::filesystem::path& folder) {
+  FATHOM_TRY(Encoder encoder, read_encoder(folder, {"0", "1"}));
+  return std::move(encoder.checkpoint);
 }
 
 Status add_classifier(const std::filesystem::path& folder, const std::vector<std::string>& classes, std::uint64_t seed,

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "model/hugging_face.h"
 
 namespace fathom::api {
 
-// False: the folder's weights have no classifier. Reads config.json and the weights' header.
-Result<bool> has_classifier(const std::filesystem::path& folder);
+// What the folder holds, an encoder without classifier included. Reads config.json and the weights' header.
+Result<Checkpoint> look_at(const std::filesystem::path& folder);
 
 // Writes a checkpoint of the same family for these classes into `to`: the encoder's weights, a head drawn as the family's
 // own library draws it (normal, deviation 0.02; a pooler that is there is kept), config.json with the classes, and the

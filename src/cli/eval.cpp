@@ -9,12 +9,27 @@
 #include "cli/verbs.h"
 
 namespace fathom::cli {
+namespace {
+
+Result<std::vector<eval::Rival>> parse_rivals(const std::vector<std::string>& words) {
+  std::vector<eval::Rival> out;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
+      return Error{Code::usage, "--rival: expected NAME=BUNDLE, got '" + word + "'", "for example --rival student=runs/student"};
+    out.push_back({word.substr(0, equals), word.substr(equals + 1)});
+  }
+  return out;
+}
+
+}  // namespace
 
 void add_eval(Frame& frame) {
   struct Options {
     eval::EvalOptions eval;
     engine::RuntimeOptions runtime{"", 1};
     fs::path out;
+    std::vector<std::string> rivals;
     bool no_times = false, no_memory = false, json = false;
   };
   auto options = std::make_shared<Options>();
@@ -23,6 +38,9 @@ void add_eval(Frame& frame) {
   verb->add_option("--data", options->eval.data, "Data folder; default: the one the bundle was fitted on");
   verb->add_option("--base", options->eval.base,
                    "Bundle of a plainly trained model to compare with; default: the same trunk at full depth");
+  verb->add_option("--rival", options->rivals,
+                   "NAME=BUNDLE: another model, run at full depth, as one more row; may be given again, and lack exits")
+      ->allow_extra_args(false);
   verb->add_option("-o,--out", options->out,
                    "Where to write; default: eval.json beside a folder named bundle, else inside it");
   verb->add_option("--max-test", options->eval.max_test, "Use the first rows of the test split only; 0: all")
@@ -36,8 +54,10 @@ void add_eval(Frame& frame) {
   verb->add_flag("--no-times", options->no_times, "Leave milliseconds out");
   verb->add_flag("--no-memory", options->no_memory, "Leave peak memory out");
   add_runtime_flags(verb, options->runtime);
+  verb->get_option("--threads")->description("Threads that times are taken with; 0: every core. What is not timed uses every core");
   add_json_flag(verb, options->json);
   frame.on(verb, [options]() -> Result<int> {
+    FATHOM_TRY(options->eval.rivals, parse_rivals(options->rivals));
     options->eval.tier = options->runtime.tier;
     options->eval.threads = options->runtime.threads;
     options->eval.times = !options->no_times;

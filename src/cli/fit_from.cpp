@@ -19,15 +19,8 @@ namespace {
 constexpr std::size_t kMostTrainRows = 30000;  // more does not help the heads, and states take 2 * hidden floats a layer
 constexpr std::size_t kMostTuneRows = 4000;
 
-// LABEL_0, LABEL_1, ...: what transformers writes when nobody named the classes.
-bool unnamed(const std::vector<std::string>& labels) {
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] != "LABEL_" + std::to_string(i) && labels[i] != "class_" + std::to_string(i)) return false;
-  return true;
-}
-
 Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
-  if (dataset.label_names.empty() || !unnamed(spec.label_names) || dataset.label_names == spec.label_names) return {};
+  if (dataset.label_names.empty() || !unnamed_labels(spec.label_names) || dataset.label_names == spec.label_names) return {};
   if (dataset.label_names.size() != spec.label_names.size())
     return Error{Code::bad_input, "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
                                       std::to_string(spec.label_names.size()), "give the data the checkpoint was fine-tuned on"};
@@ -39,7 +32,8 @@ Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
 // How the layers are treated: "frozen", trained with "exits", fine-tuned "plain" because they have no classifier yet, or
 // some of them taught by all as a "student".
 Result<std::string> trunk_of(const FitFrom& options) {
-  FATHOM_TRY(const bool classifies, api::has_classifier(options.from));
+  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
+  const bool classifies = found.has_classifier;
   const std::string trunk = !options.keep_layers.empty() ? "student" : options.trunk ? "exits" : classifies ? "frozen" : "plain";
   if (trunk == "frozen" && !options.training.empty())
     return Error{Code::usage, options.training[0].first + " is of no use: the checkpoint's layers stay as they are", "add --trunk or --keep-layers to train them"};
@@ -68,7 +62,8 @@ fs::path teacher_folder(const FitFrom& options) { return options.out / "fit" / "
 
 // What is imported: the checkpoint; an encoder with its new classifier, or a student, in a folder of its own.
 Result<fs::path> start_folder(const FitFrom& options, const data::Dataset& dataset) {
-  FATHOM_TRY(const bool classifies, api::has_classifier(options.from));
+  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
+  const bool classifies = found.has_classifier;
   const fs::path start = options.out / "fit" / "start";
   if (!options.keep_layers.empty()) {
     if (!classifies) return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, so it can teach nothing", "fine-tune it first"};
@@ -128,10 +123,20 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
   std::vector<std::string> arguments = {"--tune", trunk == "exits" ? "exits" : "plain", "--key", key, "--data", options.data.string(), "--task", data::task_name(read.task)};
   if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
+  if (read.image_height > 0) append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
   if (options.no_labels) append(arguments, {"--no-labels"});
   if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
   return train(std::move(arguments), options);
+}
+
+// Pictures in files of their own are kept in the size that the model reads, not in the first one's.
+Status read_at_models_size(const FitFrom& options, data::ReadOptions& read) {
+  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
+  if (found.spec.modality != Modality::image) return {};  // refused below, with what the data is
+  read.image_height = found.spec.image_height;
+  read.image_width = found.spec.image_width;
+  return {};
 }
 
 }  // namespace
@@ -139,6 +144,7 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
 Result<int> fit_from(const FitFrom& options) {
   data::ReadOptions read = options.read;
   read.seed = options.seed;
+  if (read.task == data::Task::image_classification) FATHOM_TRY_VOID(read_at_models_size(options, read));
   FATHOM_TRY(auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
   if (options.no_labels) dataset.label_names.clear();

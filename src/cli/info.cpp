@@ -70,8 +70,10 @@ void print_table(const Json& json, const ModelSpec& spec) {
   for (const char* part : {"certificate", "policy", "data", "provenance"}) {
     if (!json.contains(part) || !json[part].is_object()) continue;
     for (const auto& [key, value] : json[part].items())
-      row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));
+      if (!(key == "groups" && value.is_array())) row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));
   }
+  if (json.contains("certificate") && json["certificate"].contains("groups") && json["certificate"]["groups"].is_array())
+    for (const Json& group : json["certificate"]["groups"]) row("certificate.group", one_line(group.dump(), 160));
   if (json.contains("operating_points") && json["operating_points"].is_object())
     for (const auto& [key, value] : json["operating_points"].items())
       row(("point." + key).c_str(), one_line(value.dump(), 200));

@@ -171,16 +171,30 @@ Status check_options(const ReadOptions& options) {
   return {};
 }
 
-// A file of texts instead of a folder: no labels and no test split; tune and calibrate are carved.
-Result<Dataset> read_unlabelled(const fs::path& file, const ReadOptions& options) {
-  if (options.task != Task::text_classification)
-    return Error{Code::bad_input, "'" + file.string() + "' is a file, pictures come in a folder", "give the folder"};
+// A file of texts, or a folder in which pictures lie and nothing that a split could be made of.
+bool is_unlabelled(const fs::path& path, Task task) {
+  std::error_code ignored;
+  if (path.extension() == ".txt" && fs::is_regular_file(path, ignored)) return true;
+  if (task != Task::image_classification || !has_pictures(path) || fs::exists(path / "dataset.toml", ignored)) return false;
+  return !has_class_folders(path) && !holds_splits(path, task);
+}
+
+// No labels and no test split; tune and calibrate are carved.
+Result<Dataset> read_unlabelled(const fs::path& path, const ReadOptions& options) {
   Dataset dataset;
   dataset.task = options.task;
   Split& train = dataset.part(Part::train);
-  FATHOM_TRY(train.texts, read_text_lines(file));
-  train.labels.assign(train.texts.size(), 0);  // unknown: label_names is empty
-  dataset.notes.push_back(file.filename().string() + ": " + std::to_string(train.texts.size()) + " texts without labels");
+  std::error_code ignored;
+  const bool pictures = fs::is_directory(path, ignored);
+  if (pictures) {
+    FATHOM_TRY(train, read_picture_folder(path, options.image_height, options.image_width));
+  } else if (options.task != Task::text_classification) {
+    return Error{Code::bad_input, "'" + path.string() + "' is a file, pictures come in a folder", "give the folder"};
+  } else {
+    FATHOM_TRY(train.texts, read_text_lines(path));
+    train.labels.assign(train.texts.size(), 0);  // unknown: label_names is empty
+  }
+  dataset.notes.push_back(path.filename().string() + ": " + std::to_string(train.size()) + (pictures ? " pictures" : " texts") + " without labels");
   FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
   dataset.fingerprint = fingerprint_of(dataset);
   return dataset;
@@ -203,8 +217,7 @@ const char* part_name(Part part) {
 
 Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options) {
   FATHOM_TRY_VOID(check_options(options));
-  std::error_code ignored;
-  if (folder.extension() == ".txt" && fs::is_regular_file(folder, ignored)) return read_unlabelled(folder, options);
+  if (is_unlabelled(folder, options.task)) return read_unlabelled(folder, options);
   FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task));
   Dataset dataset;
   dataset.task = options.task;

@@ -52,8 +52,8 @@ struct ReadOptions {
   std::size_t max_train = 0;              // 0: all rows
 };
 
-// Reads a data folder, or a .txt file of texts, one a line, without labels: then label_names is empty, every label is 0 and
-// means nothing, and there is no test split. In a folder: Where no tune/calibrate file exists they are carved out of train, seeded:
+// Reads a data folder; or, without labels, a .txt file of texts, one a line, or a folder of JPEG and PNG pictures with no split
+// in it: then label_names is empty, every label is 0 and means nothing, and there is no test split. In a data folder: where no tune/calibrate file exists they are carved out of train, seeded:
 // tune = calibrate = clamp(train/8, 1, 8000) rows each. Where only a dev/validation file exists besides train, it is the test split.
 Result<Dataset> read_dataset(const std::filesystem::path& folder, const ReadOptions& options);
 

@@ -228,6 +228,14 @@ Status read_toml(const fs::path& folder, Task task, FolderPlan& plan) {
 
 }  // namespace
 
+bool holds_splits(const fs::path& folder, Task task) {
+  const auto paths = list_folder(folder);
+  if (!paths) return false;
+  FolderPlan plan;
+  const auto roles = find_files(folder, *paths, task, plan);
+  return !roles || !roles->empty();
+}
+
 Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
   FolderPlan plan;
   FATHOM_TRY(const std::vector<fs::path> paths, list_folder(folder));

@@ -28,5 +28,6 @@ struct FolderPlan {
 };
 
 Result<FolderPlan> plan_folder(const fs::path& folder, Task task);
+bool holds_splits(const fs::path& folder, Task task);  // anything that would be a split of this task, or claims to be
 
 }  // namespace fathom::data

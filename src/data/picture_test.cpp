@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "data/class_folders.h"
+#include "data/dataset.h"
 #include "data/test_files.h"
 
 namespace fathom::data {
@@ -170,6 +171,52 @@ TEST(ClassFolders, ReadsAndResizesInOrderOfNames) {
   EXPECT_EQ(part->split.pixels[12], 20);
   EXPECT_EQ(part->split.pixels[24], 30);
   EXPECT_EQ(read_class_folders(folder.path(), 3, 5)->split.picture_bytes(), 45u);
+}
+
+TEST(PictureFolder, WithoutLabelsIsCarvedIntoSplits) {
+  const TestFolder folder;
+  for (int i = 0; i < 40; ++i)
+    folder.put("p" + std::to_string(10 + i) + (i % 2 ? ".png" : ".PNG"), png_of(3, 3, PNG_FORMAT_RGB, std::vector<std::uint8_t>(27, static_cast<std::uint8_t>(i))));
+  folder.put("notes.md", "no picture");
+  fs::create_directories(folder.path() / "empty");
+  ReadOptions options;
+  options.task = Task::image_classification;
+  const auto got = read_dataset(folder.path(), options);
+  ASSERT_TRUE(got.has_value()) << message_of(got);
+  EXPECT_TRUE(got->label_names.empty());
+  EXPECT_EQ(got->part(Part::train).size(), 30u);
+  EXPECT_EQ(got->part(Part::tune).size(), 5u);
+  EXPECT_EQ(got->part(Part::calibrate).size(), 5u);
+  EXPECT_EQ(got->part(Part::test).size(), 0u);
+  std::vector<int> seen(40);
+  for (const Part part : kAllParts)
+    for (std::size_t i = 0; i < got->part(part).size(); ++i) ++seen[*got->part(part).picture(i)];
+  EXPECT_EQ(seen, std::vector<int>(40, 1));
+  EXPECT_EQ(got->part(Part::train).height, 3);
+  EXPECT_EQ(read_dataset(folder.path(), options)->fingerprint, got->fingerprint);
+  options.image_height = 5;
+  options.image_width = 4;
+  EXPECT_EQ(read_dataset(folder.path(), options)->part(Part::train).picture_bytes(), 60u);
+}
+
+TEST(PictureFolder, WhatElseIsThereDecidesOrIsRefused) {
+  const TestFolder folder;
+  ReadOptions options;
+  options.task = Task::image_classification;
+  for (int i = 0; i < 20; ++i) folder.put(std::to_string(i) + ".png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)));
+  EXPECT_TRUE(read_dataset(folder.path(), options).has_value());
+  EXPECT_FAILS(read_dataset(folder.path(), {}), Code::bad_input, "no training data found for text-classification");
+  folder.put("20.png", "not a picture");
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::unsupported, "20.png'");
+  fs::remove(folder.path() / "20.png");
+  folder.put("cats/1.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)));  // labels after all, but of no split
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "no training data found");
+  fs::remove_all(folder.path() / "cats");
+  folder.put("train/a/1.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)));
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "no test data found");
+  const TestFolder empty;
+  EXPECT_FAILS(read_dataset(empty.path(), options), Code::bad_input, "no training data found");
+  EXPECT_FAILS(read_picture_folder(empty.path(), 0, 0), Code::bad_input, "holds no JPEG or PNG picture");
 }
 
 TEST(ClassFolders, WithoutPicturesOrWithDamagedOnesAreRefused) {

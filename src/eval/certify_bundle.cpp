@@ -14,11 +14,26 @@ namespace {
 
 constexpr const char* kPrecision = "fp32";
 
-Json certificate_json(const policy::Certificate& c, const policy::CertificateAim& aim, const Json& fathom, const std::string& data) {
-  return {{"loss", policy::loss_name(aim.loss)}, {"delta", aim.delta},  {"alpha", aim.alpha},       {"lambda", c.lambda},
-          {"n", c.n},                            {"losses", c.losses},  {"p_value", c.p_value},     {"mean_exit", c.mean_exit},
-          {"tested", c.tested},                  {"rejected", c.rejected}, {"precision", kPrecision}, {"data", data},
-          {"subject", certified_subject(fathom)}};
+Json certificate_json(const Certified& got, const policy::CertificateAim& aim, const Json& fathom, const std::string& data) {
+  const policy::Certificate& c = got.certificate;
+  Json out = {{"loss", policy::loss_name(aim.loss)}, {"delta", aim.delta},  {"alpha", aim.alpha},       {"lambda", c.lambda},
+              {"n", c.n},                            {"losses", c.losses},  {"p_value", c.p_value},     {"mean_exit", c.mean_exit},
+              {"tested", c.tested},                  {"rejected", c.rejected}, {"precision", kPrecision}, {"data", data},
+              {"subject", certified_subject(fathom)}};
+  if (c.groups.empty()) return out;
+  out["groups_by"] = policy::group_by_name(got.by);
+  out["level"] = c.level;
+  out["groups"] = groups_json(c);
+  return out;
+}
+
+Result<policy::Groups> groups_of(CertifyGroups by, const policy::Trace& tune, const policy::Trace& calibrate, const ModelSpec& spec) {
+  switch (by) {
+    case CertifyGroups::by_class: return policy::groups_by_class(tune, calibrate, spec.label_names);
+    case CertifyGroups::by_length: return policy::groups_by_length(tune, calibrate);
+    case CertifyGroups::none: break;
+  }
+  return policy::Groups{};
 }
 
 double saved(const Traced& traced, const ModelSpec& spec, const policy::Policy& policy, float lambda) {
@@ -28,6 +43,13 @@ double saved(const Traced& traced, const ModelSpec& spec, const policy::Policy& 
 }
 
 }  // namespace
+
+Json groups_json(const policy::Certificate& certificate) {
+  Json out = Json::array();
+  for (const policy::GroupProof& g : certificate.groups)
+    out.push_back({{"name", g.name}, {"n", g.n}, {"losses", g.losses}, {"p_value", g.p_value}});
+  return out;
+}
 
 std::string certified_subject(const Json& fathom) {
   std::map<std::string, std::string> parts;
@@ -51,7 +73,7 @@ CertificateState certificate_state(const Json& fathom) {
 }
 
 Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                                 const policy::CertificateAim& aim, const Tick& tick) {
+                                 const policy::CertificateAim& aim, CertifyGroups by, const Tick& tick) {
   FATHOM_TRY(auto bundle, Bundle::open(folder));
   FATHOM_TRY(auto model, Model::load(bundle));
   if (!model->has_decision())
@@ -68,8 +90,10 @@ Result<Certified> certify_bundle(const std::filesystem::path& folder, const data
   FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, part(tune_inputs.count)));
   const std::size_t score = static_cast<std::size_t>(policy.score);
   Certified out;
-  out.inputs_needed = policy::inputs_needed(aim.delta, aim.alpha);
-  FATHOM_TRY(out.certificate, policy::certify(tune.trace, tune.trace.scores[score], traced.trace, traced.trace.scores[score], policy.first_exit, aim));
+  FATHOM_TRY(const policy::Groups groups, groups_of(by, tune.trace, traced.trace, model->spec()));
+  out.by = groups.by;
+  FATHOM_TRY(out.certificate, policy::certify(tune.trace, tune.trace.scores[score], traced.trace, traced.trace.scores[score], policy.first_exit, aim, groups));
+  out.inputs_needed = policy::inputs_needed(aim.delta, out.certificate.level);
   if (out.certificate.rejected == 0) return out;
   out.macs_saved = saved(traced, model->spec(), policy, out.certificate.lambda);
   Json fathom = bundle->fathom();
@@ -77,7 +101,7 @@ Result<Certified> certify_bundle(const std::filesystem::path& folder, const data
   fathom["operating_points"][kFathom] = {{"score", policy::score_name(policy.score)}, {"lambda", out.certificate.lambda},
                                          {"set_to", "certificate"}, {"calibrate_n", out.certificate.n},
                                          {"calibrate_mean_exit", out.certificate.mean_exit}};
-  fathom["certificate"] = certificate_json(out.certificate, aim, fathom, dataset.fingerprint);
+  fathom["certificate"] = certificate_json(out, aim, fathom, dataset.fingerprint);
   FATHOM_TRY_VOID(update_bundle(folder, fathom));
   return out;
 }

@@ -14,15 +14,21 @@
 
 namespace fathom::eval {
 
+enum class CertifyGroups { none, by_class, by_length };
+
 struct Certified {
   policy::Certificate certificate;
-  std::size_t inputs_needed = 0;  // to prove this delta at all
+  policy::GroupBy by = policy::GroupBy::none;
+  std::size_t inputs_needed = 0;  // to prove this delta at all; with groups: in every one of them
   double macs_saved = 0;          // on the calibrate split, the decision included
 };
 
 // Writes the bundle only if a threshold was proven (certificate.rejected > 0).
 Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                                 const policy::CertificateAim& aim, const Tick& tick = nullptr);
+                                 const policy::CertificateAim& aim, CertifyGroups by = CertifyGroups::none, const Tick& tick = nullptr);
+
+// "groups" of the certificate: [{name, n, losses, p_value}], as of its threshold.
+Json groups_json(const policy::Certificate& certificate);
 
 // What a certificate vouches for: weights, tokenizer, decision without lambda, and the precision they run in.
 std::string certified_subject(const Json& fathom);

@@ -1,6 +1,7 @@
 #include "eval/contest.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <numeric>
 
@@ -8,26 +9,53 @@ namespace fathom::eval {
 namespace {
 
 constexpr std::size_t kCurvePoints = 60;
-constexpr std::size_t kCheckRows = 2000;    // engine check of the systems that are not Fathom
-constexpr std::size_t kDynamicRows = 2000;  // rows of dynamic depth's curve points
+constexpr std::size_t kCheckRows = 256;     // engine check of the systems that are not Fathom: the same code runs them
+constexpr std::size_t kDynamicRows = 512;   // rows of dynamic depth's curve points
+constexpr std::size_t kLongestName = 40;    // of a rival
 constexpr double kDefaultBudget = 0.005;    // disagreement, where a bundle carries no operating point
 
-std::vector<std::size_t> first_rows(std::size_t count) {
-  std::vector<std::size_t> rows(count);
-  std::iota(rows.begin(), rows.end(), std::size_t{0});
-  return rows;
-}
-
-// How far the engine is from the simulation: labels, depths, and the largest relative difference of MACs.
-Json compare(const std::string& name, const Outcome& simulated, const Outcome& engine) {
+// How far the engine is from the simulation on these rows: labels, depths, and the largest relative difference of MACs.
+Json compare(const std::string& name, const Outcome& simulated, const Outcome& engine, std::span<const std::size_t> rows) {
   std::size_t labels = 0, depths = 0;
   double macs = 0;
-  for (std::size_t i = 0; i < engine.size(); ++i) {
-    labels += simulated.labels[i] != engine.labels[i] ? 1 : 0;
-    depths += simulated.depths[i] != engine.depths[i] ? 1 : 0;
-    macs = std::max(macs, std::abs(simulated.macs[i] - engine.macs[i]) / engine.macs[i]);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    labels += simulated.labels[rows[i]] != engine.labels[i] ? 1 : 0;
+    depths += simulated.depths[rows[i]] != engine.depths[i] ? 1 : 0;
+    macs = std::max(macs, std::abs(simulated.macs[rows[i]] - engine.macs[i]) / engine.macs[i]);
   }
   return {{"system", name}, {"inputs", engine.size()}, {"labels", labels}, {"depths", depths}, {"macs", macs}};
+}
+
+// Every class of a guest as a number of the bundle's, by name; a checkpoint whose classes nobody named has them in order.
+Result<std::vector<std::int32_t>> classes_in(const std::vector<std::string>& theirs, const std::vector<std::string>& ours, const std::string& who) {
+  std::vector<std::int32_t> out(theirs.size());
+  std::iota(out.begin(), out.end(), 0);
+  const bool same_number = theirs.size() == ours.size();
+  if (same_number && (theirs == ours || unnamed_labels(theirs))) return out;
+  for (std::size_t i = 0; i < theirs.size() && same_number; ++i)
+    out[i] = static_cast<std::int32_t>(std::find(ours.begin(), ours.end(), theirs[i]) - ours.begin());
+  const bool known = same_number && std::find(out.begin(), out.end(), static_cast<std::int32_t>(ours.size())) == out.end();
+  if (!known) return Error{Code::bad_input, who + " knows other classes than the bundle", "give a bundle that was trained on the same data"};
+  return out;
+}
+
+std::vector<std::string> renamed(const std::vector<std::int32_t>& classes, const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const std::int32_t c : classes) out.push_back(names[static_cast<std::size_t>(c)]);
+  return out;
+}
+
+Status check_rivals(const std::vector<Rival>& rivals) {
+  std::vector<std::string> taken(std::begin(kSystemNames), std::end(kSystemNames));
+  for (const Rival& rival : rivals) {
+    const bool plain = std::all_of(rival.name.begin(), rival.name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
+    if (!plain || rival.name.empty() || rival.name.size() > kLongestName)
+      return Error{Code::usage, "--rival: '" + rival.name + "' cannot name a row", "1 to " + std::to_string(kLongestName) + " letters, digits, '_', '-' or '.'"};
+    if (std::find(taken.begin(), taken.end(), rival.name) != taken.end())
+      return Error{Code::usage, "--rival: the table already has a row '" + rival.name + "'", "choose another name"};
+    taken.push_back(rival.name);
+  }
+  return {};
 }
 
 }  // namespace
@@ -46,6 +74,7 @@ Result<std::unique_ptr<Contest>> Contest::prepare(const EvalOptions& options) {
   FATHOM_TRY_VOID(contest->open(options));
   FATHOM_TRY_VOID(contest->trace_splits());
   FATHOM_TRY_VOID(contest->add_base());
+  FATHOM_TRY_VOID(contest->add_rivals());
   FATHOM_TRY_VOID(contest->add_fathom());
   contest->add_fixed();
   FATHOM_TRY_VOID(contest->add_exit_systems());
@@ -64,9 +93,15 @@ void Contest::tell(const std::string& stage, std::size_t done, std::size_t total
   if (options_.progress) options_.progress(stage, done, total);
 }
 
+Tick Contest::ticker(const std::string& stage) const {
+  return [this, stage](std::size_t done, std::size_t total) { tell(stage, done, total); };
+}
+
 Status Contest::open(const EvalOptions& options) {
   options_ = options;
+  FATHOM_TRY_VOID(check_rivals(options.rivals));
   FATHOM_TRY(runtime_, engine::Runtime::create({options.tier, options.threads}));
+  FATHOM_TRY(crew_, engine::Runtime::create({options.tier, 0}));
   FATHOM_TRY(loaded_, load(options.bundle, *runtime_));
   if (!loaded_.model->has_decision())
     return Error{Code::unsupported, "bundle '" + options.bundle.string() + "' has no exits: there is nothing to compare",
@@ -83,11 +118,8 @@ Status Contest::open(const EvalOptions& options) {
 }
 
 Status Contest::trace_splits() {
-  const auto ticker = [this](const char* stage) {
-    return [this, stage](std::size_t done, std::size_t total) { tell(stage, done, total); };
-  };
-  FATHOM_TRY(calibrate_trace_, trace_inputs(loaded_.plan, *runtime_, calibrate_, ticker("calibrate split")));
-  FATHOM_TRY(test_trace_, trace_inputs(loaded_.plan, *runtime_, test_, ticker("test split")));
+  FATHOM_TRY(calibrate_trace_, trace_inputs(loaded_.plan, *crew_, calibrate_, ticker("every exit, calibrate")));
+  FATHOM_TRY(test_trace_, trace_inputs(loaded_.plan, *crew_, test_, ticker("every exit, test")));
   return {};
 }
 
@@ -96,25 +128,44 @@ Status Contest::add_base() {
   full.options.mode = engine::Mode::full_depth;
   full.outcome = simulate_fixed(test_trace_.trace, *costs_, test_trace_.trace.layers);
   System base = full;
-  base.name = "base";
-  if (options_.base.empty()) {
+  if (own_base()) {
+    FATHOM_TRY_VOID(add_guest("base", options_.base, {{"same_trunk", false}}));
+  } else {
+    base.name = "base";
     base.facts["same_trunk"] = true;
     base.measured_as = full.name;
-  } else {
-    FATHOM_TRY(base_, load(options_.base, *runtime_));
-    const ModelSpec& spec = base_->model->spec();
-    if (spec.label_names != loaded_.model->spec().label_names)
-      return Error{Code::bad_input, "the base bundle '" + options_.base.string() + "' knows other classes",
-                   "give a base that was trained on the same data"};
-    FATHOM_TRY(base_test_, encode_split(data_.dataset, data::Part::test, spec, options_.base, options_.max_test));
-    FATHOM_TRY(const auto predictions, run_inputs(base_->plan, *runtime_, base_test_, base.options));
-    base.outcome = outcome_of(predictions);
-    base.loaded = &*base_;
-    base.inputs = &base_test_;
-    base.facts["same_trunk"] = false;
+    systems_.push_back(std::move(base));
   }
-  systems_.push_back(std::move(base));
   systems_.push_back(std::move(full));
+  return {};
+}
+
+Status Contest::add_rivals() {
+  for (const Rival& rival : options_.rivals) FATHOM_TRY_VOID(add_guest(rival.name, rival.bundle, {{"rival", true}}));
+  return {};
+}
+
+Status Contest::add_guest(const std::string& name, const std::filesystem::path& folder, const Json& facts) {
+  const std::string who = name + " '" + folder.string() + "'";
+  Guest& guest = guests_.emplace_back();
+  auto loaded = load(folder, *runtime_);
+  if (!loaded) return loaded.error().within(who);
+  guest.loaded = std::move(loaded).value();
+  ModelSpec spec = guest.loaded.model->spec();
+  FATHOM_TRY(const auto classes, classes_in(spec.label_names, loaded_.model->spec().label_names, who));
+  spec.label_names = renamed(classes, loaded_.model->spec().label_names);
+  auto test = encode_split(data_.dataset, data::Part::test, spec, folder, options_.max_test);
+  if (!test) return test.error().within(who);
+  guest.test = std::move(test).value();
+  System system{name, &guest.loaded, &guest.test, {}, {}, {}, {}, facts, ""};
+  system.options.mode = engine::Mode::full_depth;
+  FATHOM_TRY(const auto predictions, run_inputs(guest.loaded.plan, *crew_, guest.test, system.options, {}, ticker("full depth, " + name)));
+  system.outcome = outcome_of(predictions);
+  for (std::int32_t& label : system.outcome.labels) label = classes[static_cast<std::size_t>(label)];
+  system.facts["layers"] = spec.layers;
+  system.facts["bundle"] = guest.loaded.bundle->checksum();
+  if (spec.modality == Modality::text) system.facts["max_tokens"] = spec.max_tokens;
+  systems_.push_back(std::move(system));
   return {};
 }
 
@@ -131,9 +182,9 @@ Status Contest::add_fathom() {
   System fathom{kFathom, &loaded_, &test_, {}, {}, {}, {}, Json::object(), ""};
   fathom.options.mode = engine::Mode::adaptive;
   if (policy().kind == policy::PolicyKind::gates) {
-    FATHOM_TRY(const auto calibrated, run_inputs(loaded_.plan, *runtime_, calibrate_, fathom.options));
+    FATHOM_TRY(const auto calibrated, run_inputs(loaded_.plan, *crew_, calibrate_, fathom.options, {}, ticker("gates, calibrate")));
     budget_macs_ = mean(outcome_of(calibrated).macs);
-    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *runtime_, test_, fathom.options));
+    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, test_, fathom.options, {}, ticker("gates, test")));
     fathom.outcome = outcome_of(predictions);
     fathom.facts["score"] = "gates";
   } else {
@@ -207,35 +258,43 @@ Status Contest::add_dynamic_depth() {
   System dynamic{"dynamic_depth", &loaded_, &test_, {}, {}, {}, {}, Json::object(), ""};
   dynamic.options.mode = engine::Mode::masks;
   dynamic.masks = random_masks(test_.tokens, *costs_, budget_macs_, data_.seed);
-  FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *runtime_, test_, dynamic.options, dynamic.masks));
+  FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, test_, dynamic.options, dynamic.masks, ticker("dynamic depth")));
   dynamic.outcome = outcome_of(predictions);
   dynamic.facts = {{"set_to", "macs"}};
   const int layers = loaded_.model->spec().layers;
-  const Encoded few = select(test_, first_rows(std::min(kDynamicRows, test_.count)));
+  const std::vector<std::size_t> rows = spread_rows(test_.count, kDynamicRows);
+  const Encoded few = select(test_, rows);
   for (int quarter = 1; quarter <= 4; ++quarter) {
     const int kept = std::max(1, layers * quarter / 4);
     double macs = 0;
     for (const std::int32_t tokens : few.tokens) macs += costs_->layers_run(tokens, kept).macs;
     macs /= static_cast<double>(few.count);
-    const auto masks = random_masks(few.tokens, *costs_, macs, data_.seed);
-    FATHOM_TRY(const auto run, run_inputs(loaded_.plan, *runtime_, few, dynamic.options, masks));
-    dynamic.curve.push_back({macs, accuracy(outcome_of(run), few.labels), 0, kept});
+    Outcome outcome;
+    if (kept == layers) {  // nothing is dropped: known from the trace
+      for (const std::size_t row : rows) outcome.labels.push_back(system("full_depth").outcome.labels[row]);
+    } else {
+      const auto masks = random_masks(few.tokens, *costs_, macs, data_.seed);
+      FATHOM_TRY(const auto run, run_inputs(loaded_.plan, *crew_, few, dynamic.options, masks, ticker("dynamic depth, curve")));
+      outcome = outcome_of(run);
+    }
+    dynamic.curve.push_back({macs, accuracy(outcome, few.labels), 0, kept});
   }
   systems_.push_back(std::move(dynamic));
   return {};
 }
 
-// The simulation must be what the engine does: Fathom on every test input, the others on the first of them.
+// The simulation must be what the engine does: Fathom on every test input, the others on some of them.
 Status Contest::check_engine() {
-  const Encoded few = select(test_, first_rows(std::min(kCheckRows, test_.count)));
+  const std::vector<std::size_t> every = spread_rows(test_.count, test_.count), some = spread_rows(test_.count, kCheckRows);
+  const Encoded few = select(test_, some);
   for (System& system : systems_) {
     const bool fathom = system.name == kFathom;
     if (system.options.mode == engine::Mode::masks || system.loaded != &loaded_ || system.name == "base") continue;
     if (fathom && policy().kind == policy::PolicyKind::gates) continue;  // is the engine's own run
-    tell("engine check", static_cast<std::size_t>(&system - systems_.data()) + 1, systems_.size());
-    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *runtime_, fathom ? test_ : few, system.options));
+    const Tick tick = ticker("engine check, " + system.name);
+    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, fathom ? test_ : few, system.options, {}, tick));
     const Outcome engine = outcome_of(predictions);
-    engine_check_.push_back(compare(system.name, system.outcome, engine));
+    engine_check_.push_back(compare(system.name, system.outcome, engine, fathom ? every : some));
     if (fathom) system.outcome = engine;  // the row shows what was really run
   }
   return {};

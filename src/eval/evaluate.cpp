@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <map>
+#include <mutex>
+#include <optional>
 
 #include "base/cpu.h"
 #include "base/file.h"
@@ -20,10 +22,6 @@ namespace {
 constexpr std::size_t kWorst = 10;
 constexpr std::size_t kPeakInputs = 64;
 constexpr std::size_t kTimedCurvePoints = 5;
-
-const char* const kOrder[] = {"base",          "full_depth", "fixed_depth", "early_exit", "early_exit_calibrated",
-                              "dynamic_depth", "predictor_only", "policy_only", "fathom",
-                              "fathom_at_macs"};
 
 Json curve_json(const System& system) {
   Json out = Json::array();
@@ -61,6 +59,10 @@ Json versus_section(Contest& contest) {
         difference(fathom.outcome, contest.system(name).outcome, contest.test().labels, contest.data().seed);
     out[name] = {{"difference", d.mean}, {"interval", {d.low, d.high}}};
   }
+  for (const Rival& rival : contest.options().rivals) {
+    const policy::Interval d = difference(fathom.outcome, contest.system(rival.name).outcome, contest.test().labels, contest.data().seed);
+    out["rivals"][rival.name] = {{"difference", d.mean}, {"interval", {d.low, d.high}}};
+  }
   const std::vector<Point>& rival = contest.system("early_exit").curve;
   out["early_exit"]["curve_at_same_macs"] = value_at(rival, mean(fathom.outcome.macs));
   if (!fathom.curve.empty() && !rival.empty()) {  // area under both curves where both are defined
@@ -74,12 +76,7 @@ Json versus_section(Contest& contest) {
   return out;
 }
 
-// Rows of `test` for timing: spread evenly over the split, which is in the data's order.
-Encoded timing_sample(const Encoded& all, std::size_t count) {
-  std::vector<std::size_t> rows(count);
-  for (std::size_t i = 0; i < count; ++i) rows[i] = i * all.count / count;
-  return select(all, rows);
-}
+Encoded timing_sample(const Encoded& all, std::size_t count) { return select(all, spread_rows(all.count, count)); }
 
 TimedRun timed(const System& system, const Encoded& sample, std::size_t all) {
   TimedRun run{system.name, system.loaded->plan, &sample, system.options, {}};
@@ -125,10 +122,10 @@ Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions&
     }
   }
   TimingOptions options = base_options;
-  options.rounds = 3;
+  options.rounds = kCurveRounds;
   options.batch32 = false;
-  contest.tell("times of the curves", 0, runs.size());
-  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
+  options.batch1_inputs = base_options.curve_inputs;
+  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options, contest.ticker("times of the curves")));
   for (std::size_t k = 0; k < runs.size(); ++k)
     if (Json* row = row_of(eval, runs[k].name)) (*row)["curve_ms"].push_back({runs[k].ms_batch1, values[k]});
   return {};
@@ -174,7 +171,7 @@ Result<Json> overhead_section(Contest& contest, const Encoded* sample, const Tim
     out["macs_share_every"] = every / static_cast<double>(trace.size()) / full;
   }
   if (sample == nullptr) return out;
-  contest.tell("decision times", 0, 1);
+  contest.tell("times of deciding", 0, 1);
   FATHOM_TRY(const DecisionTime used,
              time_decision(fathom.loaded->plan, contest.runtime(), *sample, fathom.options.lambda, timing));
   out["time_share_used"] = used.decision / used.all;
@@ -197,54 +194,99 @@ Result<Json> overhead_section(Contest& contest, const Encoded* sample, const Tim
   return out;
 }
 
+// The rows that are timed, as each of the bundles reads them.
+using Samples = std::map<const Encoded*, Encoded>;
+Samples samples_of(Contest& contest, std::size_t count) {
+  Samples out;
+  for (const System& system : contest.systems())
+    if (!out.contains(system.inputs)) out.emplace(system.inputs, timing_sample(*system.inputs, count));
+  return out;
+}
+
+Workload workload_of(Contest& contest) {
+  constexpr double kOverhead = 0.1;  // of a run: deciding takes a larger share of time than of MACs
+  const double full = mean(contest.system("full_depth").outcome.macs);
+  Workload work;
+  for (const System& system : contest.systems()) {
+    if (system.measured_as.empty()) work.systems += kOverhead + mean(system.outcome.macs) / full;
+    for (const Point& point : spread(system.curve, kTimedCurvePoints)) work.curves += kOverhead + point.macs / full;
+  }
+  return work;
+}
+
 Status add_times(Contest& contest, Json& eval) {
   TimingOptions options;
   options.seconds = contest.options().timing_seconds;
-  FATHOM_TRY(options, fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), contest.systems().size() + 12, options));
+  FATHOM_TRY(options, fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), workload_of(contest), options));
   const std::size_t count = options.inputs;
-  const Encoded sample = timing_sample(contest.test(), count);
-  Encoded base_sample;
-  if (contest.own_base()) base_sample = timing_sample(*contest.system("base").inputs, count);
+  const Samples samples = samples_of(contest, count);
   std::vector<TimedRun> runs;
   for (const System& system : contest.systems())
-    if (system.measured_as.empty())
-      runs.push_back(timed(system, system.name == "base" ? base_sample : sample, contest.test().count));
-  contest.tell("times", 0, runs.size());
-  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options));
+    if (system.measured_as.empty()) runs.push_back(timed(system, samples.at(system.inputs), contest.test().count));
+  FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options, contest.ticker("times")));
   for (const TimedRun& run : runs) {
     Json& row = *row_of(eval, run.name);
     row["ms_batch1"] = run.ms_batch1;
     row["ms_batch32"] = run.ms_batch32;
   }
-  eval["timing"] = {{"inputs", count}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
+  const std::size_t at_batch1 = options.batch1_inputs == 0 ? count : options.batch1_inputs;
+  eval["timing"] = {{"inputs", count}, {"inputs_batch1", std::min(count, at_batch1)}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
+  const Encoded& sample = samples.at(&contest.test());
   FATHOM_TRY_VOID(time_curves(contest, sample, options, eval));
   FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options));
   return {};
 }
 
+// Inputs for the fresh processes, one file for each bundle; gone when this is.
+class InputFiles {
+ public:
+  InputFiles() = default;
+  InputFiles(const InputFiles&) = delete;
+  InputFiles& operator=(const InputFiles&) = delete;
+  ~InputFiles() {
+    std::error_code ignored;
+    for (const auto& [inputs, file] : files_) fs::remove(file, ignored);
+  }
+  Status write(Contest& contest) {
+    const fs::path stem = fs::temp_directory_path() / ("fathom-inputs-" + std::to_string(::getpid()) + ".");
+    for (const auto& [inputs, sample] : samples_of(contest, kPeakInputs)) {
+      const fs::path file = stem.string() + std::to_string(files_.size());
+      files_[inputs] = file;
+      FATHOM_TRY_VOID(write_inputs(file, sample));
+    }
+    return {};
+  }
+  const fs::path& of(const System& system) const { return files_.at(system.inputs); }
+
+ private:
+  std::map<const Encoded*, fs::path> files_;
+};
+
+// Processes beside each other, as many as there are cores for: each reads the peak of its own address space.
 Status add_peaks(Contest& contest, Json& eval) {
-  const fs::path file = fs::temp_directory_path() / ("fathom-inputs-" + std::to_string(::getpid()) + ".bin");
-  const fs::path base_file = file.string() + ".base";
-  Status status = write_inputs(file, timing_sample(contest.test(), std::min(kPeakInputs, contest.test().count)));
-  if (status && contest.own_base()) {
-    const Encoded& inputs = *contest.system("base").inputs;
-    status = write_inputs(base_file, timing_sample(inputs, std::min(kPeakInputs, inputs.count)));
-  }
+  InputFiles files;
+  FATHOM_TRY_VOID(files.write(contest));
+  std::vector<const System*> systems;
+  for (const System& system : contest.systems())
+    if (system.measured_as.empty()) systems.push_back(&system);
+  std::vector<std::optional<Result<double>>> peaks(systems.size());
+  std::mutex mutex;
   std::size_t done = 0;
-  for (const System& system : contest.systems()) {
-    contest.tell("peak memory", ++done, contest.systems().size());
-    if (!status || !system.measured_as.empty()) continue;
-    PeakRun run{system.loaded->folder, system.options.mode, system.options.exit, system.options.score,
-                system.options.lambda, system.masks.empty() ? 0 : system.masks[0], contest.options().tier,
-                contest.options().threads};
-    const auto peak = measure_peak(contest.options().self, run, system.name == "base" ? base_file : file);
-    if (peak) (*row_of(eval, system.name))["peak_mb"] = *peak;
-    if (!peak) status = peak.error();
+  const auto measure = [&](int index) {
+    const System& system = *systems[static_cast<std::size_t>(index)];
+    const PeakRun run{system.loaded->folder, system.options.mode, system.options.exit, system.options.score,
+                      system.options.lambda, system.masks.empty() ? 0 : system.masks[0], contest.options().tier,
+                      contest.options().threads};
+    peaks[static_cast<std::size_t>(index)] = measure_peak(contest.options().self, run, files.of(system));
+    std::lock_guard lock(mutex);
+    contest.tell("peak memory", ++done, systems.size());
+  };
+  contest.crew().pool().parallel(static_cast<int>(systems.size()), measure);
+  for (std::size_t i = 0; i < systems.size(); ++i) {
+    FATHOM_TRY(const double peak, *peaks[i]);
+    (*row_of(eval, systems[i]->name))["peak_mb"] = peak;
   }
-  std::error_code ignored;
-  fs::remove(file, ignored);
-  fs::remove(base_file, ignored);
-  return status;
+  return {};
 }
 
 // A base without a bundle of its own is the full-depth system: the same measurement stands in both rows.
@@ -276,6 +318,7 @@ Json head_section(Contest& contest) {
               {"tier", tier_name(contest.runtime().kernels().tier)},
               {"threads", contest.options().threads},
               {"budget_macs", contest.budget_macs()}};
+  if (spec.modality == Modality::text) out["max_tokens"] = spec.max_tokens;
   if (!contest.data().note.empty()) out["note"] = contest.data().note;
   if (fathom.contains("provenance")) out["provenance"] = fathom["provenance"];
   return out;
@@ -315,7 +358,9 @@ Result<Json> evaluate(const EvalOptions& options) {
   FATHOM_TRY(const std::unique_ptr<Contest> contest, Contest::prepare(options));
   Json eval = head_section(*contest);
   eval["systems"] = Json::array();
-  for (const char* name : kOrder)
+  std::vector<std::string> order(std::begin(kSystemNames), std::end(kSystemNames));
+  for (const Rival& rival : options.rivals) order.push_back(rival.name);
+  for (const std::string& name : order)
     for (const System& system : contest->systems())
       if (system.name == name) eval["systems"].push_back(system_json(*contest, system));
   if (options.times) {

@@ -13,10 +13,17 @@
 
 namespace fathom::eval {
 
+// Another model in the same contest, run at full depth: a distilled student, say.
+struct Rival {
+  std::string name;              // of its row: letters, digits, '_', '-', '.'
+  std::filesystem::path bundle;  // may be without exits
+};
+
 struct EvalOptions {
   std::filesystem::path bundle;
   std::filesystem::path data;   // empty: the folder recorded at fit, whose fingerprint must match
   std::filesystem::path base;   // bundle of the plainly trained model; empty: the same trunk at full depth
+  std::vector<Rival> rivals;
   std::filesystem::path self;   // this program, for peak memory in fresh processes; empty: peak_mb is null
   std::string tier;             // "": best
   int threads = 1;

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
+#include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
@@ -85,6 +88,20 @@ struct EvaluateTest : ::testing::Test {
     must(update_bundle(bundle, fathom));
   }
 
+  // The same weights, whose outputs bear other names.
+  fs::path copy_with_classes(const std::string& name, const std::vector<std::string>& classes) {
+    const fs::path copy = folder / name;
+    fs::copy(bundle, copy, fs::copy_options::recursive);
+    Json config = must(parse_json(must(read_file(copy / "config.json")), "config.json"));
+    config["label_names"] = classes;
+    const std::string text = config.dump(2) + "\n";
+    must(write_file_atomic(copy / "config.json", text));
+    Json fathom = must(parse_json(must(read_file(copy / "fathom.json")), "fathom.json"));
+    fathom["files"]["config.json"] = {{"bytes", text.size()}, {"sha256", sha256_hex(text)}};
+    must(write_file_atomic(copy / "fathom.json", fathom.dump(1) + "\n"));
+    return copy;
+  }
+
   EvalOptions quick() const {
     EvalOptions options;
     options.bundle = bundle;
@@ -159,6 +176,96 @@ TEST_F(EvaluateTest, GatesBesideABaseOfItsOwn) {
   EXPECT_FALSE(table_text(eval).empty());
 }
 
+TEST_F(EvaluateTest, RivalsAreRowsAtFullDepthWithClassesMatchedByName) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  std::vector<std::string> names = dataset.label_names;
+  std::reverse(names.begin(), names.end());
+  const fs::path turned = copy_with_classes("turned", names);
+  EvalOptions options = quick();
+  options.rivals = {{"turned", turned}, {"twin", bundle}};
+  const auto contest = must(Contest::prepare(options));
+  const auto& full = contest->system("full_depth").outcome.labels;
+  const std::int32_t last = static_cast<std::int32_t>(dataset.label_names.size()) - 1;
+  ASSERT_EQ(full.size(), 200u);
+  for (std::size_t i = 0; i < full.size(); ++i) {
+    EXPECT_EQ(contest->system("turned").outcome.labels[i], last - full[i]);  // the same output, which bears another name
+    EXPECT_EQ(contest->system("twin").outcome.labels[i], full[i]);
+  }
+  const Json eval = must(evaluate(options));
+  const Json *twin = find_system(eval, "twin"), *row = find_system(eval, "full_depth");
+  ASSERT_NE(twin, nullptr);
+  EXPECT_EQ((*twin)["value"], (*row)["value"]);
+  EXPECT_EQ((*twin)["macs"], (*row)["macs"]);
+  EXPECT_EQ((*twin)["layers"], 5);
+  EXPECT_EQ((*twin)["rival"], true);
+  EXPECT_NE((*find_system(eval, "turned"))["value"], (*row)["value"]);
+  EXPECT_EQ(eval["systems"].back()["name"], "twin");
+  EXPECT_EQ(eval["fathom_versus"]["rivals"]["twin"], eval["fathom_versus"]["full_depth"]);
+  EXPECT_NE(report_html(eval).find("another model, 5 layers"), std::string::npos);
+  EXPECT_NE(table_text(eval).find("fathom - twin"), std::string::npos);
+}
+
+TEST_F(EvaluateTest, RivalsThatCannotBeRowsAreRefused) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  std::vector<std::string> names = dataset.label_names;
+  names[0] = "something else";
+  const fs::path strange = copy_with_classes("strange", names);
+  const auto refusal = [&](const std::string& row, const fs::path& where) {
+    EvalOptions options = quick();
+    options.rivals = {{"first", bundle}, {row, where}};
+    const auto got = evaluate(options);
+    EXPECT_FALSE(got.has_value()) << row;
+    return got ? std::string() : got.error().message;
+  };
+  EXPECT_NE(refusal("fathom", bundle).find("already has a row"), std::string::npos);
+  EXPECT_NE(refusal("first", bundle).find("already has a row"), std::string::npos);
+  EXPECT_NE(refusal("a b", bundle).find("cannot name a row"), std::string::npos);
+  EXPECT_NE(refusal("", bundle).find("cannot name a row"), std::string::npos);
+  EXPECT_NE(refusal("gone", folder / "nowhere").find("gone '"), std::string::npos);
+  EXPECT_NE(refusal("strange", strange).find("knows other classes"), std::string::npos);
+}
+
+TEST_F(EvaluateTest, TracesAndRunsAreTheSameForAnyNumberOfThreads) {
+  make(data::Task::text_classification, policy::Score::fused);
+  std::vector<Traced> traces;
+  std::vector<std::vector<engine::Prediction>> runs;
+  for (const int threads : {1, 3}) {
+    auto runtime = must(engine::Runtime::create({"", threads}));
+    const Loaded loaded = must(load(bundle, *runtime));
+    const Encoded inputs = must(encode_split(dataset, data::Part::test, loaded.model->spec(), bundle));
+    std::size_t told = 0;
+    traces.push_back(must(trace_inputs(loaded.plan, *runtime, inputs, [&](std::size_t done, std::size_t total) {
+      EXPECT_GT(done, told);
+      EXPECT_EQ(total, inputs.count);
+      told = done;
+    })));
+    EXPECT_EQ(told, inputs.count);
+    engine::RunOptions options;
+    options.lambda = 0.4f;
+    runs.push_back(must(run_inputs(loaded.plan, *runtime, inputs, options)));
+  }
+  EXPECT_EQ(traces[0].trace.logits, traces[1].trace.logits);
+  EXPECT_EQ(traces[0].norms, traces[1].norms);
+  for (std::size_t score = 0; score < 4; ++score) EXPECT_EQ(traces[0].trace.scores[score], traces[1].trace.scores[score]);
+  ASSERT_EQ(runs[0].size(), runs[1].size());
+  for (std::size_t i = 0; i < runs[0].size(); ++i) {
+    EXPECT_EQ(runs[0][i].label, runs[1][i].label);
+    EXPECT_EQ(runs[0][i].depth, runs[1][i].depth);
+    EXPECT_EQ(runs[0][i].macs, runs[1][i].macs);
+  }
+}
+
+TEST_F(EvaluateTest, AnErrorOfABatchNamesItsFirstInput) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 3}));
+  const Loaded loaded = must(load(bundle, *runtime));
+  Encoded inputs = must(encode_split(dataset, data::Part::test, loaded.model->spec(), bundle));
+  for (const std::size_t bad : {std::size_t{70}, std::size_t{190}}) inputs.ids[static_cast<std::size_t>(inputs.offsets[bad])] = 1 << 30;
+  const auto got = trace_inputs(loaded.plan, *runtime, inputs);
+  ASSERT_FALSE(got.has_value());
+  EXPECT_NE(got.error().message.find("from number 65"), std::string::npos) << got.error().message;
+}
+
 TEST_F(EvaluateTest, FathomAtMacsOfAnotherBundle) {
   make(data::Task::text_classification, policy::Score::confidence);
   EvalOptions options = quick();
@@ -205,6 +312,20 @@ TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
   changed = fathom;
   changed.erase("certificate");
   EXPECT_EQ(certificate_state(changed), CertificateState::none);
+  // By class: every group is written down, and each has its share of the rows. The generated texts have one length.
+  EXPECT_FALSE(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_length).has_value());
+  const auto grouped = must(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_class));
+  ASSERT_GT(grouped.certificate.rejected, 0u);
+  ASSERT_EQ(grouped.certificate.groups.size(), dataset.label_names.size());
+  const Json written = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(written["certificate"]["groups_by"], "label");
+  EXPECT_EQ(written["certificate"]["level"].get<double>(), 0.05 / static_cast<double>(grouped.certificate.groups.size()));
+  std::size_t rows = 0;
+  for (const Json& group : written["certificate"]["groups"]) rows += group["n"].get<std::size_t>();
+  EXPECT_EQ(rows, grouped.certificate.n);
+  EXPECT_GE(grouped.certificate.lambda, got.certificate.lambda);
+  EXPECT_EQ(certificate_state(written), CertificateState::valid);
+  must(update_bundle(bundle, fathom));
   // Too strict for so few inputs: nothing is proven, and the bundle stays as it was.
   const auto strict = must(certify_bundle(bundle, dataset, *runtime, {policy::Loss::consistency, 1e-4, 0.05, 3}));
   EXPECT_EQ(strict.certificate.rejected, 0u);

@@ -68,6 +68,12 @@ std::string system_title(const std::string& name) {
   return found == titles.end() ? name : found->second;
 }
 
+std::string describe_system(const Json& system) {
+  const std::string name = system["name"].get<std::string>();
+  if (!system.value("rival", false)) return system_title(name);
+  return "another model, " + std::to_string(system.value("layers", 0)) + " layers, full depth";
+}
+
 std::string setting_text(const Json& system) {
   if (system.contains("exit")) return "exit " + std::to_string(system["exit"].get<int>());
   if (system.contains("lambda") && system["lambda"].is_number()) return "λ " + number_text(system["lambda"], 4);

@@ -15,8 +15,9 @@ std::string grouped(std::uint64_t value);                   // 10000 -> "10,000"
 std::string number_text(const Json& value, int digits);
 std::string ms_text(const Json& ms);                        // digits by size
 
-// What a system is, in a few words, and how its setting was found.
+// What a system is, in a few words (describe_system: of a row, a rival's too), and how its setting was found.
 std::string system_title(const std::string& name);
+std::string describe_system(const Json& system);
 std::string setting_text(const Json& system);
 
 }  // namespace fathom::eval

@@ -76,6 +76,12 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
   return out;
 }
 
+std::vector<std::size_t> spread_rows(std::size_t count, std::size_t most) {
+  std::vector<std::size_t> rows(std::min(count, most));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i * count / rows.size();
+  return rows;
+}
+
 Encoded select(const Encoded& all, std::span<const std::size_t> rows) {
   Encoded out;
   out.count = rows.size();

@@ -31,6 +31,9 @@ struct Encoded {
 Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, const ModelSpec& spec,
                              const std::filesystem::path& bundle, std::size_t most = 0);
 
+// At most `most` of the rows 0 .. count - 1, spread evenly: a split may be in an order of its own.
+std::vector<std::size_t> spread_rows(std::size_t count, std::size_t most);
+
 Encoded select(const Encoded& all, std::span<const std::size_t> rows);
 
 // Inputs first .. first + count - 1 as an engine batch; `offsets` is scratch that must outlive the batch.

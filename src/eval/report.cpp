@@ -68,7 +68,7 @@ std::string row(const Json& eval, const Json& s) {
       is_base || base == nullptr ? "—" : percent(1 - s["macs"].get<double>() / (*base)["macs"].get<double>(), 1);
   std::string out = std::string("<tr") + (name == "fathom" ? " class=\"us\"" : "") + "><td><span class=\"key\" style=\"background:" +
                     system_colour(name) + "\"></span>" + breakable(name) + "<small>" +
-                    escape_html(system_title(name) + (setting.empty() ? "" : ", " + setting)) + "</small></td>";
+                    escape_html(describe_system(s) + (setting.empty() ? "" : ", " + setting)) + "</small></td>";
   const std::string interval =
       is_base ? "" : points(s["interval"][0]) + " to " + points(s["interval"][1]);
   out += "<td>" + percent(s["value"]) + "</td><td>" + (is_base ? "—" : points(s["difference"])) + "<small>" + interval +
@@ -82,7 +82,7 @@ std::string row(const Json& eval, const Json& s) {
 
 std::string table(const Json& eval) {
   std::string out =
-      "<h2>All systems</h2>\n<p>Same backbone, same test inputs. Differences to base in points of accuracy, with 95 % "
+      "<h2>All systems</h2>\n<p>Same test inputs; same backbone, except for a base of its own and rivals. Differences to base in points of accuracy, with 95 % "
       "paired-bootstrap intervals; MACs include every decision.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
       "aria-label=\"All systems\"><table><thead><tr><th>system</th><th>accuracy</th><th>points vs base</th><th>MACs</th>"
       "<th>saved</th><th>decision</th><th>depth</th><th>ms, batch 1</th><th>ms, batch 32</th><th>peak MB</th></tr>"

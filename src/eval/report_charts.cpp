@@ -43,7 +43,11 @@ bool same_as_full(const Json& eval, const std::string& name) {
 // Series of one drawing: lines from `curve`, dots where each system was set on the calibrate split.
 std::vector<Series> series_of(const Json& eval, const char* curve, const char* x) {
   std::vector<Series> out;
-  for (const std::string name : kDrawn) {
+  std::vector<std::string> names;
+  for (const Json& system : eval["systems"])
+    if (system.value("rival", false)) names.push_back(system["name"].get<std::string>());
+  names.insert(names.end(), std::begin(kDrawn), std::end(kDrawn));
+  for (const std::string& name : names) {
     const Json* system = find_system(eval, name);
     if (system == nullptr || same_as_full(eval, name) || !(*system)[x].is_number()) continue;
     Series series{label_of(name), system_colour(name), pairs((*system)[curve]), {}, name == "fathom"};

@@ -79,6 +79,24 @@ std::string fathom_lines(const Json& eval) {
   return out;
 }
 
+// Rivals, and bundles that read another number of tokens: their MACs are not of the same inputs.
+std::string guest_lines(const Json& eval) {
+  std::string out;
+  const Json& versus = eval["fathom_versus"];
+  for (const Json& s : eval["systems"]) {
+    const std::string name = s["name"].get<std::string>();
+    if (versus.contains("rivals") && versus["rivals"].contains(name)) {
+      const Json& v = versus["rivals"][name];
+      out += name + " (" + describe_system(s) + "): fathom - " + name + " " + points(v["difference"]) + " points [" + points(v["interval"][0]) +
+             ", " + points(v["interval"][1]) + "]\n";
+    }
+    if (s.contains("max_tokens") && eval.contains("max_tokens") && s["max_tokens"] != eval["max_tokens"])
+      out += "note: " + name + " reads at most " + std::to_string(s["max_tokens"].get<int>()) + " tokens of an input, the bundle " +
+             std::to_string(eval["max_tokens"].get<int>()) + "\n";
+  }
+  return out;
+}
+
 std::string overhead_lines(const Json& eval) {
   const Json& o = eval["overhead"];
   if (!o.is_object()) return "";
@@ -137,7 +155,7 @@ std::string table_text(const Json& eval) {
                     eval["tier"].get<std::string>() + ", threads: " + std::to_string(eval["threads"].get<int>()) +
                     "; base is " + eval["base_is"].get<std::string>() + "\n";
   if (eval.contains("note")) out += "note: " + eval["note"].get<std::string>() + "\n";
-  out += "\n" + systems_table(eval) + "\n" + fathom_lines(eval) + overhead_lines(eval) + theorem_lines(eval);
+  out += "\n" + systems_table(eval) + "\n" + fathom_lines(eval) + guest_lines(eval) + overhead_lines(eval) + theorem_lines(eval);
   const std::string complexity = complexity_lines(eval);
   if (!complexity.empty()) out += "\n" + complexity;
   const std::string gates = gate_lines(eval);

@@ -69,30 +69,41 @@ double median(std::vector<double> values) {
 }
 
 Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                    const Encoded& inputs, std::size_t runs, const TimingOptions& options) {
-  std::vector<std::size_t> rows(std::min<std::size_t>(8, inputs.count));
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
-  const Encoded few = select(inputs, rows);
+                                    const Encoded& inputs, const Workload& work, const TimingOptions& options) {
+  const Encoded few = select(inputs, spread_rows(inputs.count, 8));
   TimedRun probe{"probe", plan, &few, {}, {}};
   probe.options.mode = engine::Mode::full_depth;
   Bench bench(1);
   FATHOM_TRY_VOID(bench.prepare(probe, runtime));
   FATHOM_TRY_VOID(bench.time(probe));  // first touch of the weights
   FATHOM_TRY(const double ms, bench.time(probe));
-  // Both batch sizes, one unrecorded round; adaptive runs cost about two thirds of this.
-  const double per_input = ms * 1e-3 * 1.4 * static_cast<double>(runs) * (options.rounds + 1);
-  const double fit = options.seconds / per_input;
+  constexpr double kBatch32 = 0.8;    // of batch 1's time, at most
+  constexpr double kNeverExit = 3.0;  // runs of the inputs that never exit
+  const auto passes = [](int rounds) { return static_cast<double>(rounds + 1); };  // one is not recorded
+  const double affordable = options.seconds / (ms * 1e-3);                         // runs of one input at full depth
+  const double each = passes(options.rounds) * (work.systems * (1 + kBatch32) + 1 + kNeverExit / 2) + passes(kCurveRounds) * work.curves;
   TimingOptions out = options;
-  out.inputs = std::min(inputs.count, static_cast<std::size_t>(std::clamp(fit, 32.0, double(options.most_inputs))) / 32 * 32);
-  if (fit >= 32) return out;
-  out.rounds = 3;
-  const double batch1 = options.seconds / 2 / (ms * 1e-3 * static_cast<double>(runs) * (out.rounds + 1));
-  out.batch1_inputs = static_cast<std::size_t>(std::clamp(batch1, 8.0, 32.0));
-  out.never_exit_inputs = 16;
+  if (affordable / each >= 32) {
+    out.inputs = static_cast<std::size_t>(std::min(affordable / each, double(options.most_inputs))) / 32 * 32;
+    out.never_exit_inputs = out.inputs / 2;
+  } else {
+    const auto share = [&](double part, double per_input, double least) {
+      return static_cast<std::size_t>(std::clamp(part * affordable / std::max(per_input, 1.0), least, 32.0));
+    };
+    out.inputs = 32;
+    for (out.rounds = options.rounds; out.rounds > 3; out.rounds -= 2)
+      if (passes(out.rounds) * work.systems * kBatch32 * 32 <= 0.3 * affordable) break;
+    out.batch1_inputs = share(0.4, passes(out.rounds) * (work.systems + 1), 8);
+    out.curve_inputs = share(0.3, passes(kCurveRounds) * work.curves, 4);
+    out.never_exit_inputs = 16;
+  }
+  out.inputs = std::min(inputs.count, out.inputs);
   return out;
 }
 
-Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options) {
+Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options, const Tick& tick) {
+  const std::size_t all = runs.size() * static_cast<std::size_t>(options.rounds + 1) * (options.batch32 ? 2 : 1);
+  std::size_t done = 0;
   for (const std::size_t batch : {std::size_t{1}, std::size_t{32}}) {
     if (batch == 32 && !options.batch32) continue;
     Bench bench(batch);
@@ -103,6 +114,7 @@ Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const Ti
         const std::size_t at = (k + static_cast<std::size_t>(round + 1)) % runs.size();
         FATHOM_TRY(const double ms, bench.time(runs[at], batch == 1 ? options.batch1_inputs : 0));
         if (round >= 0) rounds[at].push_back(ms);
+        if (tick) tick(++done, all);
       }
     }
     for (std::size_t k = 0; k < runs.size(); ++k) (batch == 1 ? runs[k].ms_batch1 : runs[k].ms_batch32) = median(rounds[k]);

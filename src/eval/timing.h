@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "eval/crew.h"
 #include "eval/inputs.h"
 
 namespace fathom::eval {
@@ -23,21 +24,29 @@ struct TimedRun {
 
 struct TimingOptions {
   int rounds = 7;
-  double seconds = 40;          // rough budget of the whole call: fewer inputs for slow models
+  double seconds = 40;          // rough budget of all that is timed: fewer inputs for slow models
   std::size_t most_inputs = 512;
   // Set by fit_to_budget:
   std::size_t inputs = 0;         // of the sample, whole batches of 32 where there are as many
   std::size_t batch1_inputs = 0;  // the first so many at batch 1; 0: all
+  std::size_t curve_inputs = 0;   // the same, for points of curves
   std::size_t never_exit_inputs = 256;
   bool batch32 = true;
 };
 
-// Sample and rounds that keep to the budget, measured on a few inputs at full depth; models too slow for that get the
-// least that still means something: 3 rounds, 32 inputs at batch 32, 8 at batch 1.
-Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                      const Encoded& inputs, std::size_t runs, const TimingOptions& options);
+// How much is to be timed, in runs at full depth: a run that costs a third of its MACs counts a third.
+struct Workload {
+  double systems = 0;  // at both batch sizes
+  double curves = 0;   // points of curves: batch 1 only, kCurveRounds
+};
+inline constexpr int kCurveRounds = 3;
 
-Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options);
+// Sample and rounds that keep to the budget, measured on a few inputs at full depth; models too slow for that get the
+// least that still means something: 32 inputs at batch 32, 8 to 32 at batch 1, 3 rounds or as many more as there is time for.
+Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                                    const Encoded& inputs, const Workload& work, const TimingOptions& options);
+
+Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options, const Tick& tick = nullptr);
 
 // Time of the decision at batch 1: seconds spent deciding and in all, over the sample.
 struct DecisionTime {

@@ -1,6 +1,8 @@
 #include "eval/trace.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 
 #include "policy/signals.h"
@@ -11,16 +13,11 @@ namespace {
 constexpr policy::Score kScores[4] = {policy::Score::confidence, policy::Score::predictor, policy::Score::policy,
                                       policy::Score::fused};
 
-// A session for these inputs: sized by the longest of them, not by the model's maximum.
-Result<engine::Session> session_for(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
-                                    const Encoded& inputs) {
-  engine::SessionLimits limits;
-  limits.max_batch = std::min(kTraceBatch, inputs.count);
-  limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
-  return engine::Session::create(plan, runtime, limits);
+// `from` to its place in the whole; nothing where the engine has nothing.
+void put(std::vector<float>& whole, std::size_t at, std::span<const float> from) {
+  FATHOM_CHECK(from.empty() || at + from.size() <= whole.size(), "the engine's trace has another size");
+  std::copy(from.begin(), from.end(), whole.begin() + static_cast<std::ptrdiff_t>(at));
 }
-
-void append(std::vector<float>& to, std::span<const float> from) { to.insert(to.end(), from.begin(), from.end()); }
 
 void softmax(const float* logits, float temperature, std::vector<float>& p) {
   const float top = *std::max_element(logits, logits + p.size());
@@ -40,23 +37,29 @@ Result<Traced> trace_inputs(const std::shared_ptr<const engine::Plan>& plan, eng
   trace.labels = inputs.labels;
   trace.complexity = inputs.complexity;
   trace.tokens = inputs.tokens;
-  FATHOM_TRY(engine::Session session, session_for(plan, runtime, inputs));
-  engine::RunOptions options;
-  options.mode = engine::Mode::trace;
-  std::vector<engine::Prediction> predictions(kTraceBatch);
-  std::vector<std::int32_t> offsets;
-  for (std::size_t first = 0; first < inputs.count; first += kTraceBatch) {
-    const std::size_t count = std::min(kTraceBatch, inputs.count - first);
-    const Status status = session.run(batch_of(inputs, first, count, offsets), options, predictions);
-    if (!status) return status.error().within("inputs from number " + std::to_string(first + 1));
-    append(trace.logits, session.trace_logits());
-    append(out.norms, session.trace_norms());
-    for (const policy::Score score : kScores) append(trace.scores[static_cast<int>(score)], session.trace_scores(score));
-    if (tick) tick(first + count, inputs.count);
-  }
-  const std::size_t exits = inputs.count * static_cast<std::size_t>(trace.layers);
-  const std::size_t classes = static_cast<std::size_t>(trace.classes);
-  FATHOM_CHECK(trace.logits.size() == exits * classes, "the engine's trace has another size");
+  const std::size_t layers = static_cast<std::size_t>(trace.layers), classes = static_cast<std::size_t>(trace.classes);
+  const std::size_t exits = inputs.count * layers;
+  trace.logits.resize(exits * classes);
+  out.norms.resize(exits);
+  for (auto& scores : trace.scores) scores.resize(exits - inputs.count);
+  std::array<std::atomic<bool>, 4> scored{};
+  const auto on_batch = [&](engine::Session& session, const engine::Batch& batch, std::size_t first) -> Status {
+    engine::RunOptions options;
+    options.mode = engine::Mode::trace;
+    std::array<engine::Prediction, kCrewBatch> predictions;
+    FATHOM_TRY_VOID(session.run(batch, options, predictions));
+    put(trace.logits, first * layers * classes, session.trace_logits());
+    put(out.norms, first * layers, session.trace_norms());
+    for (const policy::Score score : kScores) {
+      const std::size_t which = static_cast<std::size_t>(score);
+      put(trace.scores[which], first * (layers - 1), session.trace_scores(score));
+      if (!session.trace_scores(score).empty()) scored[which] = true;
+    }
+    return {};
+  };
+  FATHOM_TRY_VOID(for_batches(plan, runtime, inputs, on_batch, tick));
+  for (std::size_t which = 0; which < scored.size(); ++which)
+    if (!scored[which]) trace.scores[which].clear();
   trace.predictions.resize(exits);
   for (std::size_t i = 0; i < exits; ++i)
     trace.predictions[i] = policy::argmax(std::span(trace.logits).subspan(i * classes, classes));
@@ -90,17 +93,15 @@ void add_fused_bounds(const policy::Policy& policy, Traced& traced) {
 
 Result<std::vector<engine::Prediction>> run_inputs(const std::shared_ptr<const engine::Plan>& plan,
                                                    engine::Runtime& runtime, const Encoded& inputs,
-                                                   engine::RunOptions options, std::span<const std::uint64_t> masks) {
-  FATHOM_TRY(engine::Session session, session_for(plan, runtime, inputs));
+                                                   const engine::RunOptions& options,
+                                                   std::span<const std::uint64_t> masks, const Tick& tick) {
   std::vector<engine::Prediction> predictions(inputs.count);
-  std::vector<std::int32_t> offsets;
-  for (std::size_t first = 0; first < inputs.count; first += kTraceBatch) {
-    const std::size_t count = std::min(kTraceBatch, inputs.count - first);
-    if (!masks.empty()) options.masks = masks.subspan(first, count);
-    const Status status =
-        session.run(batch_of(inputs, first, count, offsets), options, std::span(predictions).subspan(first, count));
-    if (!status) return status.error().within("inputs from number " + std::to_string(first + 1));
-  }
+  const auto on_batch = [&](engine::Session& session, const engine::Batch& batch, std::size_t first) {
+    engine::RunOptions own = options;
+    if (!masks.empty()) own.masks = masks.subspan(first, batch.count);
+    return session.run(batch, own, std::span(predictions).subspan(first, batch.count));
+  };
+  FATHOM_TRY_VOID(for_batches(plan, runtime, inputs, on_batch, tick));
   return predictions;
 }
 

@@ -2,16 +2,14 @@
 // All exit systems are simulated from it; the engine is run again only to confirm and to time.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "engine/engine.h"
+#include "eval/crew.h"
 #include "eval/inputs.h"
 #include "policy/calibrate.h"
 
 namespace fathom::eval {
-
-inline constexpr std::size_t kTraceBatch = 32;
 
 struct Traced {
   policy::Trace trace;
@@ -20,8 +18,6 @@ struct Traced {
   std::vector<float> fused_low, fused_high;
 };
 
-using Tick = std::function<void(std::size_t done, std::size_t total)>;
-
 // Errors: the engine's, with the number of the batch's first input.
 Result<Traced> trace_inputs(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                             const Encoded& inputs, const Tick& tick = nullptr);
@@ -29,10 +25,10 @@ Result<Traced> trace_inputs(const std::shared_ptr<const engine::Plan>& plan, eng
 // Fills fused_low and fused_high from the trace's logits and policy scores; nothing where there is no fused score.
 void add_fused_bounds(const policy::Policy& policy, Traced& traced);
 
-// Runs `options` over all inputs in batches of kTraceBatch; `masks` (one per input, Mode::masks) replaces options.masks.
+// Runs `options` over all inputs, on every core of the runtime; `masks` (one per input, Mode::masks) replaces options.masks.
 Result<std::vector<engine::Prediction>> run_inputs(const std::shared_ptr<const engine::Plan>& plan,
                                                    engine::Runtime& runtime, const Encoded& inputs,
-                                                   engine::RunOptions options,
-                                                   std::span<const std::uint64_t> masks = {});
+                                                   const engine::RunOptions& options,
+                                                   std::span<const std::uint64_t> masks = {}, const Tick& tick = nullptr);
 
 }  // namespace fathom::eval

@@ -237,6 +237,12 @@ void size_decision(ModelSpec& spec) {
   spec.exit_head_hidden = std::min(256, spec.hidden);
 }
 
+bool unnamed_labels(const std::vector<std::string>& labels) {
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] != "LABEL_" + std::to_string(i) && labels[i] != "class_" + std::to_string(i)) return false;
+  return true;
+}
+
 Status validate(const ModelSpec& spec, const std::string& where) {
   FATHOM_TRY_VOID(visit_fields(spec, Checker{where}));
   return check_together(spec, where);

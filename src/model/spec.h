@@ -82,6 +82,9 @@ struct ModelSpec {
 // channels = round up to 8 of paper's * hidden / 768 (at least 8), LSTM likewise (at least 16), head = min(256, hidden).
 void size_decision(ModelSpec& spec);
 
+// LABEL_0, LABEL_1, ...: what transformers writes when nobody named the classes.
+bool unnamed_labels(const std::vector<std::string>& labels);
+
 // Every field in range and consistent (hidden % heads == 0, image % patch == 0, ...). Error: corrupt_bundle.
 Status validate(const ModelSpec& spec, const std::string& where);
 

@@ -47,10 +47,10 @@ double best_stake(const std::vector<int>& tune, double delta) {
 }
 
 // Ville: under "mean loss > delta" the capital is a supermartingale, so its maximum passes 1/p with probability <= p.
-double betting_p_value(const std::vector<int>& rows, const std::vector<std::size_t>& order, double delta, double eta) {
+double betting_p_value(const std::vector<int>& rows, double delta, double eta) {
   double log_capital = 0, most = 0;
-  for (const std::size_t i : order) {
-    log_capital += std::log1p(eta * (delta - rows[i]));
+  for (const int z : rows) {
+    log_capital += std::log1p(eta * (delta - z));
     most = std::max(most, log_capital);
   }
   return std::exp(-most);
@@ -58,6 +58,58 @@ double betting_p_value(const std::vector<int>& rows, const std::vector<std::size
 
 std::size_t positive_sum(const std::vector<int>& losses) {
   return static_cast<std::size_t>(std::max(0, std::accumulate(losses.begin(), losses.end(), 0)));
+}
+
+struct Rows {
+  const Trace& trace;
+  std::span<const float> scores;
+};
+
+// p-values of every group at a threshold; what does not depend on the threshold is prepared once.
+class Evidence {
+ public:
+  Evidence(Rows tune, Rows calibrate, int first_exit, const CertificateAim& aim, const Groups& groups)
+      : tune_(tune), calibrate_(calibrate), first_exit_(first_exit), aim_(aim), groups_(groups),
+        members_(std::max<std::size_t>(1, groups.names.size())), tune_members_(members_.size()) {
+    std::vector<std::size_t> order(calibrate.trace.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    Random(aim.seed, "certificate").shuffle(order);
+    for (const std::size_t i : order) members_[group(groups.calibrate, i)].push_back(i);
+    for (std::size_t i = 0; i < tune.trace.size(); ++i) tune_members_[group(groups.tune, i)].push_back(i);
+  }
+
+  std::vector<GroupProof> at(float lambda) const {
+    const auto rows = losses_at(calibrate_.trace, calibrate_.scores, first_exit_, lambda, aim_.loss);
+    std::vector<int> tune;
+    if (aim_.loss == Loss::drop) tune = losses_at(tune_.trace, tune_.scores, first_exit_, lambda, aim_.loss);
+    std::vector<GroupProof> out;
+    for (std::size_t g = 0; g < members_.size(); ++g) {
+      const std::vector<int> own = of(rows, members_[g]);
+      GroupProof proof{groups_.names.empty() ? "" : groups_.names[g], own.size(), positive_sum(own), 1};
+      proof.p_value = aim_.loss == Loss::drop ? betting_p_value(own, aim_.delta, best_stake(of(tune, tune_members_[g]), aim_.delta))
+                                              : binomial_tail(proof.n, proof.losses, aim_.delta);
+      out.push_back(proof);
+    }
+    return out;
+  }
+
+ private:
+  static std::size_t group(const std::vector<std::int32_t>& of_row, std::size_t i) { return of_row.empty() ? 0 : static_cast<std::size_t>(of_row[i]); }
+  static std::vector<int> of(const std::vector<int>& rows, const std::vector<std::size_t>& members) {
+    std::vector<int> out;
+    for (const std::size_t i : members) out.push_back(rows[i]);
+    return out;
+  }
+
+  Rows tune_, calibrate_;
+  int first_exit_;
+  const CertificateAim& aim_;
+  const Groups& groups_;
+  std::vector<std::vector<std::size_t>> members_, tune_members_;  // calibration rows in the martingale's order
+};
+
+const GroupProof& worst_of(const std::vector<GroupProof>& proofs) {
+  return *std::max_element(proofs.begin(), proofs.end(), [](const GroupProof& a, const GroupProof& b) { return a.p_value < b.p_value; });
 }
 
 Status check(const Trace& calibrate, const CertificateAim& aim) {
@@ -103,28 +155,27 @@ std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, d
 }
 
 Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
-                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim) {
+                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim,
+                            const Groups& groups) {
   FATHOM_TRY_VOID(check(calibrate, aim));
+  const Evidence evidence({tune, tune_scores}, {calibrate, calibrate_scores}, first_exit, aim, groups);
+  const auto thresholds = candidate_thresholds(tune_scores, kThresholds);  // descending, full depth first
   Certificate out;
   out.n = calibrate.size();
   out.mean_exit = calibrate.layers;
-  std::vector<std::size_t> order(out.n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  Random(aim.seed, "certificate").shuffle(order);
-  const auto thresholds = candidate_thresholds(tune_scores, kThresholds);  // descending, full depth first
+  out.level = aim.alpha / static_cast<double>(std::max<std::size_t>(1, groups.names.size()));
   std::vector<double> p_values;
+  std::vector<std::vector<GroupProof>> proofs;
   for (const float lambda : thresholds) {
-    const auto rows = losses_at(calibrate, calibrate_scores, first_exit, lambda, aim.loss);
-    if (aim.loss == Loss::drop) {
-      const double eta = best_stake(losses_at(tune, tune_scores, first_exit, lambda, aim.loss), aim.delta);
-      p_values.push_back(betting_p_value(rows, order, aim.delta, eta));
-    } else {
-      p_values.push_back(binomial_tail(out.n, positive_sum(rows), aim.delta));
-    }
+    proofs.push_back(evidence.at(lambda));
+    p_values.push_back(worst_of(proofs.back()).p_value);
     ++out.tested;
-    if (p_values.back() > aim.alpha) break;
+    if (p_values.back() <= out.level) continue;
+    out.stopped_by = worst_of(proofs.back()).name;
+    break;
   }
-  const auto last = fixed_sequence(p_values, aim.alpha);
+  const auto last = fixed_sequence(p_values, out.level);
+  if (!groups.names.empty() && !proofs.empty()) out.groups = proofs[last.value_or(0)];
   if (!last) return out;
   out.lambda = thresholds[*last];
   out.p_value = p_values[*last];

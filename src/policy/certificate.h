@@ -4,6 +4,8 @@
 //   harm: full depth is right and the answer is wrong;  drop: the paired difference itself, in {-1, 0, 1}
 // p-values: exact binomial P(Bin(n, delta) <= k) for the first two; for the drop a test martingale (betting) whose stake was
 // fixed on other rows. Thresholds are ordered, and stakes chosen, on the tune split: before calibration data is seen.
+// With groups, one threshold for all of them is proven for each: a step of the walk needs every group's rejection at level
+// alpha / groups (Bonferroni), so that all of the statements hold together with probability 1 - alpha.
 // Thread rule: pure functions. Source: RECIPE 4.5; Angelopoulos et al., Learn then Test; Waudby-Smith and Ramdas (betting).
 #pragma once
 
@@ -12,6 +14,7 @@
 
 #include "base/result.h"
 #include "policy/calibrate.h"
+#include "policy/certificate_groups.h"
 
 namespace fathom::policy {
 
@@ -25,12 +28,22 @@ struct CertificateAim {
   std::uint64_t seed = 1;             // order in which the martingale sees the rows
 };
 
+// What the calibration rows of one group say about one threshold.
+struct GroupProof {
+  std::string name;
+  std::size_t n = 0, losses = 0;
+  double p_value = 1;
+};
+
 struct Certificate {
   float lambda = 2.0f;     // 2: full depth, which needs no proof
   std::size_t n = 0;       // calibration inputs
   std::size_t losses = 0;  // of them at lambda: disagreements, harms, or (drop) harms minus repairs, at least 0
-  double p_value = 1, mean_exit = 0;
+  double p_value = 1, mean_exit = 0;  // p_value: the largest of the groups'
+  double level = 0;                   // of every test: alpha / groups
   std::size_t tested = 0, rejected = 0;  // thresholds looked at, and of these proven
+  std::vector<GroupProof> groups;  // at lambda; empty without groups
+  std::string stopped_by;          // group with the largest p-value where the walk ended; empty if it went to its end
 };
 
 // P(Bin(n, p) <= k), exactly up to rounding.
@@ -43,6 +56,7 @@ std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, d
 
 // `scores` indexes the bundle's shipped score in both traces. Errors: usage (aim out of range), bad_input (labels needed).
 Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
-                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim);
+                            std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim,
+                            const Groups& groups = {});
 
 }  // namespace fathom::policy

@@ -93,6 +93,133 @@ TEST(Certificate, ViolationsStayBelowAlpha) {
   }
 }
 
+// Group 1, three rows in ten, flips three times as often as group 0 at the same score.
+Trace draw_groups(std::size_t n, std::uint64_t seed, std::vector<float>& scores, std::vector<std::int32_t>& group) {
+  Trace trace;
+  trace.layers = 2;
+  trace.classes = 2;
+  scores.clear();
+  group.clear();
+  Random random(seed, "groups");
+  for (std::size_t i = 0; i < n; ++i) {
+    const double score = 0.1 * static_cast<double>(1 + random.below(10));
+    group.push_back(random.uniform() < 0.3 ? 1 : 0);
+    const bool flip = random.uniform() < (group.back() == 1 ? 0.3 : 0.1) * (1 - score) * (1 - score), right = random.uniform() < 0.9;
+    trace.tokens.push_back(1);
+    trace.labels.push_back(right ? 0 : 1);
+    trace.predictions.push_back(flip ? 1 : 0);
+    trace.predictions.push_back(0);
+    scores.push_back(static_cast<float>(score));
+  }
+  return trace;
+}
+
+// The rows of one group alone.
+Trace rows_of(const Trace& all, std::span<const float> scores, const std::vector<std::int32_t>& group, int which, std::vector<float>& own_scores) {
+  Trace own;
+  own.layers = own.classes = 2;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (group[i] != which) continue;
+    own.tokens.push_back(1);
+    own.labels.push_back(all.labels[i]);
+    own.predictions.insert(own.predictions.end(), {all.predictions[2 * i], all.predictions[2 * i + 1]});
+    own_scores.push_back(scores[i]);
+  }
+  return own;
+}
+
+// 200 re-splits: how often the true loss of any group exceeds delta. A walk that looks at the average, or at one group
+// alone, must be caught by the very same count.
+TEST(Certificate, NoGroupPaysForTheOthers) {
+  constexpr int kSplits = 200, kMost = 33;  // as above
+  constexpr double kAlpha = 0.1, kDelta = 0.03;
+  std::vector<float> all_scores, part_scores[2];
+  std::vector<std::int32_t> all_groups;
+  const Trace all = draw_groups(100000, 98, all_scores, all_groups);
+  const Trace parts[2] = {rows_of(all, all_scores, all_groups, 0, part_scores[0]), rows_of(all, all_scores, all_groups, 1, part_scores[1])};
+  for (const Loss loss : {Loss::consistency, Loss::harm, Loss::drop}) {
+    const auto violates = [&](float lambda) {
+      return share(parts[0], part_scores[0], lambda, loss) > kDelta || share(parts[1], part_scores[1], lambda, loss) > kDelta ? 1 : 0;
+    };
+    int violations = 0, useful = 0, average = 0, one_alone = 0;
+    for (int split = 0; split < kSplits; ++split) {
+      std::vector<float> tune_scores, scores, first_scores;
+      Groups groups{GroupBy::label, {"easy", "hard"}, {}, {}};
+      const Trace tune = draw_groups(1000, 2000 + static_cast<std::uint64_t>(split), tune_scores, groups.tune);
+      const Trace calibrate = draw_groups(4000, 7000 + static_cast<std::uint64_t>(split), scores, groups.calibrate);
+      const CertificateAim aim{loss, kDelta, kAlpha, 1};
+      const auto got = certify(tune, tune_scores, calibrate, scores, 1, aim, groups);
+      ASSERT_TRUE(got.has_value());
+      ASSERT_EQ(got->groups.size(), 2u);
+      EXPECT_EQ(got->groups[0].n + got->groups[1].n, 4000u);
+      violations += violates(got->lambda);
+      useful += got->lambda < 1 ? 1 : 0;
+      average += violates(certify(tune, tune_scores, calibrate, scores, 1, aim)->lambda);
+      const Trace first = rows_of(calibrate, scores, groups.calibrate, 0, first_scores);
+      one_alone += violates(certify(tune, tune_scores, first, first_scores, 1, aim)->lambda);
+    }
+    EXPECT_LE(violations, kMost) << loss_name(loss);
+    EXPECT_GE(useful, kSplits * 9 / 10) << loss_name(loss);
+    EXPECT_GT(average, kMost) << loss_name(loss) << ": the count cannot tell the rules apart";
+    EXPECT_GT(one_alone, kMost) << loss_name(loss) << ": the count cannot tell the rules apart";
+  }
+}
+
+// So many inputs without a loss prove delta at alpha / 2, one fewer do not; at alpha undivided both would.
+TEST(Certificate, EveryGroupIsTestedAtItsShareOfAlpha) {
+  constexpr double kDelta = 0.05, kAlpha = 0.1;
+  const std::size_t needed = inputs_needed(kDelta, kAlpha / 2);
+  ASSERT_GT(needed - 1, inputs_needed(kDelta, kAlpha));
+  for (const std::size_t second : {needed, needed - 1}) {
+    Trace trace;
+    trace.layers = 2;
+    trace.classes = 2;
+    std::vector<float> scores;
+    Groups groups{GroupBy::length, {"long", "short"}, {}, {}};
+    for (std::size_t i = 0; i < 500 + second; ++i) {
+      trace.tokens.push_back(1);
+      trace.predictions.insert(trace.predictions.end(), {0, 0});
+      scores.push_back(0.5f);
+      groups.calibrate.push_back(i < 500 ? 0 : 1);
+    }
+    groups.tune = groups.calibrate;
+    const auto got = certify(trace, scores, trace, scores, 1, {Loss::consistency, kDelta, kAlpha, 1}, groups);
+    ASSERT_TRUE(got.has_value());
+    EXPECT_EQ(got->level, kAlpha / 2);
+    EXPECT_EQ(got->rejected > 0, second == needed) << second;
+    ASSERT_EQ(got->groups.size(), 2u);
+    EXPECT_EQ(got->groups[1].n, second);
+    EXPECT_EQ(got->stopped_by, second == needed ? "" : "short");
+  }
+}
+
+TEST(Certificate, GroupsByClassAndLength) {
+  Trace tune, calibrate;
+  tune.layers = calibrate.layers = 2;
+  for (std::int32_t i = 1; i <= 9; ++i) {
+    tune.tokens.push_back(10 * i);
+    tune.predictions.insert(tune.predictions.end(), {0, i % 2});
+  }
+  calibrate.tokens = {1, 30, 31, 60, 61, 500};
+  calibrate.predictions = {0, 1, 0, 0, 0, 1, 1, 0, 1, 1, 1, 0};
+  const auto lengths = groups_by_length(tune, calibrate);
+  ASSERT_TRUE(lengths.has_value());
+  EXPECT_EQ(lengths->names, (std::vector<std::string>{"1 to 30 tokens", "31 to 60 tokens", "61 tokens or more"}));
+  EXPECT_EQ(lengths->calibrate, (std::vector<std::int32_t>{0, 0, 1, 1, 2, 2}));
+  EXPECT_EQ(lengths->tune, (std::vector<std::int32_t>{0, 0, 0, 1, 1, 1, 2, 2, 2}));
+  const auto answers = groups_by_class(tune, calibrate, {"no", "yes"});
+  ASSERT_TRUE(answers.has_value());
+  EXPECT_EQ(answers->by, GroupBy::answer);
+  EXPECT_EQ(answers->calibrate, (std::vector<std::int32_t>{1, 0, 1, 0, 1, 0}));
+  tune.labels.assign(9, 1);
+  calibrate.labels = {0, 0, 0, 1, 1, 1};
+  const auto labels = groups_by_class(tune, calibrate, {"no", "yes"});
+  EXPECT_EQ(labels->by, GroupBy::label);
+  EXPECT_EQ(labels->calibrate, calibrate.labels);
+  tune.tokens.assign(9, 7);
+  EXPECT_FALSE(groups_by_length(tune, calibrate).has_value());
+}
+
 TEST(Certificate, TooFewInputsProveNothing) {
   std::vector<float> tune_scores, scores;
   const Trace tune = draw(300, 1, tune_scores), calibrate = draw(200, 2, scores);

@@ -61,6 +61,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"exits", "plain"}))->excludes(from_states);
   app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels");
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
+  app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
   app.add_option("--key", o.key, "")->group("");
   app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
   app.add_option("--task", task, "text-classification (default) or image-classification");
@@ -149,6 +150,10 @@ data::ReadOptions read_options(const FitOptions& o) {
   read.label_column = o.label_column;
   read.seed = o.seed;
   read.max_train = o.max_train;
+  if (o.picture_size.size() == 2) {
+    read.image_height = o.picture_size[0];
+    read.image_width = o.picture_size[1];
+  }
   return read;
 }
 

@@ -7,12 +7,14 @@ import shutil
 import struct
 import sys
 import unittest
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from program import SOURCE, ProgramTest  # noqa: E402
+from program import SOURCE, ProgramTest, run  # noqa: E402
 
 CHECKPOINT = SOURCE / "tests/parity/checkpoints/bert"
+PICTURES = SOURCE / "tests/parity/checkpoints/vit"
 LABELS = ["bad", "so-so", "good"]
 
 
@@ -36,6 +38,15 @@ def write_tensors(path, tensors):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, data in tensors.values()))
+
+
+def png(width, height, pixels):
+    """RGB bytes as a PNG file."""
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    rows = b"".join(b"\0" + bytes(pixels[3 * width * y:3 * width * (y + 1)]) for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 class Checkpoint(ProgramTest):
@@ -85,9 +96,44 @@ class Checkpoint(ProgramTest):
         self.assertEqual(systems["base"]["value"], systems["full_depth"]["value"])
         self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
 
+        nameless = self.folder / "nameless"
+        shutil.copytree(CHECKPOINT, nameless)
+        config = json.loads((nameless / "config.json").read_text())
+        config["id2label"] = {str(i): f"LABEL_{i}" for i in range(3)}
+        config["label2id"] = {f"LABEL_{i}": i for i in range(3)}
+        (nameless / "config.json").write_text(json.dumps(config))
+        self.good("import", nameless, "-o", self.folder / "nameless_bundle")
+        rivals = ("--rival", f"plain={plain}", "--rival", f"nameless={self.folder / 'nameless_bundle'}")
+        table = json.loads(self.good("eval", model, "--json", "--timing-seconds", "1", "--base", plain, *rivals).stdout)
+        others = {s["name"]: s for s in table["systems"]}
+        with open(data / "test.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        answers = self.json_lines(self.good("run", plain, "--json", *[row["text"] for row in rows]))
+        right = sum(answer["label"] == row["label"] for answer, row in zip(answers, rows))
+        for name in ("base", "plain", "nameless"):
+            self.assertAlmostEqual(others[name]["value"], right / len(rows), msg=name)
+            self.assertGreater(others[name]["ms_batch1"], 0, name)
+            self.assertGreater(others[name]["peak_mb"], 0, name)
+        self.assertFalse(others["base"]["same_trunk"])
+        self.assertEqual(others["plain"]["difference"], 0)
+        for key in ("value", "macs"):
+            self.assertEqual(others["fathom"][key], systems["fathom"][key], "rivals change no other row")
+        self.refused(2, "NAME=BUNDLE", "eval", model, "--rival", str(plain))
+        self.refused(2, "already has a row", "eval", model, "--rival", f"early_exit={plain}")
+        self.refused(1, "nowhere", "eval", model, "--rival", f"student={self.folder / 'nowhere'}")
+
+        certified = json.loads(self.good("certify", model, "--delta", "0.4", "--json", "--groups", "class").stdout)
+        self.assertEqual((certified["groups_by"], [g["name"] for g in certified["groups"]]), ("label", LABELS))
+        self.assertEqual(sum(g["n"] for g in certified["groups"]), 260)
+        self.assertEqual(json.loads(self.good("info", model, "--json").stdout)["certificate"]["groups"], certified["groups"])
+        self.assertIn(b"certificate.group", self.good("info", model).stdout)
+        short = run("certify", model, "--delta", "0.03", "--groups", "length")
+        self.assertEqual(short.returncode, 5)
+        self.assertRegex(short.stdout.decode(), "group '1 to [0-9]+ tokens' has [0-9]+ inputs; at least 135 are needed")
         certified = json.loads(self.good("certify", model, "--delta", "0.4", "--json").stdout)
         self.assertTrue(certified["certified"])
         self.assertEqual(certified["n"], 260)
+        self.assertNotIn("groups", certified)
         self.assertEqual(json.loads(self.good("info", model, "--json").stdout)["certificate"]["state"], "holds")
         fathom = json.loads((model / "fathom.json").read_text())
         fathom["policy"]["lambda"] = 0.5
@@ -182,6 +228,25 @@ class Checkpoint(ProgramTest):
         lines = self.folder / "texts.txt"
         lines.write_text("".join("".join(draw.choice("abcdefghij ") for _ in range(12)).strip() + "x\n" for _ in range(1600)))
         return lines
+
+    def test_pictures_without_labels(self):
+        draw, folder, model = random.Random(2), self.folder / "pictures", self.folder / "m"
+        folder.mkdir()
+        for i in range(1600):
+            (folder / f"{i:04}.png").write_bytes(png(10, 9, [draw.randrange(256) // (1 + i % 3) for _ in range(10 * 9 * 3)]))
+        fit = ("fit", "--from", PICTURES, "--data", folder, "-o", model, "--max-disagreement", "0.05")
+        self.refused(3, "no training data found", *fit)
+        done = self.good(*fit, "--task", "image-classification")
+        self.assertIn(b"1600 pictures without labels", done.stderr)
+        self.assertEqual(sha256(model / "model.safetensors"), sha256(PICTURES / "model.safetensors"))
+        data = json.loads(self.good("info", model, "--json").stdout)["data"]
+        size = json.loads((PICTURES / "config.json").read_text())["image_size"]
+        self.assertEqual((data["image_height"], data["image_width"]), (size, size))
+        certified = json.loads(self.good("certify", model, "--delta", "0.4", "--json").stdout)
+        self.assertEqual(certified["n"], 200)
+        self.refused(3, "one length", "certify", model, "--delta", "0.4", "--groups", "length")
+        (folder / "0007.png").write_bytes(b"no picture")
+        self.refused(3, "0007.png", "certify", model)
 
     def test_wrong_input(self):
         data = self.data()
