@@ -123,7 +123,8 @@ class Model {
   const std::vector<std::string>& labels() const;
   std::string tier() const;      // kernel tier in use
   std::string checksum() const;  // the bundle's identity: SHA-256, lower-case hex
-  // Recomputes every checksum of the bundle's files. Empty: all agree.
+  // Recomputes every checksum of the bundle's files and compares the packed weights with the model's; opening a bundle
+  // checks sizes and identities only. Empty: all agree.
   std::optional<Error> verify() const;
 
   Result<Session> session() const;

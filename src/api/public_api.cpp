@@ -8,6 +8,7 @@
 #include "api/classifier.h"
 #include "base/cpu.h"
 
+#include "engine/weights_pack.h"
 namespace fathom {
 namespace {
 
@@ -127,8 +128,10 @@ std::string Model::tier() const { return tier_name(state_->opened->runtime->kern
 std::string Model::checksum() const { return state_->opened->bundle().checksum(); }
 std::optional<Error> Model::verify() const {
   const Status status = state_->opened->bundle().verify();
-  if (status) return std::nullopt;
-  return outward(status.error());
+  if (!status) return outward(status.error());
+  const auto packed = engine::verify_packed(*state_->opened->model);
+  if (!packed) return outward(packed.error());
+  return std::nullopt;
 }
 
 Result<Session> Model::session() const {
