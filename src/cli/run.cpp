@@ -185,8 +185,8 @@ void tell(const std::string& asked, const api::Within& within, const api::Opened
     char text[160];
     std::snprintf(text, sizeof text, "lambda %.6g", static_cast<double>(point.lambda));
     line += point.lambda > 1 ? std::string("full depth") : std::string(text);
-    std::snprintf(text, sizeof text, "; on the calibrate split: %s an input, %s of full depth, mean depth %.2f, %s agree with full depth",
-                  macs_text(point.macs).c_str(), percent(point.macs / within.full_macs).c_str(), point.depth, percent(point.agreement).c_str());
+    std::snprintf(text, sizeof text, "; on the calibrate split: %s an input, %s of full depth, mean depth %.2f, %.2f %% agree with full depth",
+                  macs_text(point.macs).c_str(), percent(point.macs / within.full_macs).c_str(), point.depth, 100 * point.agreement);
     line += text;
     if (within.ms) {
       std::snprintf(text, sizeof text, "; %.3g ms, full depth %.3g ms", *within.ms, *within.full_ms);

@@ -44,7 +44,7 @@ class Budget(ProgramTest):
             self.assertEqual(got, self.answers(bundle, "--lambda", lam)[0], budget)
             self.assertIn(f"budget {budget}: lambda {lam}", talk)
         talk = self.answers(bundle, "--budget", "macs=50%")[1]
-        for words in ("150 kMAC", "50.0 % of full depth", "mean depth 3.00", "97.0 % agree"):
+        for words in ("150 kMAC", "50.0 % of full depth", "mean depth 3.00", "97.00 % agree"):
             self.assertIn(words, talk)
         for budget in ("macs=100%", "macs=1e12"):
             got, talk = self.answers(bundle, "--budget", budget)
