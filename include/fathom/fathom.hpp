@@ -71,6 +71,18 @@ struct Options {
 struct Ask {
   std::optional<float> lambda;  // stop at the first checkpoint whose score >= lambda, 0..2; above 1 never stops early
   bool full_depth = false;      // every layer, no decision
+  int max_depth = 0;            // > 0: an input that reaches this layer answers there; what bounds the peak memory
+};
+
+// A budget turned into a setting (Model::within). Figures are means on the inputs that the bundle was calibrated on.
+struct Within {
+  Ask ask;                         // to classify with
+  double macs = 0, full_macs = 0;  // an input; 0 for a budget of memory
+  double depth = 0;                // layers that ran
+  double agreement = 0;            // share of inputs answered as full depth does
+  double ms = 0;                   // an input alone; 0 unless the budget was one of time
+  double peak_mb = 0;              // at most, as computed; 0 unless the budget was one of memory
+  std::string note;                // something you should know, or empty
 };
 
 struct Answer {
@@ -123,8 +135,14 @@ class Model {
   const std::vector<std::string>& labels() const;
   std::string tier() const;      // kernel tier in use
   std::string checksum() const;  // the bundle's identity: SHA-256, lower-case hex
-  // Recomputes every checksum of the bundle's files. Empty: all agree.
+  // Recomputes every checksum of the bundle's files and compares the packed weights with the model's; opening a bundle
+  // checks sizes and identities only. Empty: all agree.
   std::optional<Error> verify() const;
+
+  // What keeps to a budget: "macs=50%" (of full depth), "macs=3e8", "ms=8" (by the times `fathom eval` measured on this
+  // machine), "mb=400" (peak memory of this process; open the model with max_batch 1 to go lowest). Each input is still
+  // decided by itself. Errors: 201 (no budget, or below the cheapest, which is named), 303 (no table or times yet).
+  Result<Within> within(const std::string& budget) const;
 
   Result<Session> session() const;
   Result<Answer> classify(std::string_view text, const Ask& ask = {}) const;

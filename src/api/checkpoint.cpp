@@ -132,6 +132,11 @@ Result<Imported> import_checkpoint(const std::filesystem::path& folder, const st
   std::map<std::string, fs::path> copies;
   for (const std::string& name : loaded.imported.files) copies[name] = folder / name;
   FATHOM_TRY_VOID(write_bundle(bundle, {}, loaded.fathom, copies));
+  // Read back as a run will, and packed for this machine, so that the first run begins at once.
+  FATHOM_TRY(auto written, Bundle::open(bundle));
+  FATHOM_TRY(auto model, Model::load(std::move(written)));
+  FATHOM_TRY(const auto plan, engine::Plan::compile(std::move(model), runtime));
+  (void)plan;
   return std::move(loaded.imported);
 }
 

@@ -32,7 +32,8 @@ Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder);
 // Reads and checks everything; writes nothing.
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime);
 
-// The same, then writes the bundle: files copied byte for byte, fathom.json with the spec and the tensors' names.
+// The same, then writes the bundle: files copied byte for byte, fathom.json with the spec and the tensors' names; and the
+// packed weights for `runtime`'s tier, so that the first run need not make them.
 Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle, engine::Runtime& runtime);
 
 }  // namespace fathom::api

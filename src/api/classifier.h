@@ -41,6 +41,7 @@ class Classifier {
   // One outcome each, in order. Errors: invalid_argument when the model reads the other kind of input.
   Result<std::vector<Outcome>> texts(std::span<const std::string> texts, const engine::RunOptions& options);
   Result<std::vector<Outcome>> pictures(std::span<const data::Picture> pictures, const engine::RunOptions& options);
+  std::size_t buffer_bytes() const { return session_.buffer_bytes(); }  // engine::Session's
 
  private:
   Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch);

@@ -97,7 +97,8 @@ Status add_classifier(const std::filesystem::path& folder, const std::vector<std
   std::vector<std::vector<float>> drawn;
   std::map<std::string, TensorView> values;
   for (const TensorSpec& tensor : task_head_tensors(checkpoint.spec)) {
-    if (find_named(*encoder.weights, sources_of(checkpoint.spec, checkpoint.naming, tensor)[0].name) != nullptr) continue;
+    std::string name = sources_of(checkpoint.spec, checkpoint.naming, tensor)[0].name;
+    if (find_named(*encoder.weights, name) != nullptr) continue;
     std::size_t count = 1;
     for (const std::int64_t side : tensor.shape) count *= static_cast<std::size_t>(side);
     auto& numbers = drawn.emplace_back(count, 0.0f);

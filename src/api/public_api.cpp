@@ -5,8 +5,10 @@
 
 #include <mutex>
 
+#include "api/budget.h"
 #include "api/classifier.h"
 #include "base/cpu.h"
+#include "engine/weights_pack.h"
 
 namespace fathom {
 namespace {
@@ -22,6 +24,9 @@ std::optional<v1::Error> read_ask(const v1::Ask& ask, engine::RunOptions& option
     return misuse("lambda is " + std::to_string(*ask.lambda) + ", expected 0..2",
                   "1.0 and below stop early; above 1 never does");
   }
+  if (ask.max_depth < 0) return misuse("max_depth is " + std::to_string(ask.max_depth) + ", expected 0 or a number of layers", "0 sets no bound");
+  if (ask.full_depth && ask.max_depth > 0) return misuse("Ask has both max_depth and full_depth", "set one of them");
+  options.max_depth = ask.max_depth;
   if (ask.full_depth) options.mode = engine::Mode::full_depth;
   if (ask.lambda) options.lambda = *ask.lambda;
   return std::nullopt;
@@ -127,8 +132,10 @@ std::string Model::tier() const { return tier_name(state_->opened->runtime->kern
 std::string Model::checksum() const { return state_->opened->bundle().checksum(); }
 std::optional<Error> Model::verify() const {
   const Status status = state_->opened->bundle().verify();
-  if (status) return std::nullopt;
-  return outward(status.error());
+  if (!status) return outward(status.error());
+  const auto packed = engine::verify_packed(*state_->opened->model);
+  if (!packed) return outward(packed.error());
+  return std::nullopt;
 }
 
 Result<Session> Model::session() const {
@@ -143,6 +150,30 @@ Result<Session> Model::session() const {
   auto classifier = api::Classifier::create(state_->opened, state_->options.max_batch);
   if (!classifier) return outward(classifier.error());
   return Session(std::make_unique<Session::State>(Session::State{state_->opened, std::move(*classifier)}));
+}
+
+Result<Within> Model::within(const std::string& budget) const {
+  auto taken = session();
+  if (!taken) return taken.error();
+  const auto found = api::within_budget(*state_->opened, budget, taken->state_->classifier.buffer_bytes());
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->idle.push_back(std::move(*taken));
+  }
+  if (!found) return outward(found.error());
+  Within out;
+  if (found->options.lambda >= 0) out.ask.lambda = found->options.lambda;
+  out.ask.max_depth = found->options.max_depth;
+  out.peak_mb = found->peak_mb;
+  out.full_macs = found->full_macs;
+  out.ms = found->ms.value_or(0);
+  out.note = found->note;
+  if (found->expected) {
+    out.macs = found->expected->macs;
+    out.depth = found->expected->depth;
+    out.agreement = found->expected->agreement;
+  }
+  return out;
 }
 
 Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const {

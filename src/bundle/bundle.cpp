@@ -111,7 +111,8 @@ Result<Json> open_fathom_json(const fs::path& folder) {
 }
 
 Status check_finite(const SafeTensors& tensors) {
-  for (const auto& [name, view] : tensors.all()) {
+  for (const auto& [name, unused] : tensors.all()) {
+    const TensorView& view = *tensors.find(name);
     const std::int64_t count = view.elements();
     for (std::int64_t i = 0; i < count; ++i)
       if (!std::isfinite(view.data[i]))

@@ -262,16 +262,16 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
     TensorView view{reinterpret_cast<const float*>(data), signed_shape(entry.shape)};
     // An integer tensor of odd size in front can leave floats where they must not be read from.
     if (half || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
-      const std::size_t count = static_cast<std::size_t>(view.elements());
+      auto widened = std::make_shared<Widened>();
       try {
-        opened->widened_.emplace_back(count);
+        widened->values = Buffer<float>(static_cast<std::size_t>(view.elements()));
       } catch (const std::bad_alloc&) {
         return Error{Code::out_of_memory, "'" + path.string() + "': no memory to widen tensor " + shown(entry.name), ""};
       }
-      float* to = opened->widened_.back().data();
-      if (entry.dtype == "F32") std::memcpy(to, data, count * sizeof(float));
-      else widen(data, count, entry.dtype == "BF16", to);
-      view.data = to;
+      widened->from = data;
+      widened->dtype = entry.dtype;
+      view.data = widened->values.data();
+      opened->widened_[entry.name] = std::move(widened);
     }
     opened->tensors_[entry.name] = std::move(view);
   }
@@ -298,17 +298,32 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open_sharded(const std::
       all->shards_.push_back(std::move(shard));
     }
     const SafeTensors& shard = *opened[file];
-    if (const TensorView* view = shard.find(tensor)) all->tensors_[tensor] = *view;
-    else if (!shard.unread().contains(tensor))
+    if (const TensorView* view = shard.peek(tensor)) {
+      all->tensors_[tensor] = *view;
+      const auto widened = shard.widened_.find(tensor);
+      if (widened != shard.widened_.end()) all->widened_[tensor] = widened->second;
+    } else if (!shard.unread().contains(tensor))
       return Error{Code::corrupt_bundle, "'" + index.string() + "': tensor " + shown(tensor) + " is not in " + shown(file),
                    "copy all files of the checkpoint again"};
   }
   return std::shared_ptr<const SafeTensors>(std::move(all));
 }
 
-const TensorView* SafeTensors::find(const std::string& name) const {
+const TensorView* SafeTensors::peek(const std::string& name) const {
   const auto it = tensors_.find(name);
   return it == tensors_.end() ? nullptr : &it->second;
+}
+
+const TensorView* SafeTensors::find(const std::string& name) const {
+  const auto it = widened_.find(name);
+  if (it != widened_.end()) {
+    Widened& tensor = *it->second;
+    std::call_once(tensor.once, [&] {
+      if (tensor.dtype == "F32") std::memcpy(tensor.values.data(), tensor.from, tensor.values.size() * sizeof(float));
+      else widen(tensor.from, tensor.values.size(), tensor.dtype == "BF16", tensor.values.data());
+    });
+  }
+  return peek(name);
 }
 
 std::string safetensors_bytes(const std::vector<NamedTensor>& tensors) {

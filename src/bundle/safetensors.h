@@ -1,13 +1,14 @@
 // safetensors read and write. Every tensor comes out as float32: F32 is mapped as it lies, F16 and BF16 are widened once
-// (exactly) when the file is opened. Integer and boolean tensors are checked and listed, not read: old checkpoints carry
+// (exactly) when find() first asks for them. Integer and boolean tensors are checked and listed, not read: old checkpoints carry
 // such buffers. Format rules and checks: docs/formats/bundle.md. Views live as long as the SafeTensors.
 // Errors: corrupt_bundle naming file and tensor, whatever the header says; unsupported for other dtypes.
-// Thread rule: immutable once opened.
+// Thread rule: immutable once opened; find() may be called from any thread.
 #pragma once
 
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +27,10 @@ class SafeTensors {
   // File names an index lists, sorted; the same checks as open_sharded's.
   static Result<std::vector<std::string>> shards_of(const std::filesystem::path& index);
   const TensorView* find(const std::string& name) const;  // null if absent
-  const std::map<std::string, TensorView>& all() const { return tensors_; }
+  // The same without the values of a tensor that is yet to be widened: shapes and addresses, at no cost in memory.
+  const TensorView* peek(const std::string& name) const;
+  const std::map<std::string, TensorView>& all() const { return tensors_; }  // as peek()
+  bool as_it_lies(const std::string& name) const { return !widened_.contains(name); }  // mapped, not widened
   const std::map<std::string, std::string>& unread() const { return unread_; }  // name -> dtype of tensors left out
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
   const std::filesystem::path& path() const { return path_; }
@@ -36,7 +40,13 @@ class SafeTensors {
   MappedFile file_;
   std::map<std::string, TensorView> tensors_;
   std::map<std::string, std::string> unread_;
-  std::vector<Buffer<float>> widened_;                       // values of tensors that could not be mapped as they lie
+  struct Widened {  // a tensor that cannot be mapped as it lies
+    Buffer<float> values;
+    const std::byte* from = nullptr;
+    std::string dtype;
+    std::once_flag once;
+  };
+  std::map<std::string, std::shared_ptr<Widened>> widened_;
   std::vector<std::shared_ptr<const SafeTensors>> shards_;  // open_sharded: what the views point into
 };
 

@@ -1,9 +1,10 @@
-// `fathom info BUNDLE`: what is in a bundle. --verify recomputes every checksum.
+// `fathom info BUNDLE`: what is in a bundle. --verify recomputes every checksum and compares the packed weights.
 #include <cstdio>
 
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "engine/weights_pack.h"
 #include "eval/certify_bundle.h"
 #include "model/ledger.h"
 #include "model/model.h"
@@ -77,6 +78,8 @@ void print_table(const Json& json, const ModelSpec& spec) {
   if (json.contains("operating_points") && json["operating_points"].is_object())
     for (const auto& [key, value] : json["operating_points"].items())
       row(("point." + key).c_str(), one_line(value.dump(), 200));
+  if (json.contains("packed"))
+    for (const auto& [name, state] : json["packed"].items()) row(("file " + name).c_str(), state.get<std::string>());
   if (json.contains("files") && json["files"].is_object()) {
     for (const auto& [name, file] : json["files"].items()) {
       if (file.is_object() && file.contains("bytes") && file["bytes"].is_number())
@@ -95,13 +98,22 @@ void add_info(Frame& frame) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = frame.verb("info", "Show what is in a bundle");
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
-  verb->add_flag("--verify", options->verify, "Recompute every checksum");
+  verb->add_flag("--verify", options->verify, "Recompute every checksum, and compare the packed weights with the model's");
   add_json_flag(verb, options->json);
   frame.on(verb, [options]() -> Result<int> {
     FATHOM_TRY(const auto bundle, Bundle::open(options->bundle));
     FATHOM_TRY(const auto model, Model::load(bundle));
-    if (options->verify) FATHOM_TRY_VOID(bundle->verify());
-    const Json json = describe(*bundle, *model, options->verify);
+    Json json;
+    if (options->verify) {
+      FATHOM_TRY_VOID(bundle->verify());
+      FATHOM_TRY(const auto packed, engine::verify_packed(*model));
+      json = describe(*bundle, *model, true);
+      json["packed"] = Json::object();
+      for (const auto& file : packed)
+        json["packed"][file.name] = file.used ? "verified" : "left over from other weights; the next run replaces it";
+    } else {
+      json = describe(*bundle, *model, false);
+    }
     if (options->json) {
       std::printf("%s\n", json.dump(2).c_str());
     } else {

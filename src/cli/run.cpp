@@ -5,13 +5,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
-#include "api/classifier.h"
+#include "api/budget.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "eval/certify_bundle.h"
 
 namespace fathom::cli {
 namespace {
@@ -23,6 +25,7 @@ struct Options {
   fs::path bundle;
   std::vector<std::string> inputs, files;
   engine::RuntimeOptions runtime;
+  std::optional<std::string> budget;
   double lambda = -1;
   bool full_depth = false, json = false;
 };
@@ -162,12 +165,60 @@ std::vector<std::string> stdin_lines() {
   return lines;
 }
 
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
+// What the budget became, and what to expect of it.
+void tell(const std::string& asked, const api::Within& within, const api::Opened& opened) {
+  std::string line = "budget " + asked + ": ";
+  if (within.peak_mb > 0) {
+    char text[128];
+    const int depth = within.options.max_depth > 0 ? within.options.max_depth : opened.spec().layers;
+    std::snprintf(text, sizeof text, "at most %d of %d layers, inputs one at a time, peak memory about %.1f MB at most", depth,
+                  opened.spec().layers, within.peak_mb);
+    line += text;
+  } else {
+    const policy::BudgetPoint& point = *within.expected;
+    char text[160];
+    std::snprintf(text, sizeof text, "lambda %.6g", static_cast<double>(point.lambda));
+    line += point.lambda > 1 ? std::string("full depth") : std::string(text);
+    std::snprintf(text, sizeof text, "; on the calibrate split: %s an input, %s of full depth, mean depth %.2f, %.2f %% agree with full depth",
+                  macs_text(point.macs).c_str(), percent(point.macs / within.full_macs).c_str(), point.depth, 100 * point.agreement);
+    line += text;
+    if (within.ms) {
+      std::snprintf(text, sizeof text, "; %.3g ms, full depth %.3g ms", *within.ms, *within.full_ms);
+      line += text;
+    }
+  }
+  say(line);
+  if (!within.note.empty()) warn(within.note);
+}
+
+// A certificate speaks of its own threshold alone: at another one, more cautious or not, nothing has been proven.
+void tell_certificate(const api::Opened& opened, const engine::RunOptions& run) {
+  if (eval::certificate_state(opened.bundle().fathom()) != eval::CertificateState::valid || run.mode == engine::Mode::full_depth) return;
+  const bool own = (run.lambda < 0 || run.lambda == opened.plan->policy().lambda) && run.max_depth == 0;
+  if (!own && !(run.lambda > 1 && run.max_depth == 0))
+    warn("the bundle's certificate does not cover this run: it was proven for lambda " + Json(opened.plan->policy().lambda).dump() + " alone");
+}
+
 Result<int> act(const Options& options) {
   FATHOM_TRY(const auto opened, api::open_bundle(options.bundle, options.runtime));
-  FATHOM_TRY(auto classifier, api::Classifier::create(opened, kBatch));
+  // A bound on memory is kept one input at a time: a batch's buffers are its own.
+  const bool alone = options.budget && options.budget->starts_with("mb=");
+  FATHOM_TRY(auto classifier, api::Classifier::create(opened, alone ? 1 : kBatch));
   engine::RunOptions run;
+  if (options.budget) {
+    FATHOM_TRY(const api::Within within, api::within_budget(*opened, *options.budget, classifier.buffer_bytes()));
+    run = within.options;
+    tell(*options.budget, within, *opened);
+  }
   if (options.full_depth) run.mode = engine::Mode::full_depth;
-  run.lambda = static_cast<float>(options.lambda);
+  if (options.lambda >= 0) run.lambda = static_cast<float>(options.lambda);
+  tell_certificate(*opened, run);
   Printer printer(opened->spec(), options.json);
   Runner runner(classifier, run, printer);
   const bool from_stdin = options.inputs.empty() && options.files.empty();
@@ -200,7 +251,12 @@ void add_run(Frame& frame) {
   auto* lambda = verb->add_option("--lambda", options->lambda,
                                   "Stop when the score reaches this; above 1: never early. Default: the bundle's")
                      ->check(between(0, 2, "[0, 2]"));
-  verb->add_flag("--full-depth", options->full_depth, "Every layer, no decision")->excludes(lambda);
+  auto* full = verb->add_flag("--full-depth", options->full_depth, "Every layer, no decision")->excludes(lambda);
+  verb->add_option("--budget", options->budget,
+                   "Choose the threshold for a mean cost: macs=50% of full depth, macs=3e8 an input, ms=8 an input (times of `fathom eval`); "
+                   "or mb=400: layers that fit that peak memory")
+      ->excludes(lambda)
+      ->excludes(full);
   add_runtime_flags(verb, options->runtime);
   add_json_flag(verb, options->json);
   frame.on(verb, [options] { return act(*options); });

@@ -30,21 +30,25 @@ fs::path report_html_path(const fs::path& eval_json) { return eval_json.parent_p
 Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& runtime_options, double budget) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   const Json& fathom = bundle->fathom();
-  if (eval::certificate_state(fathom) == eval::CertificateState::valid) return false;  // proven is better than chosen
+  const bool proven = eval::certificate_state(fathom) == eval::CertificateState::valid;  // better than chosen
+  const bool has_table = fathom.contains("budget_table");
+  if (proven && has_table) return false;
   const auto points = fathom.find("operating_points");
+  bool chosen = proven;
   if (points != fathom.end() && points->is_object() && points->contains(eval::kFathom)) {
     const Json& point = (*points)[eval::kFathom];
     if (point.is_object() && point.contains("budget") && point["budget"].is_number() &&
         point["budget"].get<double>() == budget)
-      return false;
+      chosen = true;
   }
+  if (chosen && has_table) return false;
   const std::string where = "bundle '" + folder.string() + "': fathom.json";
   FATHOM_TRY(const auto data, eval::read_eval_data(fathom, {}, where));
   FATHOM_TRY(const auto runtime, engine::Runtime::create(runtime_options));
   Progress progress("calibrate", static_cast<long>(data.dataset.part(data::Part::calibrate).size()));
   FATHOM_TRY_VOID(eval::calibrate_bundle(folder, data.dataset, *runtime, budget, [&](std::size_t done, std::size_t) {
     progress.update(static_cast<long>(done));
-  }));
+  }, chosen));
   return true;
 }
 

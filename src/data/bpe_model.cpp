@@ -20,20 +20,20 @@ bool later(const EncodeScratch::Join& a, const EncodeScratch::Join& b) { return 
 
 }  // namespace
 
-Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const PieceTrie& trie, const std::vector<Merge>& merges,
+Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const PieceIndex& index, const std::vector<Merge>& merges,
                                 const BpeOptions& options) {
   BpeModel model;
   model.options_ = options;
   if (!options.unknown.empty()) {
-    model.unknown_ = trie.find(options.unknown);
+    model.unknown_ = index.find(options.unknown);
     if (model.unknown_ < 0) return Error{Code::corrupt_bundle, "vocabulary: '" + options.unknown + "' is missing", ""};
   }
   for (std::size_t byte = 0; byte < 256; ++byte) {
     std::string character;
     append_utf8(byte_characters()[byte], character);
-    model.byte_ids_[byte] = trie.find(character);
+    model.byte_ids_[byte] = index.find(character);
   }
-  FATHOM_TRY_VOID(model.add_merges(pieces, trie, merges));
+  FATHOM_TRY_VOID(model.add_merges(index, merges));
   if (options.ignore_merges) {
     std::vector<std::string> bytes;
     bytes.reserve(pieces.size());
@@ -43,18 +43,17 @@ Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const Pi
   return model;
 }
 
-Status BpeModel::add_merges(const std::vector<std::string>& pieces, const PieceTrie& trie, const std::vector<Merge>& merges) {
+Status BpeModel::add_merges(const PieceIndex& index, const std::vector<Merge>& merges) {
   joins_.reserve(merges.size());
   merges_.reserve(merges.size());
   for (std::size_t i = 0; i < merges.size(); ++i) {
     const auto& [left, right] = merges[i];
-    const std::int32_t a = trie.find(left), b = trie.find(right);
-    if (a < 0 || b < 0) return no_piece(a < 0 ? left : right, i);
-    const std::string joined = pieces[static_cast<std::size_t>(a)] + pieces[static_cast<std::size_t>(b)];
-    const std::int32_t id = trie.find(joined);
-    if (id < 0) return no_piece(joined, i);
+    const std::int32_t a = index.find(left), b = index.find(right);
+    if (a < 0 || b < 0) return no_piece(std::string(a < 0 ? left : right), i);
+    const std::int32_t id = index.find(left, right);
+    if (id < 0) return no_piece(std::string(left).append(right), i);
     if (!joins_.add(a, b, {static_cast<std::uint32_t>(i), id}))
-      return Error{Code::corrupt_bundle, "merge " + std::to_string(i) + ": '" + left + " " + right + "' stands twice", ""};
+      return Error{Code::corrupt_bundle, "merge " + std::to_string(i) + ": '" + std::string(left).append(" ").append(right) + "' stands twice", ""};
     merges_.emplace_back(a, b);
   }
   return {};

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "data/encode_scratch.h"
 #include "data/pair_table.h"
+#include "data/piece_index.h"
 #include "data/piece_trie.h"
 
 namespace fathom::data {
@@ -26,9 +27,9 @@ struct BpeOptions {
 
 class BpeModel {
  public:
-  using Merge = std::pair<std::string, std::string>;
+  using Merge = std::pair<std::string_view, std::string_view>;
   // `merges` in the order in which they were learnt. Errors: a merge or its result is no piece, or stands twice.
-  static Result<BpeModel> make(const std::vector<std::string>& pieces, const PieceTrie& trie, const std::vector<Merge>& merges,
+  static Result<BpeModel> make(const std::vector<std::string>& pieces, const PieceIndex& index, const std::vector<Merge>& merges,
                                const BpeOptions& options);
   const BpeOptions& options() const { return options_; }
   const std::vector<std::pair<std::int32_t, std::int32_t>>& merges() const { return merges_; }  // as ids
@@ -38,7 +39,7 @@ class BpeModel {
 
  private:
   BpeModel() = default;
-  Status add_merges(const std::vector<std::string>& pieces, const PieceTrie& trie, const std::vector<Merge>& merges);
+  Status add_merges(const PieceIndex& index, const std::vector<Merge>& merges);
   void split_word(std::string_view word, EncodeScratch& scratch) const;  // into scratch.found
   void join_short(EncodeScratch& scratch) const;
   void join_long(EncodeScratch& scratch) const;

@@ -5,6 +5,7 @@
 #include <array>
 #include <set>
 
+#include "data/piece_index.h"
 #include "data/tokenizer_file.h"
 #include "data/tokenizer_parts.h"
 
@@ -17,7 +18,7 @@ constexpr const char* kFamilies = "WordPiece over BertNormalizer and BertPreToke
 
 class Reader {
  public:
-  Reader(const Json& root, const TokenizerFile& file, const std::string& where)
+  Reader(const Json& root, TokenizerFile& file, const std::string& where)
       : root_(root), file_(file), where_(where), parts_(std::make_shared<TokenizerParts>()) {}
 
   Result<std::shared_ptr<TokenizerParts>> read() {
@@ -87,15 +88,14 @@ class Reader {
     std::vector<std::string>& pieces = parts_->pieces;
     pieces.assign(static_cast<std::size_t>(count), "");
     std::vector<bool> taken(static_cast<std::size_t>(count), false);
-    for (const auto& [piece, id] : file_.vocabulary) {
-      if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= static_cast<std::uint64_t>(count))
-        return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(count - 1));
-      const auto at = id.get<std::size_t>();
+    for (auto& [piece, id] : file_.vocabulary) {
+      if (id < 0 || id >= count) return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(count - 1));
+      const auto at = static_cast<std::size_t>(id);
       if (piece.empty() || taken[at]) return damaged("model: piece '" + piece + "' is empty or shares its id with '" + pieces[at] + "'");
-      pieces[at] = piece;
+      pieces[at] = std::move(piece);
       taken[at] = true;
     }
-    FATHOM_TRY(trie_, PieceTrie::make(pieces));
+    FATHOM_TRY(index_, PieceIndex::make(pieces));
     return {};
   }
 
@@ -121,7 +121,8 @@ class Reader {
     FATHOM_TRY(options.prefix, json_string(model, "continuing_subword_prefix", "model"));
     FATHOM_TRY(options.max_word_characters, json_int(model, "max_input_chars_per_word", 0, 1'000'000, "model"));
     FATHOM_TRY(options.normalizer, read_normalizer());
-    FATHOM_TRY(parts_->model, WordPieceModel::make(trie_, options));
+    FATHOM_TRY(auto trie, PieceTrie::make(parts_->pieces));
+    FATHOM_TRY(parts_->model, WordPieceModel::make(std::move(trie), options));
     return {};
   }
 
@@ -152,30 +153,9 @@ class Reader {
     FATHOM_TRY(const bool pattern, flag(pre, "use_regex", true));
     if (!pattern) return refuse_component("pre_tokenizer", "ByteLevel with use_regex false is not supported (expected true)", kFamilies);
     FATHOM_TRY(options.add_prefix_space, json_bool(pre, "add_prefix_space", "pre_tokenizer"));
-    FATHOM_TRY(const auto merges, read_merges(model));
-    FATHOM_TRY(parts_->model, BpeModel::make(parts_->pieces, trie_, merges, options));
+    FATHOM_TRY(const auto merges, file_.merges());
+    FATHOM_TRY(parts_->model, BpeModel::make(parts_->pieces, index_, merges, options));
     return {};
-  }
-
-  // "a b" or ["a", "b"].
-  static Result<std::vector<BpeModel::Merge>> read_merges(const Json& model) {
-    const auto list = model.find("merges");
-    if (list == model.end() || !list->is_array()) return damaged_file("model", "'merges' is missing or no list");
-    std::vector<BpeModel::Merge> merges;
-    merges.reserve(list->size());
-    for (const Json& entry : *list) {
-      if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
-        merges.emplace_back(entry[0].get<std::string>(), entry[1].get<std::string>());
-        continue;
-      }
-      const std::string* line = entry.get_ptr<const std::string*>();
-      if (line != nullptr && line->starts_with("#version")) continue;
-      const std::size_t space = line == nullptr ? std::string::npos : line->find(' ');
-      if (space == std::string::npos || line->find(' ', space + 1) != std::string::npos)
-        return damaged_file("model", "merge " + std::to_string(merges.size()) + " is neither \"a b\" nor [\"a\", \"b\"]");
-      merges.emplace_back(line->substr(0, space), line->substr(space + 1));
-    }
-    return merges;
   }
 
   Status read_added() {
@@ -203,7 +183,7 @@ class Reader {
   Status place_added(const AddedToken& token) {
     const auto at = static_cast<std::size_t>(token.id);
     if (token.content.empty()) return damaged("an added token is empty");
-    const std::int32_t known = trie_.find(token.content);
+    const std::int32_t known = index_.find(token.content);
     if (known >= 0 ? known != token.id : at != parts_->pieces.size())
       return damaged("added token '" + token.content + "' has id " + std::to_string(token.id) + ", expected " +
                      std::to_string(known >= 0 ? static_cast<std::size_t>(known) : parts_->pieces.size()));
@@ -333,11 +313,11 @@ class Reader {
   }
 
   const Json& root_;
-  const TokenizerFile& file_;
+  TokenizerFile& file_;  // its pieces are moved from
   const std::string& where_;
   std::shared_ptr<TokenizerParts> parts_;
   bool word_piece_ = true;
-  PieceTrie trie_;
+  PieceIndex index_;
   std::vector<bool> added_ids_;
   std::set<std::string> added_names_;  // of those that the model does not hold
 };

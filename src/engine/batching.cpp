@@ -199,9 +199,9 @@ void run_plain(Session::State& state, int exit) {
   finish_all(state, exit);
 }
 
-void run_adaptive(Session::State& state, Score score, float lambda, bool profile) {
+void run_adaptive(Session::State& state, Score score, float lambda, int max_depth, bool profile) {
   const policy::Policy& policy = state.parts->policy;
-  const int layers = layers_of(state);
+  const int layers = max_depth > 0 ? std::min(max_depth, layers_of(state)) : layers_of(state);
   // No score passes 1: above it nothing can stop, and nothing is asked.
   if (lambda > 1.0f || policy.first_exit >= layers) return run_plain(state, layers);
   const Needs needs = needs_of(policy, score);

@@ -7,7 +7,7 @@
 
 namespace fathom::engine {
 
-void run_adaptive(Session::State& state, policy::Score score, float lambda, bool profile);
+void run_adaptive(Session::State& state, policy::Score score, float lambda, int max_depth, bool profile);
 void run_gates(Session::State& state, bool profile);       // trajectories from the LSTM, before layer 1
 void run_masks(Session::State& state);                     // trajectories in state.masks
 void run_plain(Session::State& state, int exit);           // layers 1..exit and that head: full depth, fixed exit

@@ -44,6 +44,10 @@ class Plan {
   ~Plan();
   const ModelSpec& spec() const;
   const policy::Policy& policy() const;
+  bool decides() const;  // it has exits and a policy; else every input runs at full depth
+  // Bytes of packed weights that inputs stopped at `depth` or before read: embedding (text: without the word table), layers,
+  // heads, decision.
+  std::size_t weight_bytes(int depth) const;
   struct Parts;                              // private to the engine room
   const Parts& parts() const { return *parts_; }
 
@@ -71,6 +75,7 @@ struct RunOptions {
   Mode mode = Mode::adaptive;
   float lambda = -1.0f;                        // adaptive: >= 0 overrides the bundle's
   int score = -1;                              // adaptive: >= 0 overrides the bundle's Score; only what the score needs is computed
+  int max_depth = 0;                           // adaptive: > 0: an input that reaches this layer stops at its exit, whatever the score
   int exit = 0;                                // fixed_exit
   std::span<const std::uint64_t> masks;        // masks: bit l-1 set: layer l runs
   bool profile_decision = false;               // adaptive: also accumulate Session::decision_seconds (costs two clock reads a step)
@@ -115,6 +120,7 @@ class Session {
   // After full_depth or backbone runs: hidden states [total tokens, hidden], input order.
   std::span<const float> hidden() const;
   Status run_backbone(const Batch& batch);  // hidden states only: benchmarks and feature extraction
+  std::size_t buffer_bytes() const;         // that the largest batch could touch; untouched ones cost no memory
   double decision_seconds() const;          // accumulated while profile_decision was set
   void reset_decision_seconds();
 

@@ -103,6 +103,41 @@ TEST_P(EngineTest, FullDepthMatchesReferenceAndTrace) {
   }
 }
 
+// A bound on depth changes nothing but where the late ones answer: at the bound's own exit.
+TEST_P(EngineTest, ABoundOnDepthStopsWhoeverReachesIt) {
+  Loaded loaded(which, tier, 1);
+  const Inputs inputs = testing::random_inputs(which.spec, 24, 14);
+  RunOptions options;
+  options.mode = Mode::trace;
+  loaded.run(inputs.batch(), options);
+  const std::vector<float> traced = testing::copy(loaded.session->trace_logits());
+  const std::size_t layers = static_cast<std::size_t>(which.spec.layers);
+  for (const Score score : kScores)
+    for (const float lambda : {0.0f, 0.55f, 2.0f}) {
+      options.mode = Mode::adaptive;
+      options.score = static_cast<int>(score);
+      options.lambda = lambda;
+      options.max_depth = 0;
+      const auto free = loaded.run(inputs.batch(), options);
+      for (int bound = 1; bound <= which.spec.layers; ++bound) {
+        options.max_depth = bound;
+        const auto bounded = loaded.run(inputs.batch(), options);
+        for (std::size_t i = 0; i < inputs.count; ++i) {
+          ASSERT_EQ(bounded[i].depth, std::min(bound, free[i].depth));
+          if (free[i].depth < bound) {
+            EXPECT_EQ(bounded[i].macs, free[i].macs);
+          }
+          const std::size_t exit = static_cast<std::size_t>(bounded[i].depth);
+          for (std::size_t c = 0; c < 3; ++c)
+            EXPECT_EQ(loaded.session->logits()[i * 3 + c], traced[(i * layers + exit - 1) * 3 + c]);
+        }
+      }
+    }
+  options.max_depth = which.spec.layers + 1;
+  std::vector<Prediction> out(inputs.count);
+  EXPECT_FALSE(loaded.session->run(inputs.batch(), options, out).has_value());
+}
+
 // Adaptive exits are those replayed from the trace, bit for bit, and those of the reference unless within rounding.
 TEST_P(EngineTest, AdaptiveEqualsReplayOfTheTrace) {
   Loaded loaded(which, tier, 1);

@@ -30,7 +30,7 @@ struct Head {
   float temperature = 1.0f;
 };
 
-struct Embedding {  // text: tables straight from the safetensors; image: projection, CLS and positions
+struct Embedding {  // text: word rows straight from the safetensors where they are float32; image: projection, CLS, positions
   const float* word = nullptr;
   const float* position = nullptr;
   const float* type = nullptr;  // row 0, or null
@@ -60,6 +60,7 @@ struct Plan::Parts {
   policy::Policy policy;
   const kernels::Table* kernels = nullptr;
   PackedWeights weights;
+  std::vector<std::size_t> depth_bytes;  // [layers + 1]: Plan::weight_bytes
 
   Embedding embedding;
   std::vector<Layer> layers;

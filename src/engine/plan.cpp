@@ -8,34 +8,32 @@
 namespace fathom::engine {
 namespace {
 
-// Walks PackedWeights in the order of linear_maps().
+// Walks PackedWeights in the order of packed_entries().
 class Cursor {
  public:
   explicit Cursor(const PackedWeights& weights) : weights_(weights) {}
   const Linear& next() { return weights_[at_++]; }
   bool finished() const { return at_ == weights_.size(); }
+  std::size_t bytes() const { return weights_.bytes_before(at_); }  // of all taken so far
 
  private:
   const PackedWeights& weights_;
   std::size_t at_ = 0;
 };
 
-Norm norm_of(const Model& model, const std::string& prefix) {
-  return {model.weight(prefix + ".weight"), model.weight(prefix + ".bias")};
-}
+Norm norm_of(const Linear& entry) { return {entry.packed, entry.bias}; }
 
 void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
-  const bool pre = parts.spec.norm == NormOrder::pre;
   for (int i = 0; i < parts.spec.layers; ++i) {
     Layer layer;
     layer.qkv = cursor.next();
     layer.o = cursor.next();
+    layer.first = norm_of(cursor.next());
     layer.f1 = cursor.next();
     layer.f2 = cursor.next();
-    const std::string prefix = "encoder.layer." + std::to_string(i) + ".";
-    layer.first = norm_of(*parts.model, prefix + (pre ? "layernorm_before" : "attention.output.LayerNorm"));
-    layer.second = norm_of(*parts.model, prefix + (pre ? "layernorm_after" : "output.LayerNorm"));
+    layer.second = norm_of(cursor.next());
     parts.layers.push_back(layer);
+    parts.depth_bytes.push_back(cursor.bytes());
   }
 }
 
@@ -44,10 +42,11 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
   Embedding& embedding = parts.embedding;
   if (spec.modality == Modality::text) {
-    embedding.word = model.weight("embeddings.word_embeddings.weight");
-    embedding.position = model.weight("embeddings.position_embeddings.weight");
-    if (spec.token_types > 0) embedding.type = model.weight("embeddings.token_type_embeddings.weight");
-    if (spec.norm == NormOrder::post) embedding.norm = norm_of(model, "embeddings.LayerNorm");
+    constexpr const char* kWords = "embeddings.word_embeddings.weight";
+    embedding.word = model.as_it_lies(kWords) ? model.weight(kWords) : cursor.next().packed;
+    embedding.position = cursor.next().packed;
+    if (spec.token_types > 0) embedding.type = cursor.next().packed;
+    if (spec.norm == NormOrder::post) embedding.norm = norm_of(cursor.next());
     return;
   }
   Extractor& grid = parts.extractor;
@@ -56,9 +55,9 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   grid.pooled_rows = (grid.rows + 1) / 2;
   grid.pooled_columns = (grid.columns + 1) / 2;
   embedding.patch = cursor.next();
-  embedding.prefix[0] = model.weight("embeddings.cls_token");
-  if (spec.prefix_tokens == 2) embedding.prefix[1] = model.weight("embeddings.distillation_token");
-  embedding.position = model.weight("embeddings.position_embeddings");
+  embedding.prefix[0] = cursor.next().packed;
+  if (spec.prefix_tokens == 2) embedding.prefix[1] = cursor.next().packed;
+  embedding.position = cursor.next().packed;
   for (std::size_t channel = 0; channel < 3; ++channel)
     for (int byte = 0; byte < 256; ++byte)
       embedding.pixel[channel][static_cast<std::size_t>(byte)] =
@@ -68,24 +67,27 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
 // Heads of exits first..layers; before them stand empty ones, so that exit e is heads[e - 1].
 void resolve_heads(Plan::Parts& parts, Cursor& cursor, int first) {
   const ModelSpec& spec = parts.spec;
+  const std::size_t before = cursor.bytes();
   const Linear shared = spec.heads_shared ? cursor.next() : Linear{};
   parts.heads.resize(static_cast<std::size_t>(first - 1));
   for (int e = first; e <= spec.layers; ++e) {
     Head head;
     head.shape = spec.head_shape(e);
-    if (head.shape.norm > 0) head.norm = norm_of(*parts.model, "exits." + std::to_string(e) + ".norm");
+    if (head.shape.norm > 0) head.norm = norm_of(cursor.next());
     if (head.shape.dense > 0) head.dense = cursor.next();
     head.out = spec.heads_shared ? shared : cursor.next();
     if (!parts.policy.temperature.empty()) head.temperature = parts.policy.temperature[static_cast<std::size_t>(e - 1)];
     parts.head_width = std::max(parts.head_width, head.dense.n);
     parts.head_input = std::max(parts.head_input, static_cast<std::size_t>(head.shape.input));
     parts.heads.push_back(head);
+    parts.depth_bytes[static_cast<std::size_t>(e)] += cursor.bytes() - before;
   }
 }
 
 void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
   resolve_heads(parts, cursor, 1);
+  const std::size_t before = cursor.bytes();
   Extractor& extractor = parts.extractor;
   extractor.proj = cursor.next();
   extractor.conv1 = cursor.next();
@@ -94,6 +96,7 @@ void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   parts.conv2_macs_per_position = static_cast<double>(extractor.conv2.n) * static_cast<double>(extractor.conv2.k);
   parts.net = {cursor.next(), cursor.next(), cursor.next(), static_cast<std::size_t>(spec.policy_hidden)};
   parts.features = static_cast<std::size_t>(policy::predictor_features(spec));
+  for (std::size_t& bytes : parts.depth_bytes) bytes += cursor.bytes() - before;
 }
 
 Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model, const Runtime& runtime) {
@@ -118,11 +121,12 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   }
   FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels));
   Cursor cursor(parts->weights);
-  resolve_layers(*parts, cursor);
   resolve_embedding(*parts, cursor);
+  parts->depth_bytes.assign(1, cursor.bytes());
+  resolve_layers(*parts, cursor);
   if (parts->decides) resolve_decision(*parts, cursor);
   else if (parts->answers) resolve_heads(*parts, cursor, spec.layers);
-  FATHOM_CHECK(cursor.finished(), "linear maps and their users disagree");
+  FATHOM_CHECK(cursor.finished(), "packed entries and their users disagree");
   return parts;
 }
 
@@ -142,6 +146,8 @@ Plan::Plan(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Plan::~Plan() = default;
 const ModelSpec& Plan::spec() const { return parts_->spec; }
 const policy::Policy& Plan::policy() const { return parts_->policy; }
+bool Plan::decides() const { return parts_->decides; }
+std::size_t Plan::weight_bytes(int depth) const { return parts_->depth_bytes.at(static_cast<std::size_t>(depth)); }
 
 Result<std::shared_ptr<const Plan>> Plan::compile(std::shared_ptr<const Model> model, const Runtime& runtime) {
   if (model == nullptr) return Error{Code::invalid_argument, "Plan::compile: no model", "load a bundle first"};

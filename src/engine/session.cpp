@@ -176,6 +176,10 @@ Status check_options(const Session::State& st, const Batch& batch, const RunOpti
   if (options.mode == Mode::fixed_exit && (options.exit < 1 || options.exit > parts.spec.layers))
     return refuse("exit: expected 1.." + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.exit),
                   "exit l reads the state after layer l");
+  if (options.max_depth < 0 || options.max_depth > parts.spec.layers)
+    return refuse("max_depth: expected 0 (no bound) to " + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.max_depth), "");
+  if (options.max_depth > 0 && options.mode == Mode::adaptive && (!parts.decides || (parts.policy.kind == policy::PolicyKind::gates && options.score < 0)))
+    return Error{Code::unsupported, "a bound on depth needs a bundle that decides after each layer", "fit it with the default recipe"};
   if (options.mode == Mode::masks) return check_masks(st, batch, options.masks);
   if (options.mode == Mode::adaptive && options.score >= 0) {
     if (options.score > 3)
@@ -224,7 +228,7 @@ void dispatch(Session::State& st, const RunOptions& options) {
       if (!st.parts->decides) return run_plain(st, st.parts->spec.layers);
       if (policy.kind == policy::PolicyKind::gates && options.score < 0) return run_gates(st, options.profile_decision);
       return run_adaptive(st, options.score >= 0 ? static_cast<policy::Score>(options.score) : policy.score,
-                          options.lambda >= 0.0f ? options.lambda : policy.lambda, options.profile_decision);
+                          options.lambda >= 0.0f ? options.lambda : policy.lambda, options.max_depth, options.profile_decision);
   }
 }
 
@@ -350,6 +354,10 @@ std::span<const float> Session::trace_norms() const {
 }
 
 std::span<const float> Session::hidden() const { return {state_->x, state_->rows * state_->parts->hidden}; }
+std::size_t Session::buffer_bytes() const {
+  return state_->floats.size() * sizeof(float) + state_->ints.size() * sizeof(std::int32_t) + state_->doubles.size() * sizeof(double) +
+         state_->masks.size() * sizeof(std::uint64_t) + state_->signals.size() * sizeof(policy::Signals);
+}
 double Session::decision_seconds() const { return state_->decision_seconds; }
 void Session::reset_decision_seconds() { state_->decision_seconds = 0; }
 

@@ -14,7 +14,8 @@ using testing::Case;
 using testing::Inputs;
 using testing::Loaded;
 
-void expect_refused(const Status& status, Code code, const std::string& words) {
+template <class Outcome>  // Status or Result
+void expect_refused(const Outcome& status, Code code, const std::string& words) {
   ASSERT_FALSE(status.has_value()) << words;
   EXPECT_EQ(status.error().code, code) << status.error().message;
   EXPECT_NE(status.error().message.find(words), std::string::npos) << status.error().message;
@@ -207,11 +208,40 @@ TEST_F(PackedTest, DamageIsRebuilt) {
   expect_rebuilt(good.substr(0, 100), "cut in the header");
   expect_rebuilt(good.substr(0, good.size() - 64), "cut at the end");
   expect_rebuilt(good + std::string(64, '\0'), "too long");
-  for (const std::size_t at : {std::size_t{3}, std::size_t{20}, std::size_t{60}, std::size_t{112}, std::size_t{5000}, good.size() - 5}) {
+  const auto flipped = [&](std::size_t at) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x10);
-    expect_rebuilt(bad, "bit flipped at " + std::to_string(at));
+    return bad;
+  };
+  for (const std::size_t at : {std::size_t{3}, std::size_t{8}, std::size_t{20}, std::size_t{60}, std::size_t{100}, std::size_t{108}})
+    expect_rebuilt(flipped(at), "bit flipped at " + std::to_string(at));
+}
+
+// A start reads the header alone; verify_packed() reads every byte, and compares with the weights themselves.
+TEST_F(PackedTest, VerifyFindsADamagedPayload) {
+  logits();
+  const std::string good = testing::must(read_file(file));
+  const auto checks = testing::must(verify_packed(*testing::load_model(folder)));
+  ASSERT_EQ(checks.size(), 1u);
+  EXPECT_TRUE(checks[0].used);
+  EXPECT_EQ(checks[0].name, file.filename().string());
+  for (const std::size_t at : {std::size_t{112}, std::size_t{4096}, good.size() / 2, good.size() - 70}) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x10);
+    testing::must(write_file_atomic(file, bad));
+    logits();  // runs, whatever the numbers are
+    expect_refused(verify_packed(*testing::load_model(folder)), Code::corrupt_bundle, file.filename().string());
   }
+  testing::must(write_file_atomic(file, good.substr(0, good.size() - 64)));
+  EXPECT_FALSE(testing::must(verify_packed(*testing::load_model(folder)))[0].used);
+  // Right by its own hash, but of other weights: the header is copied over a payload that was packed elsewhere.
+  testing::must(write_random_bundle(folder, which.spec, 8, which.policy));
+  logits();
+  std::string other = testing::must(read_file(file));
+  testing::must(write_random_bundle(folder, which.spec, 7, which.policy));
+  other.replace(0, 112, good, 0, 112);  // the other file's payload and its hash, this bundle's identity
+  testing::must(write_file_atomic(file, other));
+  expect_refused(verify_packed(*testing::load_model(folder)), Code::corrupt_bundle, "not those of the model");
 }
 
 TEST_F(PackedTest, OtherTensorsOrTiersAreNotUsed) {

@@ -4,13 +4,14 @@
 #include <cstring>
 #include <map>
 
+#include "base/cpu.h"
 #include "base/sha256.h"
 
 namespace fathom::engine {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;  // one page: the payload keeps the mapping's alignment
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr char kMagic[8] = {'F', 'T', 'H', 'M', 'P', 'A', 'C', 'K'};
 
 struct Header {
@@ -26,7 +27,7 @@ struct Header {
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Eight independent multiply-mix lanes: about the speed of memory, so that a damaged file is noticed at every start.
+// Eight independent multiply-mix lanes: about the speed of memory.
 std::uint64_t hash_bytes(const std::byte* data, std::size_t bytes) {
   constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ull;
   std::uint64_t lane[8];
@@ -54,22 +55,29 @@ std::uint64_t layout_hash(const kernels::Table& table) {
   return hash_bytes(reinterpret_cast<const std::byte*>(packed.data()), packed.size() * sizeof(float));
 }
 
-std::size_t map_bytes(const LinearMap& map, const kernels::Table& table) {
-  return aligned(table.packed_size(map.n, map.k) * sizeof(float)) + aligned(map.n * sizeof(float));
-}
+bool is_map(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table; }
 
-std::size_t image_bytes(const std::vector<LinearMap>& maps, const kernels::Table& table) {
+std::size_t numbers_of(const PackedEntry& entry, const kernels::Table& table) {
+  return is_map(entry) ? table.packed_size(entry.n, entry.k) : entry.n * entry.k;
+}
+std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) { return aligned(numbers_of(entry, table) * sizeof(float)); }
+std::size_t bias_bytes(const PackedEntry& entry) { return entry.kind == PackedEntry::Kind::table ? 0 : aligned(entry.n * sizeof(float)); }
+
+std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::Table& table) {
   std::size_t bytes = kHeaderBytes;
-  for (const LinearMap& map : maps) bytes += map_bytes(map, table);
+  for (const PackedEntry& entry : entries) bytes += number_bytes(entry, table) + bias_bytes(entry);
   return bytes;
 }
 
 // Row-major [n, k] weights of `map`: the tensor itself, or assembled in `temp`.
-const float* assemble(const LinearMap& map, const Model& model, std::vector<float>& temp) {
+const float* assemble(const PackedEntry& map, const Model& model, std::vector<float>& temp) {
   switch (map.kind) {
-    case LinearMap::Kind::plain:
+    case PackedEntry::Kind::table:
+      return model.weight(map.prefix);
+    case PackedEntry::Kind::norm:
+    case PackedEntry::Kind::plain:
       return model.weight(map.prefix + ".weight");
-    case LinearMap::Kind::qkv: {
+    case PackedEntry::Kind::qkv: {
       const std::size_t third = map.n / 3 * map.k;
       temp.resize(3 * third);
       std::size_t at = 0;
@@ -79,7 +87,7 @@ const float* assemble(const LinearMap& map, const Model& model, std::vector<floa
       }
       return temp.data();
     }
-    case LinearMap::Kind::conv: {
+    case PackedEntry::Kind::conv: {
       const float* w = model.weight(map.prefix + ".weight");
       const std::size_t channels = map.k / map.taps;
       temp.resize(map.n * map.k);
@@ -89,7 +97,7 @@ const float* assemble(const LinearMap& map, const Model& model, std::vector<floa
             temp[row * map.k + t * channels + c] = w[row * map.k + c * map.taps + t];
       return temp.data();
     }
-    case LinearMap::Kind::lstm: {
+    case PackedEntry::Kind::lstm: {
       const float* input = model.weight(map.prefix + ".weight_ih");
       const float* hidden = model.weight(map.prefix + ".weight_hh");
       const std::size_t width = map.k - kPolicyInputs;
@@ -105,8 +113,9 @@ const float* assemble(const LinearMap& map, const Model& model, std::vector<floa
   return nullptr;
 }
 
-void copy_bias(const LinearMap& map, const Model& model, float* to) {
-  if (map.kind != LinearMap::Kind::qkv) {
+void copy_bias(const PackedEntry& map, const Model& model, float* to) {
+  if (map.kind == PackedEntry::Kind::table) return;
+  if (map.kind != PackedEntry::Kind::qkv) {
     std::memcpy(to, model.weight(map.prefix + ".bias"), map.n * sizeof(float));
     return;
   }
@@ -148,32 +157,62 @@ Header header_for(const kernels::Table& table, const std::string& source, std::s
   return header;
 }
 
-// Everything but the payload's hash must be as expected, and the payload must hash to what the header says.
-bool trustworthy(std::span<const std::byte> file, const Header& expected) {
+// Everything but the payload's hash must be as expected: one page is read.
+bool fits(std::span<const std::byte> file, const Header& expected) {
   if (file.size() != expected.file_bytes) return false;
   Header found;
   std::memcpy(&found, file.data(), sizeof found);
-  const std::uint64_t hash = found.payload_hash;
   found.payload_hash = expected.payload_hash;
-  if (std::memcmp(&found, &expected, sizeof found) != 0) return false;
-  return hash == hash_bytes(file.data() + kHeaderBytes, file.size() - kHeaderBytes);
+  return std::memcmp(&found, &expected, sizeof found) == 0;
 }
 
-Buffer<std::byte> build(const Model& model, const kernels::Table& table, const std::vector<LinearMap>& maps,
+bool hash_agrees(std::span<const std::byte> file) {
+  Header found;
+  std::memcpy(&found, file.data(), sizeof found);
+  return found.payload_hash == hash_bytes(file.data() + kHeaderBytes, file.size() - kHeaderBytes);
+}
+
+// One entry at `at`, which holds zeros; returns where the next one begins.
+std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table, std::vector<float>& temp,
+                       std::byte* at) {
+  const float* numbers = assemble(entry, model, temp);
+  if (is_map(entry)) table.pack_weights(numbers, entry.n, entry.k, reinterpret_cast<float*>(at));
+  else std::memcpy(at, numbers, numbers_of(entry, table) * sizeof(float));
+  at += number_bytes(entry, table);
+  copy_bias(entry, model, reinterpret_cast<float*>(at));
+  return at + bias_bytes(entry);
+}
+
+Buffer<std::byte> build(const Model& model, const kernels::Table& table, const std::vector<PackedEntry>& entries,
                         Header header) {
   Buffer<std::byte> image(header.file_bytes);
   std::vector<float> temp;
   std::byte* at = image.data() + kHeaderBytes;
-  for (const LinearMap& map : maps) {
-    float* packed = reinterpret_cast<float*>(at);
-    table.pack_weights(assemble(map, model, temp), map.n, map.k, packed);
-    at += aligned(table.packed_size(map.n, map.k) * sizeof(float));
-    copy_bias(map, model, reinterpret_cast<float*>(at));
-    at += aligned(map.n * sizeof(float));
-  }
+  for (const PackedEntry& entry : entries) at = write_entry(entry, model, table, temp, at);
   header.payload_hash = hash_bytes(image.data() + kHeaderBytes, image.size() - kHeaderBytes);
   std::memcpy(image.data(), &header, sizeof header);
   return image;
+}
+
+// Entry by entry, so that no second image is held.
+bool equals_weights(std::span<const std::byte> file, const Model& model, const kernels::Table& table,
+                    const std::vector<PackedEntry>& entries) {
+  std::vector<float> temp;
+  std::size_t at = kHeaderBytes;
+  for (const PackedEntry& entry : entries) {
+    const std::size_t bytes = number_bytes(entry, table) + bias_bytes(entry);
+    Buffer<std::byte> anew(bytes);
+    write_entry(entry, model, table, temp, anew.data());
+    if (std::memcmp(anew.data(), file.data() + at, bytes) != 0) return false;
+    at += bytes;
+  }
+  return true;
+}
+
+PackedScope scope_of(const Model& model) {
+  const bool decides = model.has_decision() && model.bundle() != nullptr;
+  const bool text = model.spec().modality == Modality::text;
+  return {decides, decides || model.has_task_head(), text && !model.as_it_lies("embeddings.word_embeddings.weight")};
 }
 
 }  // namespace
@@ -182,81 +221,153 @@ std::string packed_name(const kernels::Table& table) {
   return std::string("packed.fp32.") + tier_name(table.tier) + ".bin";
 }
 
-std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision, bool with_task_head) {
-  using Kind = LinearMap::Kind;
-  std::vector<LinearMap> maps;
-  const auto size = [](int value) { return static_cast<std::size_t>(value); };
-  const std::size_t hidden = size(spec.hidden), ffn = size(spec.ffn), classes = size(spec.classes());
+namespace {
+
+std::size_t size(int value) { return static_cast<std::size_t>(value); }
+
+void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, bool word_table) {
+  using Kind = PackedEntry::Kind;
+  const std::size_t hidden = size(spec.hidden);
+  if (spec.modality == Modality::text) {
+    if (word_table) entries.push_back({Kind::table, "embeddings.word_embeddings.weight", size(spec.vocab), hidden, 1});
+    entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
+    if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", 1, hidden, 1});
+    if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
+    return;
+  }
+  entries.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()), size(spec.patch * spec.patch)});
+  entries.push_back({Kind::table, "embeddings.cls_token", 1, hidden, 1});
+  if (spec.prefix_tokens == 2) entries.push_back({Kind::table, "embeddings.distillation_token", 1, hidden, 1});
+  entries.push_back({Kind::table, "embeddings.position_embeddings", size(spec.tokens()), hidden, 1});
+}
+
+void add_layers(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
+  using Kind = PackedEntry::Kind;
+  const std::size_t hidden = size(spec.hidden), ffn = size(spec.ffn);
+  const bool pre = spec.norm == NormOrder::pre;
   for (int i = 0; i < spec.layers; ++i) {
     const std::string layer = "encoder.layer." + std::to_string(i) + ".";
-    maps.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1});
-    maps.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1});
-    maps.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1});
-    maps.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1});
+    entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1});
+    entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1});
+    entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
+    entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1});
+    entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1});
+    entries.push_back({Kind::norm, layer + (pre ? "layernorm_after" : "output.LayerNorm"), hidden, 1, 1});
   }
-  if (spec.modality == Modality::image)
-    maps.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()),
-                    size(spec.patch * spec.patch)});
-  if (!with_decision && !with_task_head) return maps;
+}
 
-  if (spec.heads_shared) maps.push_back({Kind::plain, "exits.out", classes, size(spec.pooled()), 1});
-  for (int e = with_decision ? 1 : spec.layers; e <= spec.layers && !spec.heads_shared; ++e) {
+void add_heads(std::vector<PackedEntry>& entries, const ModelSpec& spec, int first) {
+  using Kind = PackedEntry::Kind;
+  const std::size_t classes = size(spec.classes());
+  if (spec.heads_shared) entries.push_back({Kind::plain, "exits.out", classes, size(spec.pooled()), 1});
+  for (int e = first; e <= spec.layers; ++e) {
     const std::string name = "exits." + std::to_string(e) + ".";
     const HeadShape head = spec.head_shape(e);
-    if (head.dense > 0) maps.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
-    maps.push_back({Kind::plain, name + "out", classes, size(head.out_input()), 1});
+    if (head.norm > 0) entries.push_back({Kind::norm, name + "norm", size(head.norm), 1, 1});
+    if (head.dense > 0) entries.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
+    if (!spec.heads_shared) entries.push_back({Kind::plain, name + "out", classes, size(head.out_input()), 1});
   }
-  if (!with_decision) return maps;
+}
+
+void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
+  using Kind = PackedEntry::Kind;
   const ExtractorSpec& extractor = spec.extractor;
   const std::size_t taps = spec.grid_rows() == 1 ? 3 : 9;
   const std::size_t embed = size(extractor.embed), c1 = size(extractor.c1), c2 = size(extractor.c2);
   const std::size_t width = size(spec.policy_hidden);
-  maps.push_back({Kind::plain, "extractor.proj", embed, hidden, 1});
-  maps.push_back({Kind::conv, "extractor.conv1", c1, taps * embed, taps});
-  maps.push_back({Kind::conv, "extractor.conv2", c2, taps * c1, taps});
-  maps.push_back({Kind::plain, "policy.init", width, 2 * c2 + 1, 1});
-  maps.push_back({Kind::lstm, "policy.lstm", 4 * width, kPolicyInputs + width, 1});
-  maps.push_back({Kind::plain, "policy.out", 2, width, 1});
-  return maps;
+  entries.push_back({Kind::plain, "extractor.proj", embed, size(spec.hidden), 1});
+  entries.push_back({Kind::conv, "extractor.conv1", c1, taps * embed, taps});
+  entries.push_back({Kind::conv, "extractor.conv2", c2, taps * c1, taps});
+  entries.push_back({Kind::plain, "policy.init", width, 2 * c2 + 1, 1});
+  entries.push_back({Kind::lstm, "policy.lstm", 4 * width, kPolicyInputs + width, 1});
+  entries.push_back({Kind::plain, "policy.out", 2, width, 1});
 }
 
-void PackedWeights::point(const std::byte* image, const std::vector<LinearMap>& maps, const kernels::Table& table) {
+}  // namespace
+
+std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope) {
+  std::vector<PackedEntry> entries;
+  add_embedding(entries, spec, scope.word_table);
+  add_layers(entries, spec);
+  if (scope.decision) add_heads(entries, spec, 1);
+  else if (scope.task_head) add_heads(entries, spec, spec.layers);
+  if (scope.decision) add_decision(entries, spec);
+  return entries;
+}
+
+void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>& entries, const kernels::Table& table) {
   linears_.clear();
+  ends_.assign(1, 0);
   const std::byte* at = image + kHeaderBytes;
-  for (const LinearMap& map : maps) {
-    Linear linear{reinterpret_cast<const float*>(at), nullptr, map.n, map.k};
-    at += aligned(table.packed_size(map.n, map.k) * sizeof(float));
-    linear.bias = reinterpret_cast<const float*>(at);
-    at += aligned(map.n * sizeof(float));
+  for (const PackedEntry& entry : entries) {
+    Linear linear{reinterpret_cast<const float*>(at), nullptr, entry.n, entry.k};
+    at += number_bytes(entry, table);
+    if (bias_bytes(entry) > 0) linear.bias = reinterpret_cast<const float*>(at);
+    at += bias_bytes(entry);
     linears_.push_back(linear);
+    ends_.push_back(static_cast<std::size_t>(at - image) - kHeaderBytes);
   }
 }
 
 Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
   PackedWeights weights;
-  const bool decides = model.has_decision() && model.bundle() != nullptr;
-  const std::vector<LinearMap> maps = linear_maps(model.spec(), decides, decides || model.has_task_head());
+  const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
   const std::string source = source_of(model);
-  const Header header = header_for(table, source, image_bytes(maps, table));
+  const Header header = header_for(table, source, image_bytes(entries, table));
   const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(table);
 
-  const auto map_file = [&] {
+  const auto map_file = [&](bool just_written) {
     if (path.empty()) return false;
     auto file = MappedFile::open(path);
-    if (!file || !trustworthy(file->bytes(), header)) return false;
+    if (!file || !fits(file->bytes(), header)) return false;
+    if (just_written) {  // hashed through a mapping of its own, whose pages are let go at once
+      const auto whole = MappedFile::open(path);
+      if (!whole || whole->bytes().size() != header.file_bytes || !hash_agrees(whole->bytes())) return false;
+    }
     weights.file_ = std::move(*file);
-    weights.point(weights.file_.bytes().data(), maps, table);
+    weights.point(weights.file_.bytes().data(), entries, table);
     return true;
   };
-  if (map_file()) return weights;
+  if (map_file(false)) return weights;
 
-  Buffer<std::byte> image = build(model, table, maps, header);
+  Buffer<std::byte> image = build(model, table, entries, header);
   const std::string_view bytes(reinterpret_cast<const char*>(image.data()), image.size());
   // A folder that cannot be written only costs the next start; mapping what was written halves the memory held.
-  if (!path.empty() && write_file_atomic(path, bytes) && map_file()) return weights;
+  if (!path.empty() && write_file_atomic(path, bytes)) {
+    if (map_file(true)) return weights;
+    std::error_code ignored;
+    fs::remove(path, ignored);  // it does not read back as it was written
+  }
   weights.memory_ = std::move(image);
-  weights.point(weights.memory_.data(), maps, table);
+  weights.point(weights.memory_.data(), entries, table);
   return weights;
+}
+
+Result<std::vector<PackedCheck>> verify_packed(const Model& model) {
+  std::vector<PackedCheck> checks;
+  const std::string source = source_of(model);
+  if (source.empty()) return checks;
+  const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
+  for (const Tier tier : kAllTiers) {
+    const kernels::Table& table = kernels::table(tier);
+    const bool runs_here = tier_available(tier, detect_cpu());
+    const fs::path path = model.bundle()->folder() / packed_name(table);
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored)) continue;
+    FATHOM_TRY(const MappedFile file, MappedFile::open(path));
+    PackedCheck check{packed_name(table), false};
+    const std::size_t expected = runs_here ? image_bytes(entries, table) : file.bytes().size();
+    if (file.bytes().size() == expected && expected > kHeaderBytes) {
+      // Code of another machine's tier does not run here: such a file is held to its own hash alone.
+      check.used = !runs_here || fits(file.bytes(), header_for(table, source, expected));
+      const bool good = !check.used || (hash_agrees(file.bytes()) && (!runs_here || equals_weights(file.bytes(), model, table, entries)));
+      if (!good)
+        return Error{Code::corrupt_bundle, "'" + path.string() + "' is damaged: its weights are not those of the model",
+                     "delete this file; the next run packs it again from the model's own weights"};
+    }
+    checks.push_back(std::move(check));
+  }
+  return checks;
 }
 
 }  // namespace fathom::engine

@@ -1,8 +1,11 @@
-// Packed weights: every linear map of a model in one tier's panel layout, in one contiguous image.
-// The image is mapped from <bundle>/packed.fp32.<tier>.bin when that file is whole and was made from these very tensors
-// by this very packing; else it is built, and written for the next time if the folder allows it. A damaged file is
-// rebuilt, never trusted: header, sizes and a hash of all bytes must agree. Embedding tables stay in the safetensors.
-// Layout: header (kHeaderBytes), then for each map of linear_maps() its panels and its bias, each 64-byte aligned.
+// Packed weights: all that a Plan reads while it runs, in one tier's layout and in the order in which a forward pass needs
+// it, as one contiguous image: a layer's maps and norms lie together, so a layer that does not run is never read.
+// The image is mapped from <bundle>/packed.fp32.<tier>.bin when its header says that it is whole and was made from these
+// very tensors by this very packing; else it is built, and written for the next time if the folder allows it. The payload
+// is hashed when it is written and by verify_packed(), not at each start: hashing would make every page resident. No
+// offset comes from the file: all are computed from the spec, and the file's size is checked against them.
+// A word table in float32 stays in the safetensors, mapped; rows of it that no text uses are not read either.
+// Layout: header (kHeaderBytes), then for each entry of packed_entries() its numbers and its bias, each 64-byte aligned.
 // Thread rule: immutable once made.
 #pragma once
 
@@ -19,20 +22,22 @@
 
 namespace fathom::engine {
 
-// y[n] = W[n, k] x + bias, ready for kernels::GemmArgs.
+// y[n] = W[n, k] x + bias, ready for kernels::GemmArgs. Of a norm: gamma and beta; of a table: its rows, no bias.
 struct Linear {
   const float* packed = nullptr;
   const float* bias = nullptr;
   std::size_t n = 0, k = 0;
 };
 
-// One map and where its numbers come from.
-struct LinearMap {
+// One map, norm or table, and where its numbers come from.
+struct PackedEntry {
   enum class Kind {
     plain,   // prefix.weight [n, k], prefix.bias
     qkv,     // prefix.{query,key,value}: three maps one below the other
     conv,    // prefix.weight [n, channels, taps]: columns reordered to [taps][channels], the order of a row of pixels
     lstm,    // prefix.weight_ih beside prefix.weight_hh, prefix.bias
+    norm,    // prefix.weight [n], prefix.bias: as they are
+    table,   // the tensor `prefix`, its first n rows of k: as they are
   };
   Kind kind = Kind::plain;
   std::string prefix;
@@ -40,26 +45,44 @@ struct LinearMap {
   std::size_t taps = 1;  // conv only
 };
 
-// All maps in file order: per layer qkv, o, f1, f2; image: patch projection; with_decision: the shared out, or per exit
-// dense (if any) and out (without decision but with_task_head: the last exit's alone); with_decision: extractor proj,
-// conv1, conv2; policy init, lstm, out.
-std::vector<LinearMap> linear_maps(const ModelSpec& spec, bool with_decision, bool with_task_head);
+struct PackedScope {
+  bool decision = false;    // exits, extractor, policy
+  bool task_head = false;   // the last head
+  bool word_table = false;  // of half-precision checkpoints, whose rows cannot be mapped as they lie
+};
+
+// All entries in file order: embedding (text: word table if asked for, positions, type row 0, post-LN's norm; image: patch
+// projection, CLS and distillation token, positions); per layer qkv, o, first norm, f1, f2, second norm; with decision: the
+// shared out, or per exit norm, dense (if any) and out (with task_head alone: the last exit's); with decision: extractor
+// proj, conv1, conv2; policy init, lstm, out.
+std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope);
 
 class PackedWeights {
  public:
   static Result<PackedWeights> make(const Model& model, const kernels::Table& table);
-  const Linear& operator[](std::size_t map) const { return linears_[map]; }
+  const Linear& operator[](std::size_t entry) const { return linears_[entry]; }
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }
+  std::size_t bytes_before(std::size_t entry) const { return ends_[entry]; }  // of the entries before it; size(): of all
 
  private:
-  void point(const std::byte* image, const std::vector<LinearMap>& maps, const kernels::Table& table);
+  void point(const std::byte* image, const std::vector<PackedEntry>& entries, const kernels::Table& table);
   MappedFile file_;           // one of the two holds the image
   Buffer<std::byte> memory_;
   std::vector<Linear> linears_;
+  std::vector<std::size_t> ends_;  // [size() + 1]
 };
 
 // packed.fp32.<tier>.bin
 std::string packed_name(const kernels::Table& table);
+
+// A bundle's packed files, checked: every byte hashed and, for tiers that this CPU has, compared with the model's weights
+// packed anew. A file whose header does not fit is not used by any start and is only named.
+struct PackedCheck {
+  std::string name;
+  bool used = false;  // a start would map it; false: left over from other weights or an older version
+};
+// Errors: corrupt_bundle naming the file that a start would trust and that is damaged.
+Result<std::vector<PackedCheck>> verify_packed(const Model& model);
 
 }  // namespace fathom::engine

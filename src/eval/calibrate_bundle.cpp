@@ -1,9 +1,12 @@
 #include "eval/calibrate_bundle.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "bundle/bundle.h"
+#include "eval/exit_costs.h"
 #include "model/model.h"
+#include "policy/budget.h"
 
 namespace fathom::eval {
 namespace {
@@ -28,7 +31,42 @@ Json point_json(const policy::Trace& trace, policy::Score score, float lambda, i
           {"calibrate_mean_exit", n > 0 ? depth / n : 0.0}};
 }
 
+// Mean costs at one threshold.
+policy::BudgetPoint budget_point(const Traced& traced, ExitCosts& costs, const policy::Policy& policy, float lambda) {
+  const policy::Trace& trace = traced.trace;
+  const std::size_t layers = static_cast<std::size_t>(trace.layers);
+  const Outcome outcome = simulate_exits(traced, costs, policy.score, lambda, policy.first_exit);
+  policy::BudgetPoint point{lambda, mean(outcome.macs), mean_depth(outcome), 0, std::vector<double>(layers, 0)};
+  const double share = 1.0 / static_cast<double>(outcome.size());
+  for (std::size_t i = 0; i < outcome.size(); ++i) {
+    point.agreement += outcome.labels[i] == trace.predictions[(i + 1) * layers - 1] ? share : 0;
+    point.exits[static_cast<std::size_t>(outcome.depths[i]) - 1] += share;
+  }
+  point.agreement = std::min(1.0, point.agreement);
+  for (double& exits : point.exits) exits = std::min(1.0, exits);
+  return point;
+}
+
 }  // namespace
+
+Json make_budget_table(const Traced& calibrate, const ModelSpec& spec, const policy::Policy& policy) {
+  constexpr int kPoints = 33;
+  const auto& scores = calibrate.trace.scores[static_cast<std::size_t>(policy.score)];
+  if (policy.kind == policy::PolicyKind::gates || scores.empty() || calibrate.trace.size() == 0) return nullptr;
+  ExitCosts costs(spec, policy);
+  policy::BudgetTable table{policy::score_name(policy.score), calibrate.trace.size(), {}};
+  table.points.push_back(budget_point(calibrate, costs, policy, 2.0f));
+  const policy::BudgetPoint cheapest = budget_point(calibrate, costs, policy, 0.0f);
+  const double full = table.full_macs(), step = (full - cheapest.macs) / (kPoints - 1);
+  for (int k = 1; k + 1 < kPoints && step > 0; ++k) {
+    const float lambda = lambda_at_macs(calibrate, costs, policy.score, policy.first_exit, full - k * step);
+    policy::BudgetPoint point = budget_point(calibrate, costs, policy, lambda);
+    // Deciding for inputs that then run to the end can cost more than it saves: such a threshold serves no budget.
+    if (point.macs < table.points.back().macs && point.macs > cheapest.macs) table.points.push_back(std::move(point));
+  }
+  if (cheapest.macs < full) table.points.push_back(cheapest);
+  return policy::budget_table_to_json(table);
+}
 
 Json choose_operating_points(const policy::Trace& calibrate, const policy::Policy& policy, double budget) {
   const std::pair<const char*, policy::Score> systems[] = {{kFathom, policy.score},
@@ -63,7 +101,7 @@ Result<OperatingPoint> read_operating_point(const Json& fathom, const std::strin
 }
 
 Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                        double budget, const Tick& tick) {
+                        double budget, const Tick& tick, bool keep_points) {
   if (!(budget >= 0 && budget <= 1))
     return Error{Code::usage, "budget of disagreement: expected 0 to 1, got " + std::to_string(budget), ""};
   FATHOM_TRY(auto bundle, Bundle::open(folder));
@@ -72,6 +110,8 @@ Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset
   FATHOM_TRY(const Encoded inputs, encode_split(dataset, data::Part::calibrate, model->spec(), folder));
   FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, tick));
   Json fathom = bundle->fathom();
+  fathom["budget_table"] = make_budget_table(traced, model->spec(), plan->policy());
+  if (keep_points) return update_bundle(folder, fathom);
   const Json points = choose_operating_points(traced.trace, plan->policy(), budget);
   fathom["operating_points"] = points;
   if (points.contains(kFathom)) fathom["policy"]["lambda"] = points[kFathom]["lambda"];

@@ -101,6 +101,7 @@ Result<Certified> certify_bundle(const std::filesystem::path& folder, const data
   fathom["operating_points"][kFathom] = {{"score", policy::score_name(policy.score)}, {"lambda", out.certificate.lambda},
                                          {"set_to", "certificate"}, {"calibrate_n", out.certificate.n},
                                          {"calibrate_mean_exit", out.certificate.mean_exit}};
+  fathom["budget_table"] = make_budget_table(traced, model->spec(), policy);
   fathom["certificate"] = certificate_json(out, aim, fathom, dataset.fingerprint);
   FATHOM_TRY_VOID(update_bundle(folder, fathom));
   return out;

@@ -106,10 +106,11 @@ Json* row_of(Json& eval, const std::string& name) {
   return nullptr;
 }
 
-// Settings on the curves, timed in rounds of their own: "curve_ms" = [[ms at batch 1, value], ...].
-Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions& base_options, Json& eval) {
+// Settings on the curves, timed in rounds of their own: "curve_ms" = [[ms at batch 1, value], ...]; Fathom's own also into
+// `thresholds`, for costs.json.
+Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions& base_options, Json& eval, Json& thresholds) {
   std::vector<TimedRun> runs;
-  std::vector<double> values;
+  std::vector<Point> points;
   for (const System& system : contest.systems()) {
     for (const Point& point : spread(system.curve, kTimedCurvePoints)) {
       TimedRun run{system.name, system.loaded->plan, &sample, system.options, {}};
@@ -118,7 +119,7 @@ Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions&
       if (system.options.mode == engine::Mode::masks)
         run.masks = random_masks(sample.tokens, contest.costs(), point.macs, contest.data().seed);
       runs.push_back(std::move(run));
-      values.push_back(point.value);
+      points.push_back(point);
     }
   }
   TimingOptions options = base_options;
@@ -126,8 +127,13 @@ Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions&
   options.batch32 = false;
   options.batch1_inputs = base_options.curve_inputs;
   FATHOM_TRY_VOID(time_runs(runs, contest.runtime(), options, contest.ticker("times of the curves")));
-  for (std::size_t k = 0; k < runs.size(); ++k)
-    if (Json* row = row_of(eval, runs[k].name)) (*row)["curve_ms"].push_back({runs[k].ms_batch1, values[k]});
+  for (std::size_t k = 0; k < runs.size(); ++k) {
+    Json* row = row_of(eval, runs[k].name);
+    if (row == nullptr) continue;
+    (*row)["curve_ms"].push_back({runs[k].ms_batch1, points[k].value});
+    if (runs[k].name == "fathom")
+      thresholds.push_back({{"lambda", points[k].lambda}, {"macs", points[k].macs}, {"ms_batch1", runs[k].ms_batch1}});
+  }
   return {};
 }
 
@@ -214,7 +220,7 @@ Workload workload_of(Contest& contest) {
   return work;
 }
 
-Status add_times(Contest& contest, Json& eval) {
+Status add_times(Contest& contest, Json& eval, Json& thresholds) {
   TimingOptions options;
   options.seconds = contest.options().timing_seconds;
   FATHOM_TRY(options, fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), workload_of(contest), options));
@@ -232,7 +238,7 @@ Status add_times(Contest& contest, Json& eval) {
   const std::size_t at_batch1 = options.batch1_inputs == 0 ? count : options.batch1_inputs;
   eval["timing"] = {{"inputs", count}, {"inputs_batch1", std::min(count, at_batch1)}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
   const Encoded& sample = samples.at(&contest.test());
-  FATHOM_TRY_VOID(time_curves(contest, sample, options, eval));
+  FATHOM_TRY_VOID(time_curves(contest, sample, options, eval, thresholds));
   FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options));
   return {};
 }
@@ -339,15 +345,16 @@ void add_analysis(Contest& contest, Json& eval) {
 }
 
 // Measured times beside the bundle; a bundle in a read-only place simply has none.
-void write_costs(const Contest& contest, const Json& eval) {
+void write_costs(Contest& contest, const Json& eval, const Json& thresholds) {
   Json costs = {{"format", 1},          {"precision", "fp32"},          {"cpu", eval["cpu"]},
-                {"tier", eval["tier"]}, {"threads", eval["threads"]}, {"systems", Json::array()}};
+                {"tier", eval["tier"]}, {"threads", contest.runtime().pool().threads()}, {"systems", Json::array()}};
   for (const Json& row : eval["systems"])
     costs["systems"].push_back({{"name", row["name"]},
                                 {"macs", row["macs"]},
                                 {"ms_batch1", row["ms_batch1"]},
                                 {"ms_batch32", row["ms_batch32"]},
                                 {"peak_mb", row["peak_mb"]}});
+  costs["thresholds"] = thresholds;
   const Status ignored = write_file_atomic(contest.loaded().folder / "costs.json", costs.dump(2) + "\n");
   (void)ignored;
 }
@@ -363,8 +370,9 @@ Result<Json> evaluate(const EvalOptions& options) {
   for (const std::string& name : order)
     for (const System& system : contest->systems())
       if (system.name == name) eval["systems"].push_back(system_json(*contest, system));
+  Json thresholds = Json::array();
   if (options.times) {
-    FATHOM_TRY_VOID(add_times(*contest, eval));
+    FATHOM_TRY_VOID(add_times(*contest, eval, thresholds));
   } else {
     FATHOM_TRY(eval["overhead"], overhead_section(*contest, nullptr, {}));
   }
@@ -375,7 +383,7 @@ Result<Json> evaluate(const EvalOptions& options) {
   eval["engine_check"] = contest->engine_check();
   eval["savings"] = savings_section(eval);
   eval["gates"] = gates_section(eval);
-  if (options.write_costs && options.times) write_costs(*contest, eval);
+  if (options.write_costs && options.times) write_costs(*contest, eval, thresholds);
   return eval;
 }
 

@@ -17,6 +17,8 @@
 #include "eval/contest.h"
 #include "eval/peak.h"
 #include "eval/verdict.h"
+#include "model/model.h"
+#include "policy/budget.h"
 
 namespace fathom::eval {
 namespace {
@@ -150,6 +152,56 @@ TEST_F(EvaluateTest, TextHasTheFieldsOfTheFormatAndTheEngineAgrees) {
   EXPECT_FALSE(table_text(eval).empty());
   EXPECT_NE(report_html(eval).find("</html>"), std::string::npos);
   EXPECT_EQ(eval.dump(), must(evaluate(quick())).dump());  // everything but times is the same again
+}
+
+// Each threshold of the table, run by the engine on the same inputs, costs and answers what the table says.
+TEST_F(EvaluateTest, TheBudgetTableIsWhatTheEngineDoes) {
+  make(data::Task::text_classification, policy::Score::fused);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  must(calibrate_bundle(bundle, dataset, *runtime, 0.4));
+  const auto opened = must(Bundle::open(bundle));
+  const auto model = must(Model::load(opened));
+  const auto plan = must(engine::Plan::compile(model, *runtime));
+  const int layers = model->spec().layers;
+  const auto table = must(policy::budget_table_from_json(opened->fathom()["budget_table"], layers, "fused", "table"));
+  const Encoded inputs = must(encode_split(dataset, data::Part::calibrate, model->spec(), bundle));
+  EXPECT_EQ(table.n, inputs.count);
+  ASSERT_GE(table.points.size(), 8u);
+  EXPECT_LE(table.points.size(), 33u);
+  EXPECT_EQ(table.points.back().lambda, 0.0f);
+  const auto labels = [](const std::vector<engine::Prediction>& all) {
+    std::vector<std::int32_t> out;
+    for (const auto& p : all) out.push_back(p.label);
+    return out;
+  };
+  engine::RunOptions full;
+  full.mode = engine::Mode::full_depth;
+  const auto reference = labels(must(run_inputs(plan, *runtime, inputs, full)));
+  for (const policy::BudgetPoint& point : table.points) {
+    engine::RunOptions options;
+    options.lambda = point.lambda;
+    const auto got = must(run_inputs(plan, *runtime, inputs, options));
+    const auto outcome = outcome_of(got);
+    EXPECT_NEAR(mean(outcome.macs) / point.macs, 1, 1e-9) << point.lambda;
+    EXPECT_NEAR(mean_depth(outcome), point.depth, 1e-5) << point.lambda;
+    double agree = 0;
+    std::vector<double> exits(static_cast<std::size_t>(layers), 0);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      agree += got[i].label == reference[i];
+      exits[static_cast<std::size_t>(got[i].depth) - 1] += 1;
+    }
+    EXPECT_NEAR(agree / static_cast<double>(got.size()), point.agreement, 1e-5) << point.lambda;
+    for (std::size_t e = 0; e < exits.size(); ++e) EXPECT_NEAR(exits[e] / static_cast<double>(got.size()), point.exits[e], 1e-5);
+  }
+  // Written again without touching what was chosen.
+  Json fathom = opened->fathom();
+  const Json chosen = fathom["operating_points"], before = fathom["budget_table"];
+  fathom.erase("budget_table");
+  must(update_bundle(bundle, fathom));
+  must(calibrate_bundle(bundle, dataset, *runtime, 0.0, nullptr, true));
+  const Json after = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(after["operating_points"], chosen);
+  EXPECT_EQ(after["budget_table"], before);
 }
 
 TEST_F(EvaluateTest, PicturesWithRegressionTreesAndAnotherScore) {

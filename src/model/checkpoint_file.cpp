@@ -55,9 +55,10 @@ class Writer {
     order_.push_back(now.name);
     at->second.shape = now.shape;
     at->second.values.assign(static_cast<std::size_t>(count_of(now.shape)), 0.0f);
-    const TensorView* view = find_named(before_, old.name);
+    std::string name = old.name;
+    const TensorView* view = find_named(before_, name);
     if (view != nullptr && view->shape == now.shape) {
-      std::copy_n(view->data, at->second.values.size(), at->second.values.begin());
+      std::copy_n(before_.find(name)->data, at->second.values.size(), at->second.values.begin());
       at->second.whole = true;
     }
     return at->second;

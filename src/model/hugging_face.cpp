@@ -32,7 +32,7 @@ class Reader {
     if (!has(key) || std::find(values.begin(), values.end(), config_[key]) != values.end()) return {};
     return refuse(std::string("'") + key + "' is " + config_[key].dump().substr(0, 60) + ", which is not computed here", nearest);
   }
-  bool there(const std::string& name) const { return tensors_.find(name) != nullptr; }
+  bool there(const std::string& name) const { return tensors_.peek(name) != nullptr; }
 
   Status sizes(const char* layers, const char* hidden, const char* heads, const char* ffn);  // by the family's keys
   Status text_family(const std::string& type);
@@ -179,9 +179,9 @@ Status Reader::timm() {
     return refuse("architecture '" + architecture.substr(0, 60) + "' of timm", "supported: vit_* and deit_* (plain and distilled)");
   out_.family = deit ? "DeiT (timm)" : "ViT (timm)";
   out_.naming.family = Family::timm;
-  const TensorView* patch = tensors_.find("patch_embed.proj.weight");
-  const TensorView* inner = tensors_.find("blocks.0.mlp.fc1.weight");
-  const TensorView* positions = tensors_.find("pos_embed");
+  const TensorView* patch = tensors_.peek("patch_embed.proj.weight");
+  const TensorView* inner = tensors_.peek("blocks.0.mlp.fc1.weight");
+  const TensorView* positions = tensors_.peek("pos_embed");
   if (patch == nullptr || patch->shape.size() != 4 || inner == nullptr || inner->shape.size() != 2 || positions == nullptr || positions->shape.size() != 3)
     return refuse("the weights have no 'patch_embed.proj.weight', 'blocks.0.mlp.fc1.weight' and 'pos_embed' of a plain ViT", "supported: vit_* and deit_* (plain and distilled)");
   for (const char* other : {"norm_pre.weight", "fc_norm.weight", "reg_token", "blocks.0.ls1.gamma", "blocks.0.attn.q_norm.weight", "attn_pool.q.weight"})
@@ -207,7 +207,7 @@ Status Reader::timm() {
   const int side = static_cast<int>(std::max(1.0, std::round(std::sqrt(patches)))) * spec.patch;
   FATHOM_TRY_VOID(picture_size(side, side));
   spec.layer_norm_eps = 1e-6f;
-  const TensorView* head = tensors_.find("head.weight");
+  const TensorView* head = tensors_.peek("head.weight");
   if (head != nullptr && !head->shape.empty() && head->shape[0] <= 1'000'000) {
     const Json names = has("label_names") && config_["label_names"].is_array() ? config_["label_names"] : Json::array();
     for (std::int64_t i = 0; i < head->shape[0]; ++i) {

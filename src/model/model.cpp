@@ -21,10 +21,13 @@ std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const Ten
 
 }  // namespace
 
-const TensorView* find_named(const SafeTensors& tensors, const std::string& name) {
-  const TensorView* view = tensors.find(name);
+const TensorView* find_named(const SafeTensors& tensors, std::string& name) {
+  const TensorView* view = tensors.peek(name);
   const auto old = [&](const char* now, const char* then) {
-    if (view == nullptr && name.ends_with(now)) view = tensors.find(name.substr(0, name.size() - std::string(now).size()) + then);
+    if (view != nullptr || !name.ends_with(now)) return;
+    const std::string other = name.substr(0, name.size() - std::string(now).size()) + then;
+    view = tensors.peek(other);
+    if (view != nullptr) name = other;
   };
   old("LayerNorm.weight", "LayerNorm.gamma");
   old("LayerNorm.bias", "LayerNorm.beta");
@@ -34,8 +37,8 @@ const TensorView* find_named(const SafeTensors& tensors, const std::string& name
 Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors, const Naming& naming) {
   for (const TensorSpec& want : wanted) {
     std::vector<const TensorView*> views;
-    const auto sources = sources_of(spec_, naming, want);
-    for (const TensorSource& source : sources) {
+    auto sources = sources_of(spec_, naming, want);
+    for (TensorSource& source : sources) {
       const std::string at = "'" + tensors.path().string() + "': tensor '" + source.name + "'";
       const TensorView* got = find_named(tensors, source.name);
       if (got == nullptr) {
@@ -51,10 +54,11 @@ Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tens
       views.push_back(got);
     }
     if (views.size() == 1) {
-      weights_[want.name] = views[0]->data + sources[0].offset;
+      const std::string& name = sources[0].name;
+      weights_[want.name] = {views[0]->data + sources[0].offset, tensors.as_it_lies(name) ? nullptr : &tensors, name};
     } else {
-      joined_.push_back(join(want, *views[0], *views[1]));
-      weights_[want.name] = joined_.back().data();
+      joined_.push_back(join(want, *tensors.find(sources[0].name), *tensors.find(sources[1].name)));
+      weights_[want.name] = {joined_.back().data(), nullptr, ""};
     }
   }
   return {};
@@ -112,7 +116,14 @@ Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::s
 const float* Model::weight(const std::string& name) const {
   const auto found = weights_.find(name);
   FATHOM_CHECK(found != weights_.end(), "no such weight");
-  return found->second;
+  const Weight& weight = found->second;
+  if (weight.file != nullptr) (void)weight.file->find(weight.source);  // widens it
+  return weight.data;
+}
+
+bool Model::as_it_lies(const std::string& name) const {
+  const auto found = weights_.find(name);
+  return found != weights_.end() && found->second.file == nullptr && !found->second.source.empty();
 }
 
 }  // namespace fathom

@@ -14,8 +14,9 @@
 
 namespace fathom {
 
-// The file's tensor of that name; very old BERT files call a LayerNorm's weight and bias gamma and beta. Null if absent.
-const TensorView* find_named(const SafeTensors& tensors, const std::string& name);
+// The file's tensor of that name, without its values (SafeTensors::peek); very old BERT files call a LayerNorm's weight and
+// bias gamma and beta: `name` becomes what the file says. Null if absent.
+const TensorView* find_named(const SafeTensors& tensors, std::string& name);
 
 class Model {
  public:
@@ -32,8 +33,10 @@ class Model {
   const Naming& naming() const { return naming_; }
   bool has_decision() const { return decision_ != nullptr; }  // heads, extractor, policy present
   bool has_task_head() const { return has_task_head_; }       // the last head, the checkpoint's own or a decision's
-  // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load).
+  // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load). Half-precision tensors are
+  // widened when they are first asked for. Thread rule: any thread.
   const float* weight(const std::string& name) const;
+  bool as_it_lies(const std::string& name) const;  // mapped from its file, not widened or joined: costs no memory of its own
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:
@@ -43,7 +46,12 @@ class Model {
   Naming naming_;
   std::shared_ptr<const Bundle> bundle_;
   std::shared_ptr<const SafeTensors> backbone_, decision_;
-  std::unordered_map<std::string, const float*> weights_;
+  struct Weight {
+    const float* data = nullptr;
+    const SafeTensors* file = nullptr;  // where `source` must still be widened; else null
+    std::string source;
+  };
+  std::unordered_map<std::string, Weight> weights_;
   std::vector<std::vector<float>> joined_;  // tensors made of two
   bool has_task_head_ = false;
 };

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -18,6 +19,20 @@ ERROR = re.compile(r"^error FTH-(\d{3}): (.+)$", re.M)
 def run(*arguments, stdin=None, timeout=600, env=None, program=FATHOM):
     return subprocess.run([str(program), *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout,
                           env={**os.environ, **(env or {})})
+
+
+def fresh(*arguments):
+    """stdout, stderr, seconds and peak resident bytes of one run in a process of its own."""
+    start = time.perf_counter()
+    child = subprocess.Popen([str(FATHOM), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, talk = child.stdout.read(), child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stdout.close()
+    child.stderr.close()
+    assert child.returncode == 0, talk.decode()
+    return out.decode(), talk.decode(), seconds, usage.ru_maxrss * 1024
 
 
 class ProgramTest(unittest.TestCase):

@@ -1,4 +1,5 @@
-// fathom_random_bundle FOLDER text|image: a small whole bundle of seeded random weights, for tests of the programs.
+// fathom_random_bundle FOLDER text|image|base: a whole bundle of seeded random weights, for tests of the programs.
+// text, image: small. base: 12 layers of 768 as BERT-base has them, with a small vocabulary.
 #include <cstdio>
 #include <string>
 
@@ -30,34 +31,44 @@ ModelSpec small_spec(bool text, int vocab) {
   return spec;
 }
 
-Status write(const fs::path& folder, bool text) {
+ModelSpec base_spec(int vocab) {
+  ModelSpec spec = small_spec(true, vocab);
+  spec.layers = 12;
+  spec.hidden = 768;
+  spec.heads = 12;
+  spec.ffn = 3072;
+  spec.norm = NormOrder::post;
+  spec.max_tokens = 128;
+  spec.token_types = 2;
+  size_decision(spec);
+  return spec;
+}
+
+Status write(const fs::path& folder, const std::string& kind) {
   data::TokenizerOptions options;
   options.min_count = 1;
   FATHOM_TRY(const auto tokenizer,
              data::Tokenizer::train({"the quick brown fox jumps over the lazy dog", "pack my box with five dozen jugs"},
                                     options));
-  const ModelSpec spec = small_spec(text, tokenizer.vocab_size());
+  const ModelSpec spec = kind == "base" ? base_spec(tokenizer.vocab_size()) : small_spec(kind == "text", tokenizer.vocab_size());
   policy::Policy policy = engine::random_policy(spec, 7);
   policy.score = policy::Score::confidence;
   policy.lambda = 0.5f;
   FATHOM_TRY_VOID(engine::write_random_bundle(folder, spec, 7, policy));
-  if (!text) return {};
-  std::map<std::string, std::string> files = {{"tokenizer.json", tokenizer.to_json()},
-                                              {"vocab.txt", tokenizer.vocab_text()}};
+  if (kind == "image") return {};
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   Json fathom = bundle->fathom();
-  for (const auto& [name, unused] : fathom["files"].items()) {
-    FATHOM_TRY(files[name], read_file(folder / name));
-  }
+  std::map<std::string, fs::path> kept;
+  for (const auto& [name, unused] : fathom["files"].items()) kept[name] = folder / name;
   fathom.erase("files");
-  return write_bundle(folder, files, fathom);
+  return write_bundle(folder, {{"tokenizer.json", tokenizer.to_json()}, {"vocab.txt", tokenizer.vocab_text()}}, fathom, kept);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const Status status = write(argv[1], std::string(argv[2]) == "text");
+  const Status status = write(argv[1], argv[2]);
   if (!status) std::fprintf(stderr, "%s\n", status.error().message.c_str());
   return status ? 0 : 1;
 }
