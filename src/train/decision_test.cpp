@@ -107,6 +107,21 @@ TEST(Decision, LearnsDepthShipsAWholeDecisionAndRepeatsToTheByte) {
   EXPECT_GT(first->policy.lambda, 1.0f) << "calibration, not training, chooses the threshold";
 }
 
+TEST(Decision, ATaskThatTheFirstExitSolvesShipsAConstantPredictor) {
+  Acted rows = act(300);
+  rows.logits = rows.logits.select(1, 5).unsqueeze(1).expand({300, 6, 4}).contiguous();  // every exit says what the last one does
+  DecisionOptions options;
+  options.ppo_rounds = 1;
+  const auto result = train_decision(rows.input(), options);
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->policy.predictor.has_value());
+  EXPECT_EQ(result->policy.predictor->tree_count(), 1);
+  std::vector<double> features(static_cast<std::size_t>(policy::predictor_features(rows.spec)) + 1, 0.5);
+  for (int exit = 1; exit < 6; ++exit) EXPECT_LT(policy::survival(result->policy, features, exit), 0.01);
+  EXPECT_EQ(result->policy.score, policy::Score::confidence);
+  for (const float weight : result->policy.fusion.weights) EXPECT_TRUE(std::isfinite(weight));
+}
+
 TEST(Decision, RefusesTooFewRows) {
   const auto acted = act(100);
   const auto result = train_decision(acted.input(), quick());

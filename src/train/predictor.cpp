@@ -131,7 +131,8 @@ Result<std::unique_ptr<Booster>> Booster::train(const Table& table, const Table&
   for (int tree = 0; tree < settings.trees; ++tree) {
     int finished = 0;
     if (LGBM_BoosterUpdateOneIter(booster->handle_, &finished) != 0) return lightgbm_error("LightGBM");
-    if (finished != 0) break;
+    // Nothing to split, as when every input has the same depth: LightGBM then holds one tree of a single leaf, which counts.
+    if (finished != 0 && tree > 0) break;
     if (!watched) continue;
     double loss = 0;
     int count = 0;
@@ -230,11 +231,6 @@ Booster::Table head_of(const Booster::Table& table, std::int64_t rows) {
   return {table.rows.narrow(0, 0, count), table.target.narrow(0, 0, count)};
 }
 
-Error no_split(const Booster::Table& table) {
-  return {Code::bad_input, "predictor: no split found in " + std::to_string(table.rows.size(0)) + " rows",
-          "more tune rows are needed, or every input has the same depth"};
-}
-
 }  // namespace
 
 Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vector<Tensor>& features, const Tensor& fold,
@@ -255,7 +251,6 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
     for (std::size_t k = 0; k < folds; ++k) {
       FATHOM_TRY(const auto booster, Booster::train(head_of(train[k], kSearchInputs * exits), head_of(valid[k], kSearchInputs / 2 * exits),
                                                     candidate, kind, seed, losses[k]));
-      if (losses[k].empty()) return no_split(train[k]);
     }
     const auto [trees, loss] = trees_and_loss(losses);
     out.table.push_back({{"rate", candidate.rate}, {"depth", candidate.depth}, {"leaves", candidate.leaves}, {"trees", trees}, {"loss", loss}});
@@ -267,7 +262,6 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
   std::vector<std::unique_ptr<Booster>> boosters(folds);
   for (std::size_t k = 0; k < folds; ++k) {
     FATHOM_TRY(boosters[k], Booster::train(train[k], valid[k], out.best, kind, seed, losses[k]));
-    if (losses[k].empty()) return no_split(train[k]);
   }
   out.best.trees = trees_and_loss(losses).first;
   const bool survival = kind == policy::PredictorKind::survival;
