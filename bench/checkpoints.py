@@ -7,6 +7,7 @@ A seed: SET-SEED/data (train, tune, calibrate, test; no threshold is chosen on r
   plain    the encoder fine-tuned (its full depth is `base`)     frozen   plain made adaptive, labels not looked at
   trunk    the encoder trained together with exits, adaptive     student  layers 0, 2, 4 of plain, taught by plain
 each with eval.json and, for frozen and trunk, a certificate (consistency, alpha 0.05) and what it costs on the test rows.
+The set cifar10 starts from a Vision Transformer of random weights (bench/random_vit.py): no trained one comes with the data.
 Steps that are done are not done again. The last lines are the tables, means over the seeds.
 """
 import argparse
@@ -22,7 +23,9 @@ import sys
 from pathlib import Path
 
 # rows of train, tune and calibrate; word pieces; delta of the certificate, fixed before any calibration row was seen
-SETS = {"ag_news": (7600, 2000, 2000, 48, 0.005), "sst2": (5200, 1000, 720, 24, 0.01)}
+SETS = {"ag_news": (7600, 2000, 2000, 48, 0.005), "sst2": (5200, 1000, 720, 24, 0.01), "cifar10": (9000, 1500, 1500, 0, 0.01)}
+VIT = ["--layers", 6, "--hidden", 128, "--heads", 4, "--image", 32, "--patch", 4, "--encoder"]
+FROM_RANDOM = ["--epochs", 12, "--lr", 1e-3, "--batch-size", 64]  # of plain and trunk where nothing is pretrained
 FATHOM = Path(__file__).resolve().parents[1] / "build/release/fathom"
 STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 95 %, by number of seeds
 
@@ -48,6 +51,15 @@ def split(source, out, seed):
             csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("text", "label"), *lines])
 
 
+def prepare(asked, name, seed, home):
+    if name != "cifar10":
+        return split(asked.data / name, home / "data", seed)
+    home.mkdir(parents=True, exist_ok=True)
+    maker = Path(__file__).resolve().parent / "random_vit.py"
+    subprocess.run([sys.executable, maker, home / "start", *map(str, VIT), "--seed", str(seed)], check=True)
+    (home / "data").symlink_to((asked.data / name).resolve())  # fathom carves tune and calibrate itself, by the seed
+
+
 def fathom(*arguments, log):
     with open(log, "ab") as file:
         done = subprocess.run([str(FATHOM), *map(str, arguments)], stdout=subprocess.PIPE, stderr=file)
@@ -65,13 +77,18 @@ def once(path, make):
 
 def fit(asked, name, seed, system):
     home = asked.out / f"{name}-{seed}"
-    source = {"plain": asked.encoder, "trunk": asked.encoder}.get(system, home / "plain")
+    pictures = name == "cifar10"
+    start = home / "start" if pictures else asked.encoder
+    source = {"plain": start, "trunk": start}.get(system, home / "plain")
     more = {"trunk": ["--trunk"], "frozen": ["--no-labels"], "student": ["--keep-layers", "0,2,4"]}.get(system, [])
+    if pictures:
+        more += ["--task", "image-classification"] + (FROM_RANDOM if source == start else [])
+    else:
+        more += ["--task", "text-classification", "--max-tokens", SETS[name][3]]
     done = home / f"{system}.fitted"
     if done.exists():
         return
-    fathom("fit", "--from", source, "--data", home / "data", "--task", "text-classification", "--max-tokens", SETS[name][3],
-           "--seed", seed, "-o", home / system, *more, *(["--threads", asked.threads] if asked.threads else []), log=home / f"{system}.log")
+    fathom("fit", "--from", source, "--data", home / "data", "--seed", seed, "-o", home / system, *more, *(["--threads", asked.threads] if asked.threads else []), log=home / f"{system}.log")
     done.touch()
 
 
@@ -146,7 +163,7 @@ def main():
     for seed in asked.seeds:
         for name in asked.sets:
             home = asked.out / f"{name}-{seed}"
-            once(home / "data", lambda: split(asked.data / name, home / "data", seed))
+            once(home / "data", lambda: prepare(asked, name, seed, home))
             for system in ["plain", *asked.systems]:
                 fit(asked, name, seed, system)
     if asked.fit_only:

@@ -3,6 +3,9 @@
 saved by the library that owns the family, with inputs and float32 logits of that library in reference.json.
 
     pip install -r tests/parity/checkpoint_requirements.txt && python tests/parity/make_checkpoints.py [FOLDER]
+    python tests/parity/make_checkpoints.py --full FOLDER [ENCODER ...]    # not committed: the families' real sizes, and real encoders
+                                                                           # (folders, e.g. MiniLM's) under a random classifier
+    for each in FOLDER/*; do fathom import --check $each; done             # compares with reference.json, refuses above 1e-4
 
 Weights are drawn wider than a fresh model's so that a wrong head, norm, position or token shows in the logits.
 """
@@ -17,7 +20,10 @@ from transformers import (BertConfig, BertForSequenceClassification, DeiTConfig,
                           DeiTForImageClassificationWithTeacher, DistilBertConfig, DistilBertForSequenceClassification,
                           RobertaConfig, RobertaForSequenceClassification, ViTConfig, ViTForImageClassification)
 
-OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "checkpoints"
+FULL = sys.argv[1:2] == ["--full"]
+if FULL and len(sys.argv) < 3:
+    sys.exit(__doc__)
+OUT = Path(sys.argv[2 if FULL else 1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "checkpoints"
 VOCAB, TOKENS, CLASSES, SIDE, PATCH = 48, 24, 3, 16, 8
 SIZE = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=48, num_labels=CLASSES,
             id2label={i: n for i, n in enumerate(["bad", "so-so", "good"])}, label2id={"bad": 0, "so-so": 1, "good": 2})
@@ -60,9 +66,10 @@ def pictures(seed):
     return torch.randint(0, 256, (3, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
 
 
-def logits_of_texts(model, rows):
+def logits_of_texts(model, rows, types=None):
+    more = [{"token_type_ids": torch.tensor([row])} for row in types] if types else [{}] * len(rows)
     with torch.no_grad():
-        return [model(input_ids=torch.tensor([row])).logits[0].tolist() for row in rows]
+        return [model(input_ids=torch.tensor([row]), **how).logits[0].tolist() for row, how in zip(rows, more)]
 
 
 def logits_of_pictures(call, pixels, mean, std):
@@ -81,7 +88,7 @@ def write(name, model, reference, **save):
 
 def finish(folder, reference):
     (folder / "reference.json").write_text(json.dumps(reference) + "\n")
-    if "ids" in reference:
+    if "ids" in reference and not (folder / "tokenizer.json").exists():
         (folder / "tokenizer.json").write_text(tokenizer_json())
     print(folder.name, sum(f.stat().st_size for f in folder.iterdir()), "bytes")
 
@@ -89,7 +96,9 @@ def finish(folder, reference):
 def text_families():
     bert = widen(BertForSequenceClassification(BertConfig(**TEXT)), 1)
     rows = texts(TOKENS, 2)
-    write("bert", bert, {"ids": rows, "logits": logits_of_texts(bert, rows)})
+    both = rows + rows[1:]  # once as single texts, once as pairs whose second text begins after a third
+    types = [[0] * len(row) for row in rows] + [[int(3 * t >= len(row)) for t in range(len(row))] for row in rows[1:]]
+    write("bert", bert, {"ids": both, "types": types, "logits": logits_of_texts(bert, both, types)})
     write("bert_sharded", bert, {"ids": rows, "logits": logits_of_texts(bert, rows)}, max_shard_size="60KB")
     half = widen(BertForSequenceClassification(BertConfig(**TEXT)), 1).to(torch.bfloat16)
     half_as_float = BertForSequenceClassification(half.config).float()
@@ -135,8 +144,47 @@ def timm_family():
         finish(folder, {"pixels": pixels.reshape(3, -1).tolist(), "logits": logits_of_pictures(model, pixels, mean, std)})
 
 
+def full_sizes(encoders):
+    """As the library initialises them: 12 layers of widened random weights would saturate, and compare nothing."""
+    labels = dict(num_labels=CLASSES)
+    generator = torch.Generator().manual_seed(12)
+    rows = [[2] + torch.randint(5, VOCAB, (n - 2,), generator=generator).tolist() + [3] for n in (2, 7, 33, 128)]
+    for name, model in (("bert_base", BertForSequenceClassification(BertConfig(**labels))),
+                        ("distilbert_base", DistilBertForSequenceClassification(DistilBertConfig(**labels))),
+                        ("roberta_base", RobertaForSequenceClassification(RobertaConfig(max_position_embeddings=514, type_vocab_size=1, **labels)))):
+        types = [[int(2 * t >= len(row)) for t in range(len(row))] for row in rows] if name == "bert_base" else None
+        write(name, model.eval(), {"ids": rows, "logits": logits_of_texts(model, rows, types)} | ({"types": types} if types else {}))
+    pixels, half = torch.randint(0, 256, (2, 224, 224, 3), generator=generator, dtype=torch.uint8), [0.5, 0.5, 0.5]
+    preprocessor = {"do_resize": True, "size": {"height": 224, "width": 224}, "resample": 2, "do_rescale": True,
+                    "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": half, "image_std": half}
+    for name, model in (("vit_base_32", ViTForImageClassification(ViTConfig(patch_size=32, **labels))),
+                        ("vit_base_16", ViTForImageClassification(ViTConfig(**labels))),
+                        ("deit_base_teacher", DeiTForImageClassificationWithTeacher(DeiTConfig(**labels)))):
+        model.eval()
+        write(name, model, {"pixels": pixels.reshape(2, -1).tolist(), "logits": logits_of_pictures(lambda x: model(x).logits, pixels, half, half)})
+        (OUT / name / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n")
+    for encoder in map(Path, encoders):
+        from tokenizers import Tokenizer
+        torch.manual_seed(1)
+        model = BertForSequenceClassification.from_pretrained(encoder, **labels).eval()
+        tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        said = [tokenizer.encode("a fine film"), tokenizer.encode("Fathom gives every input only the depth it needs. " * 5),
+                tokenizer.encode("A man sleeps.", "Nobody is awake, it seems, but the dog.")]
+        rows, types = [s.ids for s in said], [s.type_ids for s in said]
+        folder = OUT / encoder.resolve().name
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder)
+        shutil.copy(encoder / "tokenizer.json", folder)
+        finish(folder, {"ids": rows, "types": types, "logits": logits_of_texts(model, rows, types)})
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
+    if FULL:
+        full_sizes(sys.argv[3:])
+        sys.exit()
     text_families()
     vision_families()
     timm_family()
