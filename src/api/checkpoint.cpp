@@ -1,6 +1,9 @@
 #include "api/checkpoint.h"
 
+#include <set>
+
 #include "base/file.h"
+#include "base/sha256.h"
 #include "data/preprocessing.h"
 #include "data/tokenizer.h"
 #include "model/model.h"
@@ -86,11 +89,7 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
   const ModelSpec& spec = imported.checkpoint.spec;
   FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
   for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
-    for (const TensorSpec& tensor : wanted) {
-      std::size_t count = 1;
-      for (const std::int64_t side : tensor.shape) count *= static_cast<std::size_t>(side);
-      imported.parameters += count;
-    }
+    for (const TensorSpec& tensor : wanted) imported.parameters += static_cast<std::size_t>(elements_of(tensor.shape));
   FATHOM_TRY_VOID(check_tokenizer(folder, spec));
   if (there(folder / "reference.json")) {
     FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
@@ -120,6 +119,20 @@ Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder) {
   for (const char* name : kBeside)
     if (there(folder / name)) out.beside.push_back(name);
   return out;
+}
+
+Result<std::string> checkpoint_sha256(const std::filesystem::path& folder) {
+  FATHOM_TRY(const CheckpointFiles files, open_checkpoint(folder));
+  std::set<std::string> names(files.own.begin(), files.own.end());
+  names.insert(files.beside.begin(), files.beside.end());
+  Sha256 all;
+  for (const std::string& name : names) {
+    FATHOM_TRY(const MappedFile file, MappedFile::open(folder / name));
+    Sha256 one;
+    one.update(file.bytes().data(), file.bytes().size());
+    all.update(name + " " + one.hex() + "\n");
+  }
+  return all.hex();
 }
 
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime) {

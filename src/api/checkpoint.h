@@ -29,6 +29,9 @@ struct CheckpointFiles {
 };
 Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder);
 
+// Of every file that open_checkpoint() names: two folders with the same hash make the same bundle.
+Result<std::string> checkpoint_sha256(const std::filesystem::path& folder);
+
 // Reads and checks everything; writes nothing.
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime);
 

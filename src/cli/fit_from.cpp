@@ -1,13 +1,10 @@
 #include "cli/fit_from.h"
 
-#include <cstdio>
-
 #include "api/checkpoint.h"
 #include "api/new_checkpoint.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "bundle/bundle.h"
-#include "cli/child.h"
 #include "cli/steps.h"
 #include "data/dataset_record.h"
 #include "eval/frozen_states.h"
@@ -31,18 +28,16 @@ Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
 
 // How the layers are treated: "frozen", trained with "exits", fine-tuned "plain" because they have no classifier yet, or
 // some of them taught by all as a "student".
-Result<std::string> trunk_of(const FitFrom& options) {
-  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
-  const bool classifies = found.has_classifier;
+Result<std::string> trunk_of(const FitFrom& options, bool classifies) {
   const std::string trunk = !options.keep_layers.empty() ? "student" : options.trunk ? "exits" : classifies ? "frozen" : "plain";
   if (trunk == "frozen" && !options.training.empty())
     return Error{Code::usage, options.training[0].first + " is of no use: the checkpoint's layers stay as they are", "add --trunk or --keep-layers to train them"};
   return trunk;
 }
 
-// What may change the result, as asked for.
-Json asked(const FitFrom& options, const std::string& trunk) {
-  Json out = {{"from", "checkpoint"}, {"trunk", trunk}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
+// What may change the result: the checkpoint's content and what was asked for.
+Json asked(const FitFrom& options, const std::string& trunk, const std::string& checkpoint) {
+  Json out = {{"from", "checkpoint"}, {"checkpoint", checkpoint}, {"trunk", trunk}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
               {"max_disagreement", options.max_disagreement}};
   if (options.no_labels) out["no_labels"] = true;
   if (!options.keep_layers.empty()) out["keep_layers"] = options.keep_layers;
@@ -58,12 +53,18 @@ bool finished(const FitFrom& options, const Json& wanted, const std::string& fin
          fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == wanted;
 }
 
+// A finished bundle is not replaced by another fit's: it may be all that is left of hours.
+Status keep_others(const FitFrom& options) {
+  const auto bundle = Bundle::open(options.out);
+  if (!bundle || !(*bundle)->fathom().contains("policy")) return {};
+  return Error{Code::usage, "'" + options.out.string() + "' holds a bundle fitted with other options, other data or another checkpoint",
+               "choose another -o, or delete it"};
+}
+
 fs::path teacher_folder(const FitFrom& options) { return options.out / "fit" / "teacher"; }
 
 // What is imported: the checkpoint; an encoder with its new classifier, or a student, in a folder of its own.
-Result<fs::path> start_folder(const FitFrom& options, const data::Dataset& dataset) {
-  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
-  const bool classifies = found.has_classifier;
+Result<fs::path> start_folder(const FitFrom& options, const data::Dataset& dataset, bool classifies) {
   const fs::path start = options.out / "fit" / "start";
   if (!options.keep_layers.empty()) {
     if (!classifies) return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, so it can teach nothing", "fine-tune it first"};
@@ -105,17 +106,10 @@ bool tuned(const fs::path& out, const std::string& key) {
 
 void append(std::vector<std::string>& command, const std::vector<std::string>& more) { command.insert(command.end(), more.begin(), more.end()); }
 
-Result<int> train(std::vector<std::string> arguments, const FitFrom& options) {
-  std::vector<Child> child(1);
-  char share[32];
-  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
-  child[0].command = {train_program().string(), "--out", options.out.string(), "--seed", std::to_string(options.seed), "--max-disagreement", share};
-  append(child[0].command, arguments);
-  if (options.runtime.threads > 0) append(child[0].command, {"--threads", std::to_string(options.runtime.threads)});
-  const Status ran = run_children(child);
-  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
-  FATHOM_TRY_VOID(ran);
-  return 0;
+// fathom-train on the bundle in `out`.
+Result<int> train_bundle(std::vector<std::string> arguments, const FitFrom& options) {
+  append(arguments, {"--out", options.out.string(), "--seed", std::to_string(options.seed)});
+  return train(arguments, options.max_disagreement, options.runtime.threads);
 }
 
 // The layers trained in place.
@@ -123,20 +117,12 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
   std::vector<std::string> arguments = {"--tune", trunk == "exits" ? "exits" : "plain", "--key", key, "--data", options.data.string(), "--task", data::task_name(read.task)};
   if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
+  if (read.pairs) append(arguments, {"--pairs"});
   if (read.image_height > 0) append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
   if (options.no_labels) append(arguments, {"--no-labels"});
   if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
-  return train(std::move(arguments), options);
-}
-
-// Pictures in files of their own are kept in the size that the model reads, not in the first one's.
-Status read_at_models_size(const FitFrom& options, data::ReadOptions& read) {
-  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
-  if (found.spec.modality != Modality::image) return {};  // refused below, with what the data is
-  read.image_height = found.spec.image_height;
-  read.image_width = found.spec.image_width;
-  return {};
+  return train_bundle(std::move(arguments), options);
 }
 
 }  // namespace
@@ -144,24 +130,30 @@ Status read_at_models_size(const FitFrom& options, data::ReadOptions& read) {
 Result<int> fit_from(const FitFrom& options) {
   data::ReadOptions read = options.read;
   read.seed = options.seed;
-  if (read.task == data::Task::image_classification) FATHOM_TRY_VOID(read_at_models_size(options, read));
+  FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
+  if (read.task == data::Task::image_classification && found.spec.modality == Modality::image) {
+    read.image_height = found.spec.image_height;  // pictures in files of their own are kept in the size that the model reads
+    read.image_width = found.spec.image_width;
+  }
   FATHOM_TRY(auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
   if (options.no_labels) dataset.label_names.clear();
-  FATHOM_TRY(const std::string trunk, trunk_of(options));
-  const Json wanted = asked(options, trunk);
+  FATHOM_TRY(const std::string trunk, trunk_of(options, found.has_classifier));
+  FATHOM_TRY(const std::string checkpoint, api::checkpoint_sha256(options.from));
+  const Json wanted = asked(options, trunk, checkpoint);
   if (finished(options, wanted, dataset.fingerprint)) {
     say(options.out.string() + " is already fitted with these options");
     return 0;
   }
+  FATHOM_TRY_VOID(keep_others(options));
   constexpr std::size_t kLeastTune = 192;  // fathom-train cross-fits the decision on them
   if (const std::size_t rows = dataset.part(data::Part::tune).size(); rows < kLeastTune)
     return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",
                  "give more inputs: an eighth of them is taken for it"};
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
-  const std::string training = sha256_hex(fs::absolute(options.from).string() + dataset.fingerprint + wanted.dump());
+  const std::string training = sha256_hex(dataset.fingerprint + wanted.dump());
   if (trunk == "frozen" || !tuned(options.out, training)) {
-    FATHOM_TRY(const fs::path start, start_folder(options, dataset));
+    FATHOM_TRY(const fs::path start, start_folder(options, dataset, found.has_classifier));
     FATHOM_TRY_VOID(import_into(options, start, options.out, dataset, *runtime));
     if (trunk == "student") FATHOM_TRY_VOID(import_into(options, options.from, teacher_folder(options), dataset, *runtime));
     if (trunk != "frozen") {
@@ -183,7 +175,7 @@ Result<int> fit_from(const FitFrom& options) {
   }
   const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", wanted}, {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));
-  FATHOM_TRY(const int code, train({"--states", states.string()}, options));
+  FATHOM_TRY(const int code, train_bundle({"--states", states.string()}, options));
   if (code != 0) return code;
   std::error_code ignored;
   fs::remove_all(states, ignored);  // gigabytes, and made again in minutes
