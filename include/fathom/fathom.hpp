@@ -97,6 +97,11 @@ struct Answer {
   bool cut = false;              // the text was longer than the model reads and was cut
 };
 
+// Two texts that are one input: premise and hypothesis, question and sentence.
+struct TextPair {
+  std::string first, second;
+};
+
 // RGB bytes [height, width, 3], row-major; not owned.
 struct Picture {
   const std::uint8_t* rgb = nullptr;
@@ -112,6 +117,8 @@ class Session {
   // UTF-8 texts (damaged bytes are read as the model's tokenizer reads them), one answer each, in order.
   // A result never depends on its neighbours in the batch. Errors: 202 (an image model, ask out of range).
   Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {});
+  // Pairs of texts, for a bundle fitted on pairs (`fathom fit --pairs`). Errors: 202 (another kind of model).
+  Result<std::vector<Answer>> classify(std::span<const TextPair> pairs, const Ask& ask = {});
   // Pictures of any size; resized to the model's. Errors: 202 (a text model, an empty picture).
   Result<std::vector<Answer>> classify(std::span<const Picture> pictures, const Ask& ask = {});
 
@@ -130,7 +137,8 @@ class Model {
   // Errors: 102 (not there), 302 (damaged, naming file and tensor), 303 (tier not on this CPU), 401 (memory).
   static Result<Model> open(const std::string& folder, const Options& options = {});
 
-  bool reads_text() const;  // false: pictures
+  bool reads_text() const;   // false: pictures
+  bool reads_pairs() const;  // its texts come in pairs
   int layers() const;
   const std::vector<std::string>& labels() const;
   std::string tier() const;      // kernel tier in use
@@ -147,12 +155,16 @@ class Model {
   Result<Session> session() const;
   Result<Answer> classify(std::string_view text, const Ask& ask = {}) const;
   Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {}) const;
+  Result<Answer> classify(const TextPair& pair, const Ask& ask = {}) const;
+  Result<std::vector<Answer>> classify(std::span<const TextPair> pairs, const Ask& ask = {}) const;
   Result<Answer> classify(const Picture& picture, const Ask& ask = {}) const;
   Result<std::vector<Answer>> classify(std::span<const Picture> pictures, const Ask& ask = {}) const;
   Result<Answer> classify_file(const std::string& path, const Ask& ask = {}) const;  // JPEG or PNG; errors: 102, 301, 303, 402
 
  private:
   struct State;
+  template <class Input>
+  Result<std::vector<Answer>> with_idle(std::span<const Input> inputs, const Ask& ask) const;
   explicit Model(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

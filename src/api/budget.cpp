@@ -11,15 +11,9 @@
 namespace fathom::api {
 namespace {
 
-using policy::Budget;
+using policy::Budget, policy::shown;
 
 constexpr double kMegabyte = 1e6;
-
-std::string shown(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
 
 Status check_decides(const Opened& opened, const std::string& asked) {
   const std::string what = "budget '" + asked + "': ";

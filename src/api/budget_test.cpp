@@ -14,18 +14,7 @@ namespace {
 class PublicBudget : public ::testing::Test {
  protected:
   void SetUp() override {
-    ModelSpec spec;
-    spec.modality = Modality::image;
-    spec.layers = 6;
-    spec.hidden = 32;
-    spec.heads = 4;
-    spec.ffn = 64;
-    spec.norm = NormOrder::pre;
-    spec.pooling = Pooling::cls;
-    spec.image_height = spec.image_width = 16;
-    spec.patch = 8;
-    spec.label_names = {"calm", "loud"};
-    size_decision(spec);
+    const ModelSpec spec = engine::small_spec(Modality::image);
     policy::Policy policy = engine::random_policy(spec, 7);
     policy.score = policy::Score::confidence;
     ASSERT_TRUE(engine::write_random_bundle(folder_, spec, 7, policy).has_value());

@@ -37,6 +37,11 @@ Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
   return opened;
 }
 
+bool reads_pairs(const Bundle& bundle) {
+  const Json& fathom = bundle.fathom();
+  return fathom.contains("data") && fathom["data"].is_object() && fathom["data"].contains("pairs") && fathom["data"]["pairs"] == true;
+}
+
 Classifier::Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch)
     : opened_(std::move(opened)), session_(std::move(session)), max_batch_(max_batch), predictions_(max_batch) {}
 
@@ -56,15 +61,16 @@ Status Classifier::run(const engine::Batch& batch, const engine::RunOptions& opt
   return {};
 }
 
-Result<std::vector<Outcome>> Classifier::texts(std::span<const std::string> texts, const engine::RunOptions& options) {
-  if (!opened_->tokenizer) return wrong_kind("pictures", "text");
-  std::vector<Outcome> outcomes(texts.size());
-  for (std::size_t begin = 0; begin < texts.size(); begin += max_batch_) {
-    const std::size_t count = std::min(max_batch_, texts.size() - begin);
+template <class Encode>
+Result<std::vector<Outcome>> Classifier::encoded(std::size_t inputs, const Encode& encode, const engine::RunOptions& options) {
+  std::vector<Outcome> outcomes(inputs);
+  for (std::size_t begin = 0; begin < inputs; begin += max_batch_) {
+    const std::size_t count = std::min(max_batch_, inputs - begin);
     ids_.clear();
+    types_.clear();
     offsets_.assign(1, 0);
     for (std::size_t i = 0; i < count; ++i) {
-      outcomes[begin + i].cut = opened_->tokenizer->encode(texts[begin + i], opened_->spec().max_tokens, ids_);
+      outcomes[begin + i].cut = encode(begin + i);
       outcomes[begin + i].tokens = static_cast<int>(ids_.size()) - offsets_.back();
       offsets_.push_back(static_cast<std::int32_t>(ids_.size()));
     }
@@ -72,9 +78,25 @@ Result<std::vector<Outcome>> Classifier::texts(std::span<const std::string> text
     batch.count = count;
     batch.ids = ids_;
     batch.offsets = offsets_;
+    batch.types = types_;
     FATHOM_TRY_VOID(run(batch, options, std::span(outcomes).subspan(begin, count)));
   }
   return outcomes;
+}
+
+Result<std::vector<Outcome>> Classifier::texts(std::span<const std::string> texts, const engine::RunOptions& options) {
+  if (!opened_->tokenizer) return wrong_kind("pictures", "text");
+  if (reads_pairs(opened_->bundle())) return wrong_kind("pairs of texts", "single texts");
+  return encoded(texts.size(), [&](std::size_t i) { return opened_->tokenizer->encode(texts[i], opened_->spec().max_tokens, ids_); }, options);
+}
+
+Result<std::vector<Outcome>> Classifier::pairs(std::span<const TextPair> pairs, const engine::RunOptions& options) {
+  if (!opened_->tokenizer) return wrong_kind("pictures", "pairs of texts");
+  const Json& fathom = opened_->bundle().fathom();
+  if (fathom.contains("data") && !reads_pairs(opened_->bundle())) return wrong_kind("single texts", "pairs");
+  return encoded(pairs.size(), [&](std::size_t i) {
+    return opened_->tokenizer->encode_pair(pairs[i].first, pairs[i].second, opened_->spec().max_tokens, ids_, types_);
+  }, options);
 }
 
 Result<std::vector<Outcome>> Classifier::pictures(std::span<const data::Picture> pictures,

@@ -28,6 +28,13 @@ struct Opened {
 };
 Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder, const engine::RuntimeOptions& options);
 
+// Whether the data that the bundle was fitted on were pairs of texts: then so are its inputs.
+bool reads_pairs(const Bundle& bundle);
+
+struct TextPair {
+  std::string first, second;
+};
+
 struct Outcome {
   engine::Prediction prediction;
   int tokens = 0;        // CLS included
@@ -40,17 +47,20 @@ class Classifier {
   static Result<Classifier> create(std::shared_ptr<Opened> opened, std::size_t max_batch);
   // One outcome each, in order. Errors: invalid_argument when the model reads the other kind of input.
   Result<std::vector<Outcome>> texts(std::span<const std::string> texts, const engine::RunOptions& options);
+  Result<std::vector<Outcome>> pairs(std::span<const TextPair> pairs, const engine::RunOptions& options);
   Result<std::vector<Outcome>> pictures(std::span<const data::Picture> pictures, const engine::RunOptions& options);
   std::size_t buffer_bytes() const { return session_.buffer_bytes(); }  // engine::Session's
 
  private:
   Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch);
+  template <class Encode>  // (index) -> cut: appends one input's ids, and its types if it has any
+  Result<std::vector<Outcome>> encoded(std::size_t inputs, const Encode& encode, const engine::RunOptions& options);
   Status run(const engine::Batch& batch, const engine::RunOptions& options, std::span<Outcome> outcomes);
 
   std::shared_ptr<Opened> opened_;  // outlives session_: declared first
   engine::Session session_;
   std::size_t max_batch_;
-  std::vector<std::int32_t> ids_, offsets_;
+  std::vector<std::int32_t> ids_, types_, offsets_;
   std::vector<std::uint8_t> pixels_;
   std::vector<engine::Prediction> predictions_;
 };

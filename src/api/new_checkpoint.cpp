@@ -99,8 +99,7 @@ Status add_classifier(const std::filesystem::path& folder, const std::vector<std
   for (const TensorSpec& tensor : task_head_tensors(checkpoint.spec)) {
     std::string name = sources_of(checkpoint.spec, checkpoint.naming, tensor)[0].name;
     if (find_named(*encoder.weights, name) != nullptr) continue;
-    std::size_t count = 1;
-    for (const std::int64_t side : tensor.shape) count *= static_cast<std::size_t>(side);
+    const auto count = static_cast<std::size_t>(elements_of(tensor.shape));
     auto& numbers = drawn.emplace_back(count, 0.0f);
     const bool norm = tensor.name.ends_with("norm.weight");
     Random random(seed, "classifier " + tensor.name);

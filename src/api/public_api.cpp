@@ -80,6 +80,16 @@ Result<std::vector<Answer>> Session::classify(std::span<const std::string> texts
   return to_answers(*outcomes, state_->opened->spec().label_names);
 }
 
+Result<std::vector<Answer>> Session::classify(std::span<const TextPair> pairs, const Ask& ask) {
+  engine::RunOptions options;
+  if (auto wrong = read_ask(ask, options)) return *wrong;
+  std::vector<api::TextPair> inner;
+  for (const TextPair& pair : pairs) inner.push_back({pair.first, pair.second});
+  auto outcomes = state_->classifier.pairs(inner, options);
+  if (!outcomes) return outward(outcomes.error());
+  return to_answers(*outcomes, state_->opened->spec().label_names);
+}
+
 Result<std::vector<Answer>> Session::classify(std::span<const Picture> pictures, const Ask& ask) {
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
@@ -126,6 +136,7 @@ Result<Model> Model::open(const std::string& folder, const Options& options) {
 }
 
 bool Model::reads_text() const { return state_->opened->tokenizer.has_value(); }
+bool Model::reads_pairs() const { return api::reads_pairs(state_->opened->bundle()); }
 int Model::layers() const { return state_->opened->spec().layers; }
 const std::vector<std::string>& Model::labels() const { return state_->opened->spec().label_names; }
 std::string Model::tier() const { return tier_name(state_->opened->runtime->kernels().tier); }
@@ -176,27 +187,29 @@ Result<Within> Model::within(const std::string& budget) const {
   return out;
 }
 
-Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const {
+template <class Input>
+Result<std::vector<Answer>> Model::with_idle(std::span<const Input> inputs, const Ask& ask) const {
   auto taken = session();
   if (!taken) return taken.error();
-  auto answers = taken->classify(texts, ask);
+  auto answers = taken->classify(inputs, ask);
   const std::lock_guard lock(state_->mutex);
   state_->idle.push_back(std::move(*taken));
   return answers;
 }
 
-Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, const Ask& ask) const {
-  auto taken = session();
-  if (!taken) return taken.error();
-  auto answers = taken->classify(pictures, ask);
-  const std::lock_guard lock(state_->mutex);
-  state_->idle.push_back(std::move(*taken));
-  return answers;
-}
+Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const { return with_idle(texts, ask); }
+Result<std::vector<Answer>> Model::classify(std::span<const TextPair> pairs, const Ask& ask) const { return with_idle(pairs, ask); }
+Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, const Ask& ask) const { return with_idle(pictures, ask); }
 
 Result<Answer> Model::classify(std::string_view text, const Ask& ask) const {
   const std::string one(text);
   auto answers = classify(std::span(&one, 1), ask);
+  if (!answers) return answers.error();
+  return std::move(answers->front());
+}
+
+Result<Answer> Model::classify(const TextPair& pair, const Ask& ask) const {
+  auto answers = classify(std::span(&pair, 1), ask);
   if (!answers) return answers.error();
   return std::move(answers->front());
 }

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kMaxBytes = 64u << 20;
 
 struct Reference {
-  std::vector<std::int32_t> ids, offsets{0};
+  std::vector<std::int32_t> ids, types, offsets{0};
   std::vector<std::uint8_t> pixels;
   std::vector<std::vector<double>> logits;
 };
@@ -46,6 +46,12 @@ Result<Reference> read(const std::filesystem::path& file, const ModelSpec& spec)
     out.logits.push_back(std::move(logits));
   }
   const std::size_t bytes = 3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
+  if (json.contains("types")) {
+    for (const Json& row : json["types"]) {
+      FATHOM_TRY(const auto types, numbers(row, 0, 0, std::max(spec.token_types, 1) - 1, where + ": types"));
+      for (const double type : types) out.types.push_back(static_cast<std::int32_t>(type));
+    }
+  }
   for (const Json& row : json[inputs]) {
     if (spec.modality == Modality::text) {
       FATHOM_TRY(const auto ids, numbers(row, 0, 0, spec.vocab - 1, where + ": ids"));
@@ -68,6 +74,7 @@ Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, 
   batch.count = reference.logits.size();
   batch.ids = reference.ids;
   batch.offsets = reference.offsets;
+  batch.types = reference.types;
   batch.pixels = reference.pixels.data();
   engine::SessionLimits limits;
   limits.max_batch = batch.count;

@@ -1,5 +1,5 @@
 // A checkpoint's stored answers against ours: `reference.json` in its folder, as tests/parity/make_checkpoints.py writes
-// it: {"ids": [[...], ...]} or {"pixels": [[height * width * 3 bytes], ...]}, and {"logits": [[...], ...]} of
+// it: {"ids": [[...], ...]}, with {"types": [[...], ...]} where pairs are among them, or {"pixels": [[height * width * 3 bytes], ...]}, and {"logits": [[...], ...]} of
 // `transformers` in float32 on exactly these inputs. Errors: bad_input naming what is wrong with the file.
 #pragma once
 

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "bundle/bundle.h"
-#include "cli/child.h"
 #include "cli/fit_from.h"
 #include "cli/flags.h"
 #include "cli/steps.h"
@@ -23,7 +22,7 @@ struct Options {
   double max_disagreement = 0.005;
   engine::RuntimeOptions runtime;
   std::vector<int> keep_layers;
-  bool no_labels = false, trunk = false, json = false;
+  bool no_labels = false, trunk = false, pairs = false, json = false;
 };
 
 Status need_train_program() {
@@ -78,7 +77,7 @@ Result<FitFrom> from_flags(const std::vector<std::string>& rest) {
     const bool known = training || flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
     if (!known)
       return Error{Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
-                   "what goes with --from: --data -o --task --max-tokens --text-columns --label-column --seed --max-disagreement --threads; with "
+                   "what goes with --from: --data -o --task --pairs --max-tokens --text-columns --label-column --seed --max-disagreement --threads; with "
                    "--trunk or --keep-layers also --epochs --steps --lr --batch-size --dropout"};
     if (i + 1 == rest.size()) return Error{Code::usage, flag + " needs a value", "fathom help fit"};
     const std::string& value = rest[i + 1];
@@ -107,6 +106,7 @@ Result<int> fit_checkpoint(const Options& options, const std::vector<std::string
   fit.trunk = options.trunk;
   fit.keep_layers = options.keep_layers;
   fit.runtime = options.runtime;
+  fit.read.pairs = options.pairs;
   if (!options.task.empty()) {
     FATHOM_TRY(fit.read.task, data::parse_task(options.task));
   }
@@ -126,19 +126,12 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   if (options.trunk || options.no_labels || !options.keep_layers.empty())
     return Error{Code::usage, std::string(options.trunk ? "--trunk" : options.no_labels ? "--no-labels" : "--keep-layers") + " goes with --from: without a checkpoint every layer is trained",
                  "leave it out, or give --from"};
-  std::vector<Child> child(1);
-  child[0].command = {train_program().string(), "--data", options.data.string(), "--out", options.out.string()};
-  auto& command = child[0].command;
-  if (!options.task.empty()) command.insert(command.end(), {"--task", options.task});
-  if (options.runtime.threads > 0)
-    command.insert(command.end(), {"--threads", std::to_string(options.runtime.threads)});
-  char share[32];
-  std::snprintf(share, sizeof share, "%.17g", options.max_disagreement);
-  command.insert(command.end(), {"--max-disagreement", share});
-  command.insert(command.end(), rest.begin(), rest.end());
-  const Status ran = run_children(child);
-  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
-  FATHOM_TRY_VOID(ran);
+  std::vector<std::string> arguments = {"--data", options.data.string(), "--out", options.out.string()};
+  if (!options.task.empty()) arguments.insert(arguments.end(), {"--task", options.task});
+  if (options.pairs) arguments.push_back("--pairs");
+  arguments.insert(arguments.end(), rest.begin(), rest.end());
+  FATHOM_TRY(const int code, train(arguments, options.max_disagreement, options.runtime.threads));
+  if (code != 0) return code;
   return choose_points(options);
 }
 
@@ -154,6 +147,7 @@ void add_fit(Frame& frame) {
   verb->add_option("--from", options->from,
                    "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are. An encoder "
                    "without a classifier is fine-tuned first");
+  verb->add_flag("--pairs", options->pairs, "Texts: the two text columns (or the two sides of a TAB in a .txt file) are one pair, not one text");
   verb->add_flag("--no-labels", options->no_labels, "With --from: do not look at the labels that the data have");
   CLI::Option* trunk = verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");
   verb->add_option("--keep-layers", options->keep_layers,

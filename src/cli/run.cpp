@@ -13,6 +13,7 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "data/text_lines.h"
 #include "eval/certify_bundle.h"
 
 namespace fathom::cli {
@@ -27,7 +28,7 @@ struct Options {
   engine::RuntimeOptions runtime;
   std::optional<std::string> budget;
   double lambda = -1;
-  bool full_depth = false, json = false;
+  bool full_depth = false, pairs = false, json = false;
 };
 
 Json to_json(const api::Outcome& outcome, const ModelSpec& spec, const std::string& input) {
@@ -94,11 +95,17 @@ class Printer {
 
 class Runner {
  public:
-  Runner(api::Classifier& classifier, const engine::RunOptions& options, Printer& printer)
-      : classifier_(classifier), options_(options), printer_(printer) {}
+  Runner(api::Classifier& classifier, const engine::RunOptions& options, Printer& printer, bool pairs)
+      : classifier_(classifier), options_(options), printer_(printer), pairs_(pairs) {}
 
-  Status texts(const std::vector<std::string>& texts) {
-    FATHOM_TRY(const auto outcomes, classifier_.texts(texts, options_));
+  // `first`: the number of the first text where it came from, for errors.
+  Status texts(const std::vector<std::string>& texts, const std::string& where, std::size_t first) {
+    std::vector<api::TextPair> pairs;
+    for (std::size_t i = 0; pairs_ && i < texts.size(); ++i) {
+      FATHOM_TRY(auto pair, data::split_pair(texts[i], where + " " + std::to_string(first + i)));
+      pairs.push_back({std::move(pair.first), std::move(pair.second)});
+    }
+    FATHOM_TRY(const auto outcomes, pairs_ ? classifier_.pairs(pairs, options_) : classifier_.texts(texts, options_));
     for (std::size_t i = 0; i < texts.size(); ++i) printer_.print(outcomes[i], texts[i]);
     return {};
   }
@@ -118,14 +125,14 @@ class Runner {
       if (!line.empty() && line.back() == '\r') line.pop_back();
       waiting.push_back(std::move(line));
       if (waiting.size() < kBatch && !eager) continue;
-      FATHOM_TRY_VOID(texts(waiting));
+      FATHOM_TRY_VOID(texts(waiting, where + ", line", number + 1 - waiting.size()));
       std::fflush(stdout);
       waiting.clear();
     }
     if (number == 0)
       return Error{Code::bad_input, where + " holds no line",
                    "give texts as arguments, with --file, or one a line on stdin"};
-    return waiting.empty() ? Status{} : texts(waiting);
+    return waiting.empty() ? Status{} : texts(waiting, where + ", line", number + 1 - waiting.size());
   }
 
   Status pictures(const std::vector<std::string>& paths) {
@@ -146,6 +153,7 @@ class Runner {
   api::Classifier& classifier_;
   const engine::RunOptions& options_;
   Printer& printer_;
+  bool pairs_;
 };
 
 Status run_text_files(Runner& runner, const std::vector<std::string>& files) {
@@ -220,15 +228,16 @@ Result<int> act(const Options& options) {
   if (options.lambda >= 0) run.lambda = static_cast<float>(options.lambda);
   tell_certificate(*opened, run);
   Printer printer(opened->spec(), options.json);
-  Runner runner(classifier, run, printer);
+  Runner runner(classifier, run, printer, options.pairs || api::reads_pairs(opened->bundle()));
   const bool from_stdin = options.inputs.empty() && options.files.empty();
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   if (from_stdin && terminal) say("reading one input a line; end with ctrl-D");
   if (opened->tokenizer) {
     if (from_stdin) FATHOM_TRY_VOID(runner.lines(std::cin, "standard input", terminal));
-    if (!options.inputs.empty()) FATHOM_TRY_VOID(runner.texts(options.inputs));
+    if (!options.inputs.empty()) FATHOM_TRY_VOID(runner.texts(options.inputs, "input", 1));
     FATHOM_TRY_VOID(run_text_files(runner, options.files));
   } else {
+    if (options.pairs) return Error{Code::invalid_argument, "this bundle reads pictures, --pairs is for texts", "leave it out"};
     std::vector<std::string> paths = from_stdin ? stdin_lines() : options.inputs;
     paths.insert(paths.end(), options.files.begin(), options.files.end());
     if (paths.empty())
@@ -248,6 +257,7 @@ void add_run(Frame& frame) {
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
   verb->add_option("input", options->inputs, "Texts, or picture files for an image bundle; none: lines of stdin");
   verb->add_option("--file", options->files, "Text file (one text a line) or picture (JPEG, PNG)");
+  verb->add_flag("--pairs", options->pairs, "Each text is a pair, FIRST<TAB>SECOND; a bundle fitted with --pairs knows it by itself");
   auto* lambda = verb->add_option("--lambda", options->lambda,
                                   "Stop when the score reaches this; above 1: never early. Default: the bundle's")
                      ->check(between(0, 2, "[0, 2]"));

@@ -1,10 +1,12 @@
 #include "cli/steps.h"
 
 #include <cmath>
+#include <cstdio>
 #include <memory>
 
 #include "base/log.h"
 #include "bundle/bundle.h"
+#include "cli/child.h"
 #include "eval/calibrate_bundle.h"
 #include "eval/certify_bundle.h"
 #include "eval/recorded_data.h"
@@ -89,5 +91,19 @@ fs::path own_program() {
 }
 
 fs::path train_program() { return own_program().parent_path() / "fathom-train"; }
+
+Result<int> train(const std::vector<std::string>& arguments, double max_disagreement, int threads) {
+  std::vector<Child> child(1);
+  auto& command = child[0].command;
+  char share[32];
+  std::snprintf(share, sizeof share, "%.17g", max_disagreement);
+  command = {train_program().string(), "--max-disagreement", share};
+  if (threads > 0) command.insert(command.end(), {"--threads", std::to_string(threads)});
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  const Status ran = run_children(child);
+  if (child[0].exit_code != 0) return child[0].exit_code < 0 ? Result<int>(ran.error()) : verdict_of(child[0]);
+  FATHOM_TRY_VOID(ran);
+  return 0;
+}
 
 }  // namespace fathom::cli

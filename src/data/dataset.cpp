@@ -1,7 +1,7 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 
 #include "base/sha256.h"
 #include "data/cifar.h"
@@ -31,12 +31,17 @@ std::string joined_text(const Row& row, const std::vector<std::size_t>& columns)
   return text;
 }
 
-Result<RawPart> rows_of(const Table& table, const Columns& columns) {
+std::string sound(std::string text) { return is_utf8(text) ? std::move(text) : repair_utf8(text); }
+
+Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) {
   RawPart part;
   part.files = {table.where};
+  if (pairs && columns.text.size() != 2)
+    return Error{Code::bad_input, table.where + ": a pair needs two text columns, there are " + std::to_string(columns.text.size()) + " (" +
+                                      describe_columns(table, columns) + ")", "name the two with --text-columns FIRST,SECOND"};
   for (const Row& row : table.rows) {
-    std::string text = joined_text(row, columns.text);
-    part.split.texts.push_back(is_utf8(text) ? std::move(text) : repair_utf8(text));
+    part.split.texts.push_back(sound(pairs ? row.fields[columns.text[0]] : joined_text(row, columns.text)));
+    if (pairs) part.split.second.push_back(sound(row.fields[columns.text[1]]));
     part.labels.push_back(row.fields[columns.label]);
     part.file.push_back(0);
     part.place.push_back(row.line);
@@ -69,7 +74,7 @@ Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts&
     } else {
       FATHOM_TRY(columns, same_columns(train, train_columns, table));
     }
-    FATHOM_TRY(raw[index], rows_of(table, columns));
+    FATHOM_TRY(raw[index], rows_of(table, columns, options.pairs));
     if (part == Part::train) {
       train_columns = columns;
       train = std::move(table);
@@ -125,10 +130,14 @@ Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
 }
 
 void note_repeats(Dataset& dataset) {
-  std::unordered_set<std::string_view> seen;
-  for (const std::string& text : dataset.part(Part::train).texts) seen.insert(text);
-  const auto& test = dataset.part(Part::test).texts;
-  const auto repeats = std::count_if(test.begin(), test.end(), [&](const std::string& t) { return seen.count(t) > 0; });
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  const auto row = [](const Split& split, std::size_t i) {
+    return std::pair<std::string_view, std::string_view>(split.texts[i], split.second.empty() ? std::string_view() : split.second[i]);
+  };
+  const Split &train = dataset.part(Part::train), &test = dataset.part(Part::test);
+  for (std::size_t i = 0; i < train.texts.size(); ++i) seen.insert(row(train, i));
+  std::size_t repeats = 0;
+  for (std::size_t i = 0; i < test.texts.size(); ++i) repeats += seen.count(row(test, i));
   if (repeats > 0) dataset.notes.push_back(std::to_string(repeats) + " test rows have a text that also occurs in the training file");
 }
 
@@ -157,6 +166,8 @@ std::string fingerprint_of(const Dataset& dataset) {
     put_number(hash, split.complexity.size());
     for (const std::int32_t depth : split.complexity) put_number(hash, static_cast<std::uint64_t>(depth));
     for (const std::string& text : split.texts) put_text(hash, text);
+    if (!split.second.empty()) put_text(hash, "pairs");
+    for (const std::string& text : split.second) put_text(hash, text);
     put_number(hash, static_cast<std::uint64_t>(split.height));
     put_number(hash, static_cast<std::uint64_t>(split.width));
     hash.update(split.pixels.data(), split.pixels.size());
@@ -168,6 +179,8 @@ Status check_options(const ReadOptions& options) {
   for (const int side : {options.image_height, options.image_width})
     if (side < 0 || side > 1024)
       return Error{Code::usage, "image size " + std::to_string(side) + " is out of range 0..1024", "give a size of 1 to 1024 (0: the pictures' own)"};
+  if (options.pairs && options.task != Task::text_classification)
+    return Error{Code::usage, "--pairs is for texts, the task is image-classification", "leave it out"};
   return {};
 }
 
@@ -192,9 +205,10 @@ Result<Dataset> read_unlabelled(const fs::path& path, const ReadOptions& options
     return Error{Code::bad_input, "'" + path.string() + "' is a file, pictures come in a folder", "give the folder"};
   } else {
     FATHOM_TRY(train.texts, read_text_lines(path));
+    if (options.pairs) FATHOM_TRY_VOID(split_pairs(train.texts, train.second, "'" + path.string() + "'"));
     train.labels.assign(train.texts.size(), 0);  // unknown: label_names is empty
   }
-  dataset.notes.push_back(path.filename().string() + ": " + std::to_string(train.size()) + (pictures ? " pictures" : " texts") + " without labels");
+  dataset.notes.push_back(path.filename().string() + ": " + std::to_string(train.size()) + (pictures ? " pictures" : options.pairs ? " pairs of texts" : " texts") + " without labels");
   FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
   dataset.fingerprint = fingerprint_of(dataset);
   return dataset;

@@ -12,6 +12,7 @@ Json record_of(const Dataset& dataset, const std::filesystem::path& folder, cons
   if (options.image_width > 0) json["image_width"] = options.image_width;
   if (!options.label_column.empty()) json["label_column"] = options.label_column;
   if (!options.text_columns.empty()) json["text_columns"] = options.text_columns;
+  if (options.pairs) json["pairs"] = true;
   return json;
 }
 

@@ -56,6 +56,28 @@ TEST(Dataset, CarvesDisjointSeededSplits) {
   EXPECT_EQ(small->part(Part::tune).texts, dataset->part(Part::tune).texts);
 }
 
+TEST(Dataset, PairsKeepTheirTwoTexts) {
+  const TestFolder folder;
+  std::string csv = "premise,hypothesis,label\n";
+  for (int i = 0; i < 80; ++i) csv += "p" + std::to_string(i) + ",h" + std::to_string(i) + "," + (i % 2 ? "yes" : "no") + "\n";
+  folder.put("train.csv", csv);
+  folder.put("test.csv", "premise,hypothesis,label\np1,h1,yes\np1,h2,no\n");
+  ReadOptions options = options_for(kText);
+  const std::string joined = read_dataset(folder.path(), options)->fingerprint;
+  options.pairs = true;
+  const auto dataset = read_dataset(folder.path(), options);
+  ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
+  EXPECT_NE(dataset->fingerprint, joined);
+  for (const Part part : kAllParts) {
+    const Split& split = dataset->part(part);
+    ASSERT_EQ(split.second.size(), split.size());
+    for (std::size_t i = 0; i < split.size() && part != Part::test; ++i) ASSERT_EQ(split.second[i].substr(1), split.texts[i].substr(1));
+  }
+  EXPECT_TRUE(noted(*dataset, "1 test rows have a text that also occurs"));
+  options.text_columns = {"premise"};
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "two text columns");
+}
+
 TEST(Dataset, ExactStemsDecide) {
   const TestFolder folder;
   folder.put("train.csv", rows(30));

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/dataset.h"
 #include "data/picture.h"
 
 namespace fathom::data {
@@ -54,6 +55,9 @@ Result<Picture> preprocess(const Picture& picture, const Preprocessing& how);
 // A picture as a model of height x width reads it, into `to` [height, width, 3]: by `how` where that is known, else as it is
 // or resized to fit. `how` must end in that size (checked at import).
 Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width, std::uint8_t* to);
+
+// The first `count` pictures of a split likewise: [count, height, width, 3].
+Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count, const std::optional<Preprocessing>& how, int height, int width);
 
 // For engines that compute (byte / 255 - mean) / std: what to give them as mean and std.
 struct UnitStatistics {

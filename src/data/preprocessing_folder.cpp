@@ -37,4 +37,17 @@ Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& h
   return {};
 }
 
+Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count, const std::optional<Preprocessing>& how, int height, int width) {
+  const std::size_t bytes = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
+  if (!how && split.height == height && split.width == width)
+    return std::vector<std::uint8_t>(split.pixels.begin(), split.pixels.begin() + static_cast<std::ptrdiff_t>(count * bytes));
+  std::vector<std::uint8_t> fitted(count * bytes);
+  Picture source{split.height, split.width, {}};
+  for (std::size_t i = 0; i < count; ++i) {
+    source.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
+    FATHOM_TRY_VOID(fit_picture(source, how, height, width, fitted.data() + i * bytes));
+  }
+  return fitted;
+}
+
 }  // namespace fathom::data

@@ -34,6 +34,7 @@ Split take_rows(const Split& split, const std::vector<std::size_t>& rows) {
   for (const std::size_t row : rows) {
     out.labels.push_back(split.labels[row]);
     if (!split.texts.empty()) out.texts.push_back(split.texts[row]);
+    if (!split.second.empty()) out.second.push_back(split.second[row]);
     if (!split.complexity.empty()) out.complexity.push_back(split.complexity[row]);
     if (!split.pixels.empty()) out.pixels.insert(out.pixels.end(), split.picture(row), split.picture(row) + split.picture_bytes());
   }

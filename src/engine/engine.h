@@ -61,6 +61,7 @@ struct Batch {
   std::size_t count = 0;
   std::span<const std::int32_t> ids, offsets;
   const std::uint8_t* pixels = nullptr;
+  std::span<const std::int32_t> types;  // text: token type of each id; empty: all 0
 };
 
 enum class Mode {
@@ -102,7 +103,7 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids out of range,
+  // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids or types out of range,
   // offsets not rising, too many or too long inputs).
   Status run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions);
 

@@ -70,7 +70,7 @@ int measure(const char* name, const ModelSpec& spec, std::size_t tokens, std::si
   std::vector<std::int32_t> ids, offsets;
   for (std::size_t i = 0; i < count * tokens; ++i) ids.push_back(static_cast<std::int32_t>(random.below(60)));
   for (std::size_t i = 0; i <= count; ++i) offsets.push_back(static_cast<std::int32_t>(i * tokens));
-  const Batch batch{count, ids, offsets, nullptr};
+  const Batch batch{count, ids, offsets, nullptr, {}};
   std::vector<Prediction> out(count);
   const auto timed = [&](const char* what, const RunOptions& run) {
     std::printf("%s, %zu x %zu tokens, %s: ", name, count, tokens, what);

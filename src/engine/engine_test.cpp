@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(All, EngineTest,
                          test_name);
 
 reference::Rows start(const reference::Forward& forward, const Inputs& inputs, std::size_t i) {
-  return inputs.pixels.empty() ? forward.text(inputs.texts[i]) : forward.image(inputs.pixels.data() + i * inputs.picture_bytes);
+  return inputs.pixels.empty() ? forward.text(inputs.texts[i], inputs.kinds[i]) : forward.image(inputs.pixels.data() + i * inputs.picture_bytes);
 }
 
 std::vector<reference::Forward::Answer> answers_of(const Loaded& loaded, const Inputs& inputs) {

@@ -125,7 +125,7 @@ std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t 
 void embed_text(Session::State& state) {
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
-  state.table->embed(e.word, e.position, e.type, state.ids, state.positions, state.rows, parts.hidden, state.x);
+  state.table->embed(e.word, e.position, e.type, state.ids, state.positions, state.types, state.rows, parts.hidden, state.x);
   if (e.norm.gamma != nullptr)
     kernels::layernorm(*state.table, *state.pool, state.x, parts.hidden, state.rows, parts.hidden, e.norm.gamma,
                        e.norm.beta, parts.spec.layer_norm_eps, state.x, parts.hidden);

@@ -33,7 +33,7 @@ struct Head {
 struct Embedding {  // text: word rows straight from the safetensors where they are float32; image: projection, CLS, positions
   const float* word = nullptr;
   const float* position = nullptr;
-  const float* type = nullptr;  // row 0, or null
+  const float* type = nullptr;  // [token_types, hidden], or null
   Norm norm;                    // post-LN text only
   Linear patch;
   const float* prefix[2] = {};                    // CLS, distillation token

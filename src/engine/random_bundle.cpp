@@ -69,6 +69,25 @@ std::string random_tree(Random& random, int features, bool survival, int index, 
 
 }  // namespace
 
+ModelSpec small_spec(Modality modality) {
+  ModelSpec spec;
+  spec.modality = modality;
+  spec.layers = 6;
+  spec.hidden = 32;
+  spec.heads = 4;
+  spec.ffn = 64;
+  spec.norm = NormOrder::pre;
+  spec.pooling = Pooling::cls;
+  spec.vocab = 60;
+  spec.max_tokens = 12;
+  spec.token_types = 0;
+  spec.image_height = spec.image_width = 16;
+  spec.patch = 8;
+  spec.label_names = {"calm", "loud", "wild"};
+  size_decision(spec);
+  return spec;
+}
+
 policy::Policy random_policy(const ModelSpec& spec, std::uint64_t seed, policy::PredictorKind kind) {
   Random random(seed, "policy");
   policy::Policy policy;

@@ -11,6 +11,9 @@
 
 namespace fathom::engine {
 
+// Six layers of 32, three classes: text of at most 12 tokens (a vocabulary of 60), or pictures of 16 x 16.
+ModelSpec small_spec(Modality modality);
+
 // A policy of `spec`'s size with random fusion weights and temperatures near 1. `kind` decides how the trees are meant.
 policy::Policy random_policy(const ModelSpec& spec, std::uint64_t seed,
                              policy::PredictorKind kind = policy::PredictorKind::survival);

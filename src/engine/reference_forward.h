@@ -53,7 +53,7 @@ struct Forward {
     return y;
   }
 
-  Rows text(const std::vector<std::int32_t>& ids) const {
+  Rows text(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& types) const {
     const std::size_t h = static_cast<std::size_t>(spec.hidden);
     const float* word = model.weight("embeddings.word_embeddings.weight");
     const float* position = model.weight("embeddings.position_embeddings.weight");
@@ -62,7 +62,7 @@ struct Forward {
       Row x(h);
       for (std::size_t i = 0; i < h; ++i) {
         x[i] = static_cast<double>(word[static_cast<std::size_t>(ids[t]) * h + i]) + static_cast<double>(position[t * h + i]);
-        if (spec.token_types > 0) x[i] += static_cast<double>(model.weight("embeddings.token_type_embeddings.weight")[i]);
+        if (spec.token_types > 0) x[i] += static_cast<double>(model.weight("embeddings.token_type_embeddings.weight")[static_cast<std::size_t>(types[t]) * h + i]);
       }
       rows.push_back(spec.norm == NormOrder::post ? norm(x, "embeddings.LayerNorm") : x);
     }

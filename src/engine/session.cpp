@@ -143,12 +143,28 @@ Status check_text(const Session::State& st, const Batch& batch) {
   return {};
 }
 
+// A model without a table of types reads pairs by their separators alone: types then say nothing.
+Status check_types(const Session::State& st, const Batch& batch) {
+  const int known = st.parts->spec.token_types;
+  if (batch.types.empty() || known == 0) return {};
+  if (batch.types.size() != batch.ids.size())
+    return refuse("batch: expected " + number(batch.ids.size()) + " token types, got " + number(batch.types.size()), "one for each id, or none");
+  for (std::size_t i = 0; i < batch.types.size(); ++i)
+    if (batch.types[i] < 0 || batch.types[i] >= known)
+      return refuse("id " + number(i) + ": expected a token type in 0.." + std::to_string(known - 1) + ", got " + std::to_string(batch.types[i]),
+                    "encode with the bundle's own tokenizer");
+  return {};
+}
+
 Status check_batch(const Session::State& st, const Batch& batch) {
   if (batch.count > st.max_batch)
     return refuse("batch: expected at most " + number(st.max_batch) + " inputs, got " + number(batch.count),
                   "create the session with a larger max_batch");
   if (batch.count == 0) return {};
-  if (st.parts->spec.modality == Modality::text) return check_text(st, batch);
+  if (st.parts->spec.modality == Modality::text) {
+    FATHOM_TRY_VOID(check_text(st, batch));
+    return check_types(st, batch);
+  }
   if (batch.pixels == nullptr) return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
   return {};
 }
@@ -209,6 +225,7 @@ void lay_out(Session::State& st, const Batch& batch) {
   st.inputs = st.active = batch.count;
   st.rows = static_cast<std::size_t>(row);
   st.ids = text ? batch.ids.data() + batch.offsets[0] : nullptr;
+  st.types = text && !batch.types.empty() ? batch.types.data() + batch.offsets[0] : nullptr;
   std::fill(std::begin(st.traced_scores), std::end(st.traced_scores), false);
 }
 

@@ -26,9 +26,16 @@ TEST(SessionTest, RefusesBadBatches) {
   Loaded loaded(which, "", 1, 4);
   std::vector<Prediction> out(8);
   std::vector<std::int32_t> ids = {1, 2, 3, 4}, offsets = {0, 2, 4};
-  const auto run = [&](std::size_t count) { return loaded.session->run({count, ids, offsets, nullptr}, {}, out); };
+  const auto run = [&](std::size_t count) { return loaded.session->run({count, ids, offsets, nullptr, {}}, {}, out); };
   EXPECT_TRUE(run(2));
   EXPECT_TRUE(run(0));
+  std::vector<std::int32_t> types = {0, 1, 0, which.spec.token_types};
+  const auto typed = [&] { return loaded.session->run({2, ids, offsets, nullptr, types}, {}, out); };
+  expect_refused(typed(), Code::invalid_argument, "id 3: expected a token type in 0..1, got 2");
+  types[3] = 1;
+  EXPECT_TRUE(typed());
+  types.pop_back();
+  expect_refused(typed(), Code::invalid_argument, "expected 4 token types, got 3");
   ids[3] = which.spec.vocab;
   expect_refused(run(2), Code::invalid_argument, "input 1: token 1");
   ids[3] = -1;
@@ -51,7 +58,7 @@ TEST(SessionTest, RefusesBadBatches) {
   offsets = {0, static_cast<std::int32_t>(ids.size())};
   expect_refused(run(1), Code::invalid_argument, "input 0: expected at most 24 tokens");
   offsets = {0, 3};
-  expect_refused(loaded.session->run({1, ids, offsets, nullptr}, {}, {}), Code::invalid_argument, "room for 1");
+  expect_refused(loaded.session->run({1, ids, offsets, nullptr, {}}, {}, {}), Code::invalid_argument, "room for 1");
 }
 
 TEST(SessionTest, RefusesBadOptions) {
@@ -59,7 +66,7 @@ TEST(SessionTest, RefusesBadOptions) {
   Loaded loaded(which, "", 1, 4);
   std::vector<Prediction> out(1);
   const std::vector<std::int32_t> ids = {1, 2}, offsets = {0, 2};
-  const Batch batch{1, ids, offsets, nullptr};
+  const Batch batch{1, ids, offsets, nullptr, {}};
   RunOptions options;
   options.mode = Mode::fixed_exit;
   for (const int exit : {0, -1, which.spec.layers + 1}) {
@@ -87,7 +94,7 @@ TEST(SessionTest, RefusesScoresWithoutParts) {
   auto session = testing::must(Session::create(plan, *runtime, {1, 0}));
   std::vector<Prediction> out(1);
   const std::vector<std::int32_t> ids = {1, 2}, offsets = {0, 2};
-  const Batch batch{1, ids, offsets, nullptr};
+  const Batch batch{1, ids, offsets, nullptr, {}};
   RunOptions options;
   EXPECT_TRUE(session.run(batch, options, out));
   options.score = static_cast<int>(policy::Score::policy);
@@ -121,7 +128,7 @@ TEST(SessionTest, RefusesBadLimitsAndRuntimes) {
   }
   auto picture = Loaded(testing::all_cases()[2], "", 1, 2);
   std::vector<Prediction> out(2);
-  expect_refused(picture.session->run({1, {}, {}, nullptr}, {}, out), Code::invalid_argument, "pixels");
+  expect_refused(picture.session->run({1, {}, {}, nullptr, {}}, {}, out), Code::invalid_argument, "pixels");
 }
 
 TEST(SessionTest, LambdaAboveOneIsTheStaticModel) {

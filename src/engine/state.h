@@ -47,6 +47,7 @@ struct Session::State {
   // Rows.
   float* x = nullptr;                  // [rows, hidden]
   const std::int32_t* ids = nullptr;   // the caller's
+  const std::int32_t* types = nullptr;  // the caller's, or null: all 0
   std::int32_t* positions = nullptr;   // [rows]
   std::int32_t* slots = nullptr;       // [batch]: input of each slot
   std::int32_t* starts = nullptr;      // [batch]

@@ -78,16 +78,16 @@ inline std::filesystem::path folder_for(const std::string& name) {
 
 // Inputs of one batch, ready to be handed over whole or one by one.
 struct Inputs {
-  std::vector<std::vector<std::int32_t>> texts;
-  std::vector<std::int32_t> ids, offsets{0};
+  std::vector<std::vector<std::int32_t>> texts, kinds;  // ids and token types of each text
+  std::vector<std::int32_t> ids, offsets{0}, types;
   std::vector<std::uint8_t> pixels;
   std::size_t count = 0, picture_bytes = 0;
 
-  Batch batch() const { return {count, ids, offsets, pixels.empty() ? nullptr : pixels.data()}; }
+  Batch batch() const { return {count, ids, offsets, pixels.empty() ? nullptr : pixels.data(), types}; }
   Batch one(std::size_t i, std::vector<std::int32_t>& ends) const {
-    if (!pixels.empty()) return {1, {}, {}, pixels.data() + i * picture_bytes};
+    if (!pixels.empty()) return {1, {}, {}, pixels.data() + i * picture_bytes, {}};
     ends = {0, offsets[i + 1] - offsets[i]};
-    return {1, texts[i], ends, nullptr};
+    return {1, texts[i], ends, nullptr, kinds[i]};
   }
 };
 
@@ -107,6 +107,9 @@ inline Inputs random_inputs(const ModelSpec& spec, std::size_t count, std::uint6
     auto& ids = inputs.texts.emplace_back();
     for (std::uint64_t t = 0; t < tokens; ++t)
       ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
+    auto& kinds = inputs.kinds.emplace_back();  // from a third of an odd text on, the last type
+    for (std::uint64_t t = 0; t < tokens; ++t) kinds.push_back(i % 2 == 1 && 3 * t >= tokens ? std::max(spec.token_types, 1) - 1 : 0);
+    inputs.types.insert(inputs.types.end(), kinds.begin(), kinds.end());
     inputs.ids.insert(inputs.ids.end(), ids.begin(), ids.end());
     inputs.offsets.push_back(static_cast<std::int32_t>(inputs.ids.size()));
   }

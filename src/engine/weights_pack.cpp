@@ -11,7 +11,7 @@ namespace fathom::engine {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;  // one page: the payload keeps the mapping's alignment
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr char kMagic[8] = {'F', 'T', 'H', 'M', 'P', 'A', 'C', 'K'};
 
 struct Header {
@@ -231,7 +231,7 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, boo
   if (spec.modality == Modality::text) {
     if (word_table) entries.push_back({Kind::table, "embeddings.word_embeddings.weight", size(spec.vocab), hidden, 1});
     entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
-    if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", 1, hidden, 1});
+    if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
     return;
   }

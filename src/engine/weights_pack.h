@@ -51,7 +51,7 @@ struct PackedScope {
   bool word_table = false;  // of half-precision checkpoints, whose rows cannot be mapped as they lie
 };
 
-// All entries in file order: embedding (text: word table if asked for, positions, type row 0, post-LN's norm; image: patch
+// All entries in file order: embedding (text: word table if asked for, positions, token types, post-LN's norm; image: patch
 // projection, CLS and distillation token, positions); per layer qkv, o, first norm, f1, f2, second norm; with decision: the
 // shared out, or per exit norm, dense (if any) and out (with task_head alone: the last exit's); with decision: extractor
 // proj, conv1, conv2; policy init, lstm, out.

@@ -258,7 +258,7 @@ Json worst_section(const Adaptive& adaptive, const data::Dataset& dataset, data:
                 {"label", label_names[at(trace.labels[i])]}};
     if (!trace.complexity.empty()) row["complexity"] = trace.complexity[i];
     if (i < split.texts.size()) {
-      row["text"] = split.texts[i];
+      row["text"] = split.second.empty() ? split.texts[i] : split.texts[i] + " | " + split.second[i];
     } else if (i < split.size() && split.height > 0) {
       row["picture"] = png_data_uri(split.picture(i), split.height, split.width);
       row["height"] = split.height;

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/labels.h"
+
 namespace fathom::eval {
 namespace {
 
@@ -32,11 +34,9 @@ Result<std::vector<std::int32_t>> classes_in(const std::vector<std::string>& the
   std::iota(out.begin(), out.end(), 0);
   const bool same_number = theirs.size() == ours.size();
   if (same_number && (theirs == ours || unnamed_labels(theirs))) return out;
-  for (std::size_t i = 0; i < theirs.size() && same_number; ++i)
-    out[i] = static_cast<std::int32_t>(std::find(ours.begin(), ours.end(), theirs[i]) - ours.begin());
-  const bool known = same_number && std::find(out.begin(), out.end(), static_cast<std::int32_t>(ours.size())) == out.end();
-  if (!known) return Error{Code::bad_input, who + " knows other classes than the bundle", "give a bundle that was trained on the same data"};
-  return out;
+  auto by_name = data::classes_by_name(theirs, ours);
+  if (same_number && by_name) return by_name;
+  return Error{Code::bad_input, who + " knows other classes than the bundle", "give a bundle that was trained on the same data"};
 }
 
 std::vector<std::string> renamed(const std::vector<std::int32_t>& classes, const std::vector<std::string>& names) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "data/encode_row.h"
 #include "data/labels.h"
-#include "data/picture.h"
 #include "data/preprocessing.h"
 #include "data/tokenizer.h"
 
@@ -21,7 +21,7 @@ Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec
                  "fit the bundle again"};
   out.offsets.assign(1, 0);
   for (std::size_t i = 0; i < count; ++i) {
-    out.truncated += tokenizer.encode(split.texts[i], spec.max_tokens, out.ids) ? 1 : 0;
+    out.truncated += data::encode_row(tokenizer, split, i, spec.max_tokens, out.ids, out.types) ? 1 : 0;
     out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
     out.tokens.push_back(out.offsets[i + 1] - out.offsets[i]);
   }
@@ -32,17 +32,7 @@ Status encode_pictures(const data::Split& split, std::size_t count, const ModelS
   FATHOM_TRY(const auto how, data::read_preprocessing(bundle));
   out.picture_bytes = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width) * 3;
   out.tokens.assign(count, spec.tokens());
-  if (!how && split.height == spec.image_height && split.width == spec.image_width) {
-    out.pixels.assign(split.pixels.begin(),
-                      split.pixels.begin() + static_cast<std::ptrdiff_t>(count * split.picture_bytes()));
-    return {};
-  }
-  out.pixels.resize(count * out.picture_bytes);
-  data::Picture source{split.height, split.width, {}};
-  for (std::size_t i = 0; i < count; ++i) {
-    source.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
-    FATHOM_TRY_VOID(data::fit_picture(source, how, spec.image_height, spec.image_width, out.pixels.data() + i * out.picture_bytes));
-  }
+  FATHOM_TRY(out.pixels, data::fit_pictures(split, count, how, spec.image_height, spec.image_width));
   return {};
 }
 
@@ -89,7 +79,9 @@ Encoded select(const Encoded& all, std::span<const std::size_t> rows) {
   if (all.picture_bytes == 0) out.offsets.assign(1, 0);
   for (const std::size_t row : rows) {
     if (all.picture_bytes == 0) {
-      out.ids.insert(out.ids.end(), all.ids.begin() + all.offsets[row], all.ids.begin() + all.offsets[row + 1]);
+      const auto begin = all.offsets[row], end = all.offsets[row + 1];
+      out.ids.insert(out.ids.end(), all.ids.begin() + begin, all.ids.begin() + end);
+      if (!all.types.empty()) out.types.insert(out.types.end(), all.types.begin() + begin, all.types.begin() + end);
       out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
     } else {
       const auto* from = all.pixels.data() + row * all.picture_bytes;
@@ -113,7 +105,11 @@ engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count,
   const std::int32_t start = all.offsets[first];
   offsets.resize(count + 1);
   for (std::size_t i = 0; i <= count; ++i) offsets[i] = all.offsets[first + i] - start;
-  batch.ids = std::span(all.ids).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(offsets[count]));
+  const auto piece = [&](const std::vector<std::int32_t>& of) {
+    return std::span(of).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(offsets[count]));
+  };
+  batch.ids = piece(all.ids);
+  if (!all.types.empty()) batch.types = piece(all.types);
   batch.offsets = offsets;
   return batch;
 }

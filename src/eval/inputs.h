@@ -18,6 +18,7 @@ namespace fathom::eval {
 struct Encoded {
   std::size_t count = 0;
   std::vector<std::int32_t> ids, offsets;  // text: offsets[count + 1]
+  std::vector<std::int32_t> types;         // pairs of texts: token type of each id; else empty
   std::vector<std::uint8_t> pixels;        // image: [count, height, width, 3]
   std::size_t picture_bytes = 0;
   std::size_t truncated = 0;  // texts cut to the model's maximum of tokens

@@ -35,6 +35,10 @@ Result<RecordedData> recorded_data(const Json& fathom, const std::string& where)
   if (data->contains("label_column")) {
     FATHOM_TRY(out.options.label_column, json_string(*data, "label_column", at));
   }
+  if (data->contains("pairs")) {
+    if (!(*data)["pairs"].is_boolean()) return Error{Code::corrupt_bundle, at + ": pairs is not true or false", "fit the bundle again"};
+    out.options.pairs = (*data)["pairs"].get<bool>();
+  }
   if (!data->contains("text_columns")) return out;
   const Json& columns = (*data)["text_columns"];
   for (const Json& column : columns) {

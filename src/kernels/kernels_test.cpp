@@ -399,14 +399,16 @@ TEST_P(Kernels, LayernormMatchesDouble) {
 
 TEST_P(Kernels, EmbedAndMeanRows) {
   for (const std::size_t n : kSizes) {
-    const std::vector<float> word = noise(5 * n, 1), position = noise(4 * n, 2), type = noise(n, 3);
-    const std::int32_t ids[] = {4, 0, 2}, positions[] = {0, 3, 1};
-    for (const float* type_row : {static_cast<const float*>(nullptr), type.data()}) {
+    const std::vector<float> word = noise(5 * n, 1), position = noise(4 * n, 2), type = noise(2 * n, 3);
+    const std::int32_t ids[] = {4, 0, 2}, positions[] = {0, 3, 1}, second[] = {0, 1, 1}, zeros[] = {0, 0, 0};
+    const std::pair<const float*, const std::int32_t*> kinds[] = {{nullptr, nullptr}, {type.data(), nullptr}, {type.data(), second}};
+    for (const auto& [table, types] : kinds) {
       std::vector<float> y(3 * n + 2, kGuard);
-      t().embed(word.data(), position.data(), type_row, ids, positions, 3, n, &y[1]);
+      t().embed(word.data(), position.data(), table, ids, positions, types, 3, n, &y[1]);
       for (std::size_t r = 0; r < 3; ++r)
         for (std::size_t i = 0; i < n; ++i) {
-          const double sum = double{word[static_cast<std::size_t>(ids[r]) * n + i]} + position[static_cast<std::size_t>(positions[r]) * n + i] + (type_row ? type_row[i] : 0.0f);
+          const std::size_t row = static_cast<std::size_t>((types ? types : zeros)[r]);
+          const double sum = double{word[static_cast<std::size_t>(ids[r]) * n + i]} + position[static_cast<std::size_t>(positions[r]) * n + i] + (table ? table[row * n + i] : 0.0f);
           ASSERT_NEAR(y[1 + r * n + i], sum, 3 * kEps);
         }
       ASSERT_EQ(y.front(), kGuard);

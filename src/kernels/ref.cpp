@@ -82,11 +82,12 @@ void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
 }
 
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,
-           const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept {
+           const std::int32_t* positions, const std::int32_t* types, std::size_t tokens, std::size_t n, float* y) noexcept {
   for (std::size_t t = 0; t < tokens; ++t, y += n) {
     const float* w = word + static_cast<std::size_t>(ids[t]) * n;
     const float* p = position + static_cast<std::size_t>(positions[t]) * n;
-    for (std::size_t i = 0; i < n; ++i) y[i] = type ? w[i] + p[i] + type[i] : w[i] + p[i];
+    const float* k = type && types ? type + static_cast<std::size_t>(types[t]) * n : type;
+    for (std::size_t i = 0; i < n; ++i) y[i] = k ? w[i] + p[i] + k[i] : w[i] + p[i];
   }
 }
 

@@ -32,9 +32,9 @@ struct Table {
   // y = (x - mean) / sqrt(var + eps) * gamma + beta for each of `rows` rows of n; x may alias y.
   void (*layernorm)(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma,
                     const float* beta, float eps, float* y, std::size_t ldy) noexcept = nullptr;
-  // y[t] = word[ids[t]] + position[positions[t]] (+ type, a single row, if not null), tokens rows of n.
+  // y[t] = word[ids[t]] + position[positions[t]] (+ type[types[t]] if type is not null), tokens rows of n; types null: all 0.
   void (*embed)(const float* word, const float* position, const float* type, const std::int32_t* ids,
-                const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept = nullptr;
+                const std::int32_t* positions, const std::int32_t* types, std::size_t tokens, std::size_t n, float* y) noexcept = nullptr;
   // Mean over `rows` rows of n (row stride ldx) into y.
   void (*mean_rows)(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, float* y) noexcept = nullptr;
   // Softmax of one row of n logits divided by temperature.

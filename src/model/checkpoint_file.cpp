@@ -1,17 +1,12 @@
 #include "model/checkpoint_file.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/check.h"
 #include "model/model.h"
 
 namespace fathom {
 namespace {
-
-std::int64_t count_of(const std::vector<std::int64_t>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
-}
 
 struct FileTensor {
   std::vector<std::int64_t> shape;
@@ -54,7 +49,7 @@ class Writer {
     if (!fresh) return at->second;
     order_.push_back(now.name);
     at->second.shape = now.shape;
-    at->second.values.assign(static_cast<std::size_t>(count_of(now.shape)), 0.0f);
+    at->second.values.assign(static_cast<std::size_t>(elements_of(now.shape)), 0.0f);
     std::string name = old.name;
     const TensorView* view = find_named(before_, name);
     if (view != nullptr && view->shape == now.shape) {
@@ -67,7 +62,7 @@ class Writer {
   // One of `parts` outputs that are averaged gets its half of the columns, doubled, and the whole bias (model.cpp joins them).
   static void put(const TensorView& value, std::size_t part, std::size_t parts, float* to) {
     if (parts == 1 || value.shape.size() == 1) {
-      std::copy_n(value.data, count_of(value.shape), to);
+      std::copy_n(value.data, value.elements(), to);
       return;
     }
     const std::int64_t width = value.shape[1], half = width / 2;

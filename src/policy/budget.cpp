@@ -15,16 +15,16 @@ Error wrong(std::string_view text, const std::string& why) {
   return {Code::usage, "budget '" + std::string(text.substr(0, 60)) + "': " + why, kForms};
 }
 
+// Two decimals more than any figure made of them is shown with.
+double rounded(double value) { return std::round(value * 1e6) / 1e6; }
+
+}  // namespace
+
 std::string shown(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", value);
   return text;
 }
-
-// Two decimals more than any figure made of them is shown with.
-double rounded(double value) { return std::round(value * 1e6) / 1e6; }
-
-}  // namespace
 
 Result<Budget> parse_budget(std::string_view text) {
   const std::size_t sign = text.find('=');

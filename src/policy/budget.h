@@ -50,4 +50,6 @@ struct TimedMacs {
 };
 double ms_at(std::span<const TimedMacs> times, double macs);  // times: at least two, MACs rising
 
+std::string shown(double value);  // four digits, as messages about budgets have them
+
 }  // namespace fathom::policy

@@ -30,6 +30,16 @@ TEST(Certificate, FixedSequenceStopsBeforeTheFirstGap) {
   EXPECT_EQ(fixed_sequence({0.01, 0.02}, 0.05), 1u);
 }
 
+// One input of two exits: the first flips the answer the more often the lower its score, nine answers of ten are right.
+void add_row(Random& random, double flips, double score, Trace& trace, std::vector<float>& scores) {
+  const bool flip = random.uniform() < flips * (1 - score) * (1 - score), right = random.uniform() < 0.9;
+  trace.tokens.push_back(1);
+  trace.labels.push_back(right ? 0 : 1);
+  trace.predictions.push_back(flip ? 1 : 0);
+  trace.predictions.push_back(0);
+  scores.push_back(static_cast<float>(score));
+}
+
 // Rows of a population: the score, one of ten, says how sure an exit is, and errors grow as it falls. Between the scores
 // 0.5 and 0.4 the share of flips jumps from 1.1 to 1.8 %.
 Trace draw(std::size_t n, std::uint64_t seed, std::vector<float>& scores) {
@@ -40,12 +50,7 @@ Trace draw(std::size_t n, std::uint64_t seed, std::vector<float>& scores) {
   Random random(seed, "population");
   for (std::size_t i = 0; i < n; ++i) {
     const double score = 0.1 * static_cast<double>(1 + random.below(10));
-    const bool flip = random.uniform() < 0.2 * (1 - score) * (1 - score), right = random.uniform() < 0.9;
-    trace.tokens.push_back(1);
-    trace.labels.push_back(right ? 0 : 1);
-    trace.predictions.push_back(flip ? 1 : 0);
-    trace.predictions.push_back(0);
-    scores.push_back(static_cast<float>(score));
+    add_row(random, 0.2, score, trace, scores);
   }
   return trace;
 }
@@ -104,12 +109,7 @@ Trace draw_groups(std::size_t n, std::uint64_t seed, std::vector<float>& scores,
   for (std::size_t i = 0; i < n; ++i) {
     const double score = 0.1 * static_cast<double>(1 + random.below(10));
     group.push_back(random.uniform() < 0.3 ? 1 : 0);
-    const bool flip = random.uniform() < (group.back() == 1 ? 0.3 : 0.1) * (1 - score) * (1 - score), right = random.uniform() < 0.9;
-    trace.tokens.push_back(1);
-    trace.labels.push_back(right ? 0 : 1);
-    trace.predictions.push_back(flip ? 1 : 0);
-    trace.predictions.push_back(0);
-    scores.push_back(static_cast<float>(score));
+    add_row(random, group.back() == 1 ? 0.3 : 0.1, score, trace, scores);
   }
   return trace;
 }

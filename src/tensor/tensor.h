@@ -60,15 +60,17 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
+inline std::int64_t elements_of(const std::vector<std::int64_t>& shape) {
+  std::int64_t n = 1;
+  for (const auto d : shape) n *= d;
+  return n;
+}
+
 // A float32 tensor somewhere else: row-major, contiguous, valid as long as its owner lives.
 struct TensorView {
   const float* data = nullptr;
   std::vector<std::int64_t> shape;
-  std::int64_t elements() const {
-    std::int64_t n = 1;
-    for (const auto d : shape) n *= d;
-    return n;
-  }
+  std::int64_t elements() const { return elements_of(shape); }
 };
 
 std::string shape_text(const std::vector<std::int64_t>& shape);  // "[768, 64]"

@@ -19,6 +19,7 @@ Encoded Encoded::select(const Tensor& rows) const {
   if (ids.defined()) {
     const auto longest = rows.size(0) == 0 ? 1 : out.lengths.max().item<std::int64_t>();
     out.ids = ids.narrow(1, 0, longest).index_select(0, rows);
+    if (types.defined()) out.types = types.narrow(1, 0, longest).index_select(0, rows);
   }
   return out;
 }
@@ -33,6 +34,7 @@ Encoded Encoded::slice(std::int64_t begin, std::int64_t end) const {
   if (ids.defined()) {
     const auto longest = n == 0 ? 1 : out.lengths.max().item<std::int64_t>();
     out.ids = ids.narrow(0, begin, n).narrow(1, 0, longest).contiguous();
+    if (types.defined()) out.types = types.narrow(0, begin, n).narrow(1, 0, longest).contiguous();
   }
   return out;
 }
@@ -154,7 +156,7 @@ Tensor Backbone::embed(const Encoded& batch) {
     return drop(torch::cat({prefix.expand({x.size(0), spec_.prefix_tokens, spec_.hidden}), x}, 1) + position_);
   }
   auto h = torch::embedding(word_, batch.ids) + position_.narrow(0, 0, batch.ids.size(1));
-  if (type_.defined()) h = h + type_[0];
+  if (type_.defined()) h = h + (batch.types.defined() ? torch::embedding(type_, batch.types) : type_[0]);
   if (spec_.norm == NormOrder::post) h = norm(h, embed_norm_w_, embed_norm_b_);
   return drop(h);
 }
@@ -197,6 +199,13 @@ Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
   }
   const auto x = norm(h + drop(attention(p, h, added)), p.norm1_w, p.norm1_b);
   return norm(x + feed(x), p.norm2_w, p.norm2_b);
+}
+
+Tensor Backbone::deepest(const Encoded& batch) {
+  const auto mask = attention_mask(batch);
+  auto h = embed(batch);
+  for (int l = 0; l < spec_.layers; ++l) h = layer(l, h, mask);
+  return h;
 }
 
 Tensor Backbone::pooled(const Tensor& h, const Encoded& batch) const {
@@ -313,6 +322,24 @@ std::map<std::string, Tensor> Heads::named_weights() const {
     out[o + "out.bias"] = head.out_b.detach();
   }
   return out;
+}
+
+Tensor evaluate_last(Backbone& backbone, const Encoded& data, std::int64_t width,
+                     const std::function<Tensor(const Encoded& part, const Tensor& h)>& head) {
+  torch::NoGradGuard no_grad;
+  const bool training = backbone.is_training();
+  backbone.eval();
+  auto out = torch::empty({data.size(), width});
+  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
+    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
+    out.narrow(0, begin, part.size()).copy_(head(part, backbone.deepest(part)));
+  }
+  backbone.train(training);
+  return out;
+}
+
+double accuracy_of(const Tensor& logits, const Tensor& labels) {
+  return labels.size(0) == 0 ? 0 : logits.argmax(1).eq(labels).to(torch::kDouble).mean().item<double>();
 }
 
 Tensor all_logits(Backbone& backbone, const Heads& heads, const Encoded& data, std::int64_t batch) {

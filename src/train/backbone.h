@@ -4,6 +4,7 @@
 // Thread rule: a module belongs to one thread; `share` makes copies that alias the values for other threads.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ namespace fathom::train {
 // Examples as tensors. Text: ids and lengths; image: pixels (lengths hold the token count of every picture).
 struct Encoded {
   torch::Tensor ids;         // [n, T] int64, padded with 0 behind each text
+  torch::Tensor types;       // [n, T] int64, token types; undefined: all 0
   torch::Tensor lengths;     // [n] int64, tokens
   torch::Tensor pixels;      // [n, H, W, 3] uint8
   torch::Tensor labels;      // [n] int64
@@ -61,6 +63,7 @@ class Backbone : public torch::nn::Module {
   torch::Tensor attention_mask(const Encoded& batch) const;
   torch::Tensor layer(int l, const torch::Tensor& h, const torch::Tensor& mask);  // l: 0-based
   torch::Tensor pooled(const torch::Tensor& h, const Encoded& batch) const;       // [B, spec.pooled()]
+  torch::Tensor deepest(const Encoded& batch);                                    // states of the last layer
 
   // Views of the parameters under the names of model/names.h; writing into them changes the module.
   std::map<std::string, torch::Tensor> named_weights() const;
@@ -109,6 +112,11 @@ class Heads : public torch::nn::Module {
   ModelSpec spec_;
   std::vector<Head> heads_;
 };
+
+// What `head` makes of the last layer's states, [n, width], in evaluation mode without gradients, 64 rows at a time.
+torch::Tensor evaluate_last(Backbone& backbone, const Encoded& data, std::int64_t width,
+                            const std::function<torch::Tensor(const Encoded& part, const torch::Tensor& h)>& head);
+double accuracy_of(const torch::Tensor& logits, const torch::Tensor& labels);  // [n, classes], [n]; 0 without rows
 
 // Logits of every exit, [n, layers, classes], in evaluation mode without gradients, `batch` rows at a time.
 torch::Tensor all_logits(Backbone& backbone, const Heads& heads, const Encoded& data, std::int64_t batch);

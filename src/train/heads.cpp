@@ -89,18 +89,13 @@ class Stack {
   Tensor norm_w_, norm_b_, dense_w_, dense_b_, out_w_, out_b_;
 };
 
-// Mean KL(teacher || student) at temperature T per exit: [E].
-Tensor divergence(const Tensor& logits, const Tensor& teacher, double temperature) {
-  const auto p = torch::softmax(teacher / temperature, -1).unsqueeze(0);
-  const auto log_p = torch::log_softmax(teacher / temperature, -1).unsqueeze(0);
-  return (p * (log_p - torch::log_softmax(logits / temperature, -1))).sum(-1).mean(1) * (temperature * temperature);
-}
+// Mean of the rows, per exit: [E].
+Tensor divergence(const Tensor& logits, const Tensor& teacher, double temperature) { return row_divergence(logits, teacher, temperature).mean(1); }
 
 Tensor tune_divergence(Stack& stack, const Pooled& tune, double temperature) {
   torch::NoGradGuard no_grad;
   return divergence(stack.logits(tune.states, 0), tune.teacher, temperature);
 }
-
 
 // One optimiser step of every exit.
 void update(const FlatParameters& flat, Tensor& first, Tensor& second, const HeadsSchedule& s, std::int64_t step, std::int64_t steps) {
@@ -208,6 +203,11 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
     std::filesystem::remove(file, ignored);
   }
   return {};
+}
+
+Tensor row_divergence(const Tensor& logits, const Tensor& teacher, double temperature) {
+  const auto p = torch::softmax(teacher / temperature, -1), log_p = torch::log_softmax(teacher / temperature, -1);
+  return (p * (log_p - torch::log_softmax(logits / temperature, -1))).sum(-1) * (temperature * temperature);
 }
 
 std::vector<double> exit_accuracies(const Tensor& logits, const Tensor& labels) {

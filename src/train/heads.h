@@ -46,6 +46,9 @@ struct PooledRun {
 };
 Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints, Metrics& metrics);
 
+// T^2 KL(teacher || logits) at temperature T of every row: [..., C] -> [...].
+torch::Tensor row_divergence(const torch::Tensor& logits, const torch::Tensor& teacher, double temperature);
+
 // Accuracy of every exit against `labels`: [layers].
 std::vector<double> exit_accuracies(const torch::Tensor& logits, const torch::Tensor& labels);
 

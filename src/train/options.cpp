@@ -70,6 +70,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--threads", o.threads, "worker threads; 0: all cores (default). Never changes the result");
   app.add_option("--text-columns", o.text_columns, "names or 1-based numbers, by commas (default: by the file's header)")->delimiter(',');
   app.add_option("--label-column", o.label_column, "name or 1-based number (default: by the file's header)");
+  app.add_flag("--pairs", o.pairs, "the two text columns are one pair of texts, not one text");
   app.add_option("--max-train", o.max_train, "use at most this many training rows; 0: all (default)");
   app.add_option("--max-disagreement", o.max_disagreement, "share of answers that may differ from full depth's (default 0.005)");
 
@@ -124,6 +125,7 @@ Json options_to_json(const FitOptions& o) {
   json["max_disagreement"] = o.max_disagreement;
   json["text_columns"] = o.text_columns;
   json["label_column"] = o.label_column;
+  if (o.pairs) json["pairs"] = true;
   put(json, "layers", o.layers);
   put(json, "hidden", o.hidden);
   put(json, "heads", o.heads);
@@ -148,6 +150,7 @@ data::ReadOptions read_options(const FitOptions& o) {
   read.task = o.task;
   read.text_columns = o.text_columns;
   read.label_column = o.label_column;
+  read.pairs = o.pairs;
   read.seed = o.seed;
   read.max_train = o.max_train;
   if (o.picture_size.size() == 2) {

@@ -340,7 +340,7 @@ class PaperTraining {
     out.policy.policy_reads_level = true;
     out.facts = {{"epochs", epoch_},       {"best_epoch", best_epoch_},
                  {"epoch_steps", epoch_steps_}, {"gated_accuracy", accuracy},
-                 {"layers_run", layers},   {"full_depth_accuracy", logits.argmax(1).eq(tune_.labels).to(torch::kDouble).mean().item<double>()},
+                 {"layers_run", layers},   {"full_depth_accuracy", accuracy_of(logits, tune_.labels)},
                  {"mean_stable_depth", depth_.to(torch::kDouble).mean().item<double>()}};
     return out;
   }

@@ -4,18 +4,20 @@
 #include <cmath>
 #include <cstring>
 
+#include "data/encode_row.h"
+
 namespace fathom::train {
 namespace {
 
 using data::Part;
 
 // Token count that covers all but 2 % of the texts, rounded up to 8, at most `most`.
-int usual_tokens(const data::Tokenizer& tokenizer, const std::vector<std::string>& texts, bool all, int most) {
+int usual_tokens(const data::Tokenizer& tokenizer, const data::Split& split, bool all, int most) {
   std::vector<int> counts;
-  std::vector<std::int32_t> ids;
-  for (const auto& text : texts) {
+  std::vector<std::int32_t> ids, types;
+  for (std::size_t row = 0; row < split.size(); ++row) {
     ids.clear();
-    tokenizer.encode(text, most, ids);
+    data::encode_row(tokenizer, split, row, most, ids, types);
     counts.push_back(static_cast<int>(ids.size()));
   }
   std::sort(counts.begin(), counts.end());
@@ -50,7 +52,7 @@ Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
   spec.norm = o.norm.value_or(NormOrder::pre);
   spec.pooling = o.pooling.value_or(generated ? Pooling::cls : Pooling::cls_mean);
   spec.layer_norm_eps = 1e-6f;
-  spec.token_types = 0;
+  spec.token_types = train.second.empty() ? 0 : 2;
   if (spec.hidden % spec.heads != 0) {
     return Error{Code::usage, "width " + std::to_string(spec.hidden) + " is not a multiple of " + std::to_string(spec.heads) + " heads",
                  "give --hidden and --heads that divide evenly"};
@@ -61,9 +63,11 @@ Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
     data::TokenizerOptions tokens;
     tokens.vocab_size = o.vocab_size.value_or(8192);
     tokens.append_sep = spec.attention_window == 0;  // a windowed model's CLS could not see it
-    FATHOM_TRY(out.tokenizer, data::Tokenizer::train(train.texts, tokens));
+    std::vector<std::string> texts = train.texts;
+    texts.insert(texts.end(), train.second.begin(), train.second.end());
+    FATHOM_TRY(out.tokenizer, data::Tokenizer::train(texts, tokens));
     spec.vocab = out.tokenizer->vocab_size();
-    spec.max_tokens = o.max_tokens.value_or(usual_tokens(*out.tokenizer, train.texts, generated, 128));
+    spec.max_tokens = o.max_tokens.value_or(usual_tokens(*out.tokenizer, train, generated, 128));
     return {};
   }
   spec.image_height = train.height;
@@ -119,11 +123,20 @@ Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, con
   }
   out.lengths = torch::empty({n}, torch::kLong);
   out.ids = torch::zeros({n, spec.max_tokens}, torch::kLong);
-  std::vector<std::int32_t> ids;
+  const bool typed = !split.second.empty() && spec.token_types > 0;
+  if (typed) out.types = torch::zeros({n, spec.max_tokens}, torch::kLong);
+  std::vector<std::int32_t> ids, types;
   for (std::int64_t i = 0; i < n; ++i) {
     ids.clear();
-    tokenizer->encode(split.texts[static_cast<std::size_t>(i)], spec.max_tokens, ids);
+    types.clear();
+    data::encode_row(*tokenizer, split, static_cast<std::size_t>(i), spec.max_tokens, ids, types);
     std::copy(ids.begin(), ids.end(), out.ids.data_ptr<std::int64_t>() + i * spec.max_tokens);
+    if (typed) {
+      if (const auto most = *std::max_element(types.begin(), types.end()); most >= spec.token_types)
+        return Error{Code::bad_input, "the tokenizer gives token type " + std::to_string(most) + ", the model has " + std::to_string(spec.token_types),
+                     "the tokenizer and the weights do not belong together"};
+      std::copy(types.begin(), types.end(), out.types.data_ptr<std::int64_t>() + i * spec.max_tokens);
+    }
     out.lengths.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(ids.size());
   }
   return out;

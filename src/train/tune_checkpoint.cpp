@@ -10,7 +10,6 @@
 #include "data/labels.h"
 #include "data/preprocessing.h"
 #include "data/tokenizer.h"
-#include "model/checkpoint_file.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/prepare.h"
@@ -59,26 +58,16 @@ class Reader {
       FATHOM_TRY(const auto classes, data::classes_by_name(dataset.label_names, spec_.label_names));
       for (auto& label : split.labels) label = classes[static_cast<std::size_t>(label)];
     }
-    if (spec_.modality == Modality::image) FATHOM_TRY_VOID(fit_pictures(split));
+    if (spec_.modality == Modality::image) {
+      FATHOM_TRY(split.pixels, data::fit_pictures(split, split.size(), how_, spec_.image_height, spec_.image_width));
+      split.height = spec_.image_height;
+      split.width = spec_.image_width;
+    }
     return encode_part(split, spec_, tokenizer_ ? &*tokenizer_ : nullptr);
   }
 
  private:
   explicit Reader(const ModelSpec& spec) : spec_(spec) {}
-
-  Status fit_pictures(data::Split& split) const {
-    const std::size_t bytes = static_cast<std::size_t>(spec_.image_height) * static_cast<std::size_t>(spec_.image_width) * 3;
-    std::vector<std::uint8_t> fitted(split.size() * bytes);
-    data::Picture picture{split.height, split.width, {}};
-    for (std::size_t i = 0; i < split.size(); ++i) {
-      picture.pixels.assign(split.picture(i), split.picture(i) + split.picture_bytes());
-      FATHOM_TRY_VOID(data::fit_picture(picture, how_, spec_.image_height, spec_.image_width, fitted.data() + i * bytes));
-    }
-    split.pixels = std::move(fitted);
-    split.height = spec_.image_height;
-    split.width = spec_.image_width;
-    return {};
-  }
 
   const ModelSpec& spec_;
   std::optional<data::Tokenizer> tokenizer_;
@@ -87,15 +76,8 @@ class Reader {
 
 Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const TuningLearner& learner,
                      const Json& facts) {
-  std::map<std::string, TensorView> values;
-  std::vector<Tensor> kept;
-  for (const auto& [name, tensor] : learner.weights()) {
-    kept.push_back(tensor.contiguous());
-    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
-  }
-  // Rows of a position table beyond the texts trained on are no part of ours: checkpoint_bytes keeps the file's.
   std::map<std::string, std::string> files;
-  FATHOM_TRY(files["model.safetensors"], checkpoint_bytes(model.spec(), *bundle.weights(), model.naming(), model.naming(), values));
+  FATHOM_TRY(files["model.safetensors"], learner.file(*bundle.weights(), model.naming()));
   std::map<std::string, std::filesystem::path> copies;
   for (const auto& [name, entry] : bundle.fathom()["files"].items())
     if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") copies[name] = folder / name;

@@ -1,9 +1,10 @@
 #include "train/tuning.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/random.h"
+#include "model/checkpoint_file.h"
+#include "train/heads.h"
 
 namespace fathom::train {
 namespace {
@@ -20,11 +21,8 @@ ModelSpec with_linear_exits(ModelSpec spec) {
 
 Tensor cross_entropy(const Tensor& log_p, const Tensor& labels) { return torch::nll_loss(log_p, labels, {}, at::Reduction::Sum); }
 
-// T^2 KL(teacher || logits) summed over rows; no gradient into the teacher.
-Tensor divergence(const Tensor& logits, const Tensor& teacher) {
-  const auto p = torch::softmax(teacher.detach() / kTemperature, 1), log_p = torch::log_softmax(teacher.detach() / kTemperature, 1);
-  return (p * (log_p - torch::log_softmax(logits / kTemperature, 1))).sum() * (kTemperature * kTemperature);
-}
+// Summed over rows; no gradient into the teacher.
+Tensor divergence(const Tensor& logits, const Tensor& teacher) { return row_divergence(logits, teacher.detach(), kTemperature).sum(); }
 
 double exits_share(const Place& place) {
   if (2 * place.step >= place.steps) return 2.0;
@@ -115,30 +113,25 @@ Tensor TuningLearner::loss(const Encoded& part, const Tensor& rows, const Place&
 }
 
 Tensor TuningLearner::logits(const Encoded& data) {
-  torch::NoGradGuard no_grad;
-  const bool training = backbone_.is_training();
-  backbone_.eval();
-  auto out = torch::empty({data.size(), spec_.classes()});
-  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
-    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
-    const auto mask = backbone_.attention_mask(part);
-    auto h = backbone_.embed(part);
-    for (int l = 0; l < spec_.layers; ++l) h = backbone_.layer(l, h, mask);
-    out.narrow(0, begin, part.size()).copy_(head_.logits(h));
-  }
-  backbone_.train(training);
-  return out;
+  return evaluate_last(backbone_, data, spec_.classes(), [&](const Encoded&, const Tensor& h) { return head_.logits(h); });
 }
 
-double TuningLearner::accuracy(const Encoded& data) {
-  if (data.size() == 0) return 0;
-  return logits(data).argmax(1).eq(data.labels).to(torch::kDouble).mean().item<double>();
-}
+double TuningLearner::accuracy(const Encoded& data) { return accuracy_of(logits(data), data.labels); }
 
 std::map<std::string, Tensor> TuningLearner::weights() const {
   auto out = backbone_.named_weights();
   out.merge(head_.named_weights());
   return out;
+}
+
+Result<std::string> TuningLearner::file(const SafeTensors& before, const Naming& naming) const {
+  std::map<std::string, TensorView> values;
+  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
+  for (const auto& [name, tensor] : weights()) {
+    kept.push_back(tensor.contiguous());
+    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
+  }
+  return checkpoint_bytes(spec_, before, naming, naming, values);
 }
 
 }  // namespace fathom::train

@@ -38,6 +38,8 @@ class TuningLearner final : public Learner {
   torch::Tensor logits(const Encoded& data);  // of the last exit, [n, classes], evaluation mode
   // Backbone and classifier under the names of model/names.h, as they are now.
   std::map<std::string, torch::Tensor> weights() const;
+  // The checkpoint's file with these weights in it (model/checkpoint_file.h); what they do not reach comes from `before`.
+  Result<std::string> file(const SafeTensors& before, const Naming& naming) const;
 
  private:
   TuningLearner(const ModelSpec& spec, TuningTask task);

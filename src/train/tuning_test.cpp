@@ -9,7 +9,6 @@
 
 #include "base/file.h"
 #include "data/preprocessing.h"
-#include "model/checkpoint_file.h"
 #include "model/hugging_face.h"
 
 namespace fathom::train {
@@ -64,6 +63,7 @@ Result<Case> read_case(const fs::path& folder) {
   out.inputs.labels = torch::zeros({n}, torch::kLong);
   if (spec.modality == Modality::text) {
     out.inputs.ids = numbers(reference["ids"], torch::kLong);
+    if (reference.contains("types")) out.inputs.types = numbers(reference["types"], torch::kLong);
     out.inputs.lengths = torch::empty({n}, torch::kLong);
     for (std::int64_t i = 0; i < n; ++i) out.inputs.lengths[i] = static_cast<std::int64_t>(reference["ids"][static_cast<std::size_t>(i)].size());
   } else {
@@ -86,14 +86,8 @@ class TuningFamilies : public ::testing::TestWithParam<const char*> {
   void TearDown() override { fs::remove(file_); }
 
   Result<std::shared_ptr<const fathom::Model>> written(const TuningLearner& learner) {
-    std::map<std::string, TensorView> values;
-    std::vector<Tensor> kept;
-    for (const auto& [name, tensor] : learner.weights()) {
-      kept.push_back(tensor.contiguous());
-      values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
-    }
     const auto& [spec, naming] = std::tie(case_.checkpoint.spec, case_.checkpoint.naming);
-    FATHOM_TRY(const std::string bytes, checkpoint_bytes(spec, *case_.weights, naming, naming, values));
+    FATHOM_TRY(const std::string bytes, learner.file(*case_.weights, naming));
     FATHOM_TRY_VOID(write_file_atomic(file_, bytes));
     FATHOM_TRY(const auto tensors, SafeTensors::open(file_));
     return fathom::Model::of_checkpoint(spec, naming, tensors);

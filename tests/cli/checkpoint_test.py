@@ -160,6 +160,81 @@ class Checkpoint(ProgramTest):
         lines.write_bytes(b"a\0b\n")
         self.refused(3, "zero bytes", "fit", "--from", CHECKPOINT, "--data", lines, "-o", self.folder / "few")
 
+    def pairs(self, most_words):
+        """Two texts a row; the answer is in the second one's first word, and the first one has the like to mislead."""
+        draw, folder = random.Random(3), self.folder / "pairs"
+        folder.mkdir()
+        words = lambda: ["".join(draw.choice("abcdefgh") for _ in range(2)) for _ in range(draw.randint(1, most_words))]  # noqa: E731
+        for part, count in (("train", 400), ("tune", 220), ("calibrate", 260), ("test", 120)):
+            with open(folder / f"{part}.csv", "w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["premise", "hypothesis", "label"])
+                for _ in range(count):
+                    first, second = words(), words()
+                    writer.writerow([" ".join(first), " ".join(second), LABELS[0] if second[0][0] < "e" else LABELS[2]])
+        return folder
+
+    def test_pairs_of_texts(self):
+        data, model = self.pairs(4), self.folder / "m"
+        fit = ("fit", "--from", CHECKPOINT, "--max-tokens", "16", "--max-disagreement", "0.05")
+        self.good(*fit, "--data", data, "-o", model, "--pairs")
+        self.assertTrue(json.loads(self.good("info", model, "--json").stdout)["data"]["pairs"])
+        self.assertEqual(json.loads(self.good("eval", model, "--json", "--no-times", "--no-memory").stdout)["n_test"], 120)
+        self.good("certify", model, "--delta", "0.4")
+        ways = ["abc de\tf gh", "f gh\tabc de"]
+        answers = self.json_lines(self.good("run", model, "--json", *ways))
+        self.assertEqual([a["input"] for a in answers], ways)
+        self.assertNotEqual(answers[0]["confidence"], answers[1]["confidence"], "which text is the first matters")
+        joined = self.json_lines(self.good("run", model, "--json", stdin="\n".join(ways).encode()))
+        self.assertEqual(joined, answers)
+        self.refused(3, "line 2: expected two texts with one tab", "run", model, "--json", stdin=b"a\tb\nab\n")
+        self.refused(3, "input 1: .* got 2 tabs", "run", model, "a\tb\tc")
+        self.refused(3, "two text columns", *fit, "--data", self.data(), "-o", self.folder / "no", "--pairs")
+        self.refused(2, "for texts", "fit", "--from", PICTURES, "--data", data, "-o", self.folder / "no", "--pairs", "--task", "image-classification")
+        plain, pictures = self.folder / "plain", self.folder / "vit"
+        self.good("import", CHECKPOINT, "-o", plain)
+        self.good("import", PICTURES, "-o", pictures)
+        full = self.json_lines(self.good("run", model, "--json", "--full-depth", *ways))
+        static = self.json_lines(self.good("run", plain, "--json", "--pairs", *ways))
+        self.assertEqual([a["label"] for a in static], [a["label"] for a in full])
+        self.refused(2, "pictures", "run", pictures, "--pairs", "a\tb")
+        lines = self.folder / "pairs.txt"
+        with open(data / "train.csv", newline="") as file:
+            texts = [f"{row['premise']}\t{row['hypothesis']}\n" for row in csv.DictReader(file)]
+        lines.write_text("".join(texts * 5))
+        self.assertIn(b"2000 pairs of texts without labels", self.good(*fit, "--data", lines, "-o", self.folder / "unlabelled", "--pairs").stderr)
+        lines.write_text("".join(texts) + "no pair\n")
+        self.refused(3, "text 401: .* got 0 tabs", *fit, "--data", lines, "-o", self.folder / "no", "--pairs")
+
+    def test_pairs_are_learned(self):
+        data, model, own = self.pairs(1), self.folder / "m", self.folder / "own"
+        self.good("fit", "--from", self.encoder(), "-o", model, "--epochs", "14", "--data", data, "--pairs", "--max-tokens", "12", "--lr", "0.005",
+                  "--threads", "2", "--max-disagreement", "0.05")
+        self.assertGreater(self.full_depth_accuracy(model), 0.8, "the second text is found")
+        self.good("fit", "--data", data, "-o", own, "--pairs", "--layers", "2", "--hidden", "32", "--heads", "2", "--steps", "300", "--max-disagreement", "0.05")
+        self.assertGreater(self.full_depth_accuracy(own), 0.8)
+        self.refused(3, "expected two texts", "run", own, "ab cd")
+
+    def test_a_checkpoint_changed_in_place_is_noticed(self):
+        data, folder, model = self.data(), self.folder / "source", self.folder / "m"
+        shutil.copytree(CHECKPOINT, folder)
+        (folder / "reference.json").unlink()
+        fit = ("fit", "--from", folder, "--data", data, "-o", model, "--max-tokens", "16", "--max-disagreement", "0.05")
+        self.good(*fit)
+        self.assertIn(b"already fitted", self.good(*fit).stderr)
+        tensors = read_tensors(folder / "model.safetensors")
+        shape, bias = tensors["classifier.bias"]
+        tensors["classifier.bias"] = (shape, struct.pack("<3f", *(x + 0.5 * i for i, x in enumerate(struct.unpack("<3f", bias)))))
+        write_tensors(folder / "model.safetensors", tensors)
+        before = sha256(model / "model.safetensors")
+        self.refused(2, "another checkpoint", *fit)
+        self.refused(2, "other options", *fit, "--seed", "7")
+        self.assertEqual(sha256(model / "model.safetensors"), before, "what was fitted is still there")
+        self.good("info", model, "--verify")
+        shutil.rmtree(model)
+        self.good(*fit)
+        self.assertEqual(sha256(model / "model.safetensors"), sha256(folder / "model.safetensors"))
+
     def encoder(self):
         """The checkpoint as it was before fine-tuning: no classifier, no prefix, no classes."""
         folder = self.folder / "encoder"
@@ -210,8 +285,8 @@ class Checkpoint(ProgramTest):
         self.good("fit", "--from", model, "-o", student, "--keep-layers", "0,2", "--epochs", "6", *common)
         self.assertGreater(self.full_depth_accuracy(student), 0.75)
         self.assertEqual(json.loads((student / "config.json").read_text())["num_hidden_layers"], 2)
-        self.refused(2, "not in order", "fit", "--from", model, "-o", student, "--keep-layers", "2,0", *common)
-        self.refused(2, "of no use", "fit", "--from", model, "-o", student, *common)
+        self.refused(2, "not in order", "fit", "--from", model, "-o", self.folder / "no", "--keep-layers", "2,0", *common)
+        self.refused(2, "of no use", "fit", "--from", model, "-o", self.folder / "no", *common)
         self.refused(2, "--from", "fit", "--trunk", "-o", student, "--data", data)
 
     def test_layers_are_trained_without_labels(self):

@@ -12,27 +12,8 @@ namespace {
 
 using namespace fathom;
 
-ModelSpec small_spec(bool text, int vocab) {
-  ModelSpec spec;
-  spec.modality = text ? Modality::text : Modality::image;
-  spec.layers = 6;
-  spec.hidden = 32;
-  spec.heads = 4;
-  spec.ffn = 64;
-  spec.norm = NormOrder::pre;
-  spec.pooling = Pooling::cls;
-  spec.vocab = vocab;
-  spec.max_tokens = 12;
-  spec.token_types = 0;
-  spec.image_height = spec.image_width = 16;
-  spec.patch = 8;
-  spec.label_names = {"calm", "loud", "wild"};
-  size_decision(spec);
-  return spec;
-}
-
-ModelSpec base_spec(int vocab) {
-  ModelSpec spec = small_spec(true, vocab);
+ModelSpec base_spec() {
+  ModelSpec spec = engine::small_spec(Modality::text);
   spec.layers = 12;
   spec.hidden = 768;
   spec.heads = 12;
@@ -50,7 +31,8 @@ Status write(const fs::path& folder, const std::string& kind) {
   FATHOM_TRY(const auto tokenizer,
              data::Tokenizer::train({"the quick brown fox jumps over the lazy dog", "pack my box with five dozen jugs"},
                                     options));
-  const ModelSpec spec = kind == "base" ? base_spec(tokenizer.vocab_size()) : small_spec(kind == "text", tokenizer.vocab_size());
+  ModelSpec spec = kind == "base" ? base_spec() : engine::small_spec(kind == "text" ? Modality::text : Modality::image);
+  spec.vocab = tokenizer.vocab_size();
   policy::Policy policy = engine::random_policy(spec, 7);
   policy.score = policy::Score::confidence;
   policy.lambda = 0.5f;

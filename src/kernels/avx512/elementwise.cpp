@@ -11,10 +11,10 @@ void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
 }
 
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,
-           const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept {
+           const std::int32_t* positions, const std::int32_t* types, std::size_t tokens, std::size_t n, float* y) noexcept {
   for (std::size_t t = 0; t < tokens; ++t)
-    embed_row(word + static_cast<std::size_t>(ids[t]) * n, position + static_cast<std::size_t>(positions[t]) * n, type, n,
-              y + t * n);
+    embed_row(word + static_cast<std::size_t>(ids[t]) * n, position + static_cast<std::size_t>(positions[t]) * n,
+              type && types ? type + static_cast<std::size_t>(types[t]) * n : type, n, y + t * n);
 }
 
 void mean_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, float* y) noexcept {
