@@ -12,8 +12,7 @@ void gemm_int8(const Int8GemmArgs& args) noexcept { gemm_any<Int8>(args); }
 
 void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t k, std::uint8_t* q, std::size_t ldq,
                    float* scale, std::int32_t* zero) noexcept {
-  for (std::size_t r = 0; r < rows; ++r)
-    quantize_row(x + r * ldx, k, static_cast<float>(kLevels), q + r * ldq, scale + r, zero + r);
+  quantize_all(x, ldx, rows, k, kLevels, q, ldq, scale, zero);
 }
 
 }  // namespace fathom::kernels::avx2

@@ -87,16 +87,24 @@ inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
   const Vec nan = _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
   return high_bf16(_mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet), nan));
 }
-inline void store_bytes(std::uint8_t* p, Vec whole) {  // whole numbers in [0, 255]
-  const __m256i words = _mm256_cvtps_epi32(whole);
-  const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
-}
-inline void store_bytes_first(std::uint8_t* p, std::size_t count, Vec whole) {
-  std::uint8_t bytes[kWidth];
-  store_bytes(bytes, whole);
-  for (std::size_t i = 0; i < count; ++i) p[i] = bytes[i];
-}
+class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
+ public:
+  ToBytes(std::int32_t shift, std::int32_t top) : shift_(_mm256_set1_epi32(shift)), top_(_mm256_set1_epi32(top)) {}
+  void put(std::uint8_t* p, Vec v) const {
+    const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(v), shift_);
+    const __m256i whole = _mm256_min_epi32(_mm256_max_epi32(shifted, _mm256_setzero_si256()), top_);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
+  }
+  void put_first(std::uint8_t* p, std::size_t count, Vec v) const {
+    std::uint8_t bytes[kWidth];
+    put(bytes, v);
+    for (std::size_t i = 0; i < count; ++i) p[i] = bytes[i];
+  }
+
+ private:
+  __m256i shift_, top_;
+};
 
 }  // namespace
 }  // namespace fathom::kernels

@@ -86,12 +86,19 @@ inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
 inline void store_high_halves(void* p, Vec a) {  // 16 bits of each lane, side by side
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a), 16)));
 }
-inline void store_bytes_first(std::uint8_t* p, std::size_t count, Vec whole) {  // whole numbers in [0, 255]
-  _mm512_mask_cvtepi32_storeu_epi8(p, first(count), _mm512_cvtps_epi32(whole));
-}
-inline void store_bytes(std::uint8_t* p, Vec whole) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(whole)));
-}
+class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
+ public:
+  ToBytes(std::int32_t shift, std::int32_t top) : shift_(_mm512_set1_epi32(shift)), top_(_mm512_set1_epi32(top)) {}
+  void put(std::uint8_t* p, Vec v) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(whole(v))); }
+  void put_first(std::uint8_t* p, std::size_t count, Vec v) const { _mm512_mask_cvtepi32_storeu_epi8(p, first(count), whole(v)); }
+
+ private:
+  __m512i whole(Vec v) const {
+    const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(v), shift_);
+    return _mm512_min_epi32(_mm512_max_epi32(shifted, _mm512_setzero_si512()), top_);
+  }
+  __m512i shift_, top_;
+};
 
 }  // namespace
 }  // namespace fathom::kernels
