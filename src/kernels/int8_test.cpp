@@ -119,6 +119,33 @@ TEST_P(Int8, QuantizationIsBitEqualForAnyThreadSplit) {
   }
 }
 
+TEST_P(Int8, LayernormQuantizeHasTheBitsOfItsTwoSteps) {
+  for (const std::size_t n : kSizes)
+    for (const std::size_t rows : {1, 4, 7, 150}) {
+      const std::size_t ld = n + 3, stride = int8_row_bytes(n) + 1;
+      std::vector<float> x = noise(rows * ld, n), y(rows * ld, kGuard);
+      const std::vector<float> gamma = noise(n, 5), beta = noise(n, 6);
+      if (rows == 7) x[3 * ld + n - 1] = kNan;
+      t().layernorm(x.data(), ld, rows, n, gamma.data(), beta.data(), 1e-5f, y.data(), ld);
+      const Rows expected(t(), y, rows, n);
+      ThreadPool pool(3);
+      std::vector<std::uint8_t> q(rows * stride, 0xEE);
+      std::vector<float> scale(rows);
+      std::vector<std::int32_t> zero(rows);
+      for (std::size_t r = 0; r < rows; ++r) std::fill_n(&x[r * ld + n], 3, kGuard);  // as y has there
+      layernorm_quantize(t(), pool, x.data(), ld, rows, n, gamma.data(), beta.data(), 1e-5f, x.data(), ld, q.data(), stride,
+                         scale.data(), zero.data());  // in place
+      ASSERT_EQ(0, std::memcmp(x.data(), y.data(), x.size() * 4)) << n << " " << rows;
+      ASSERT_EQ(0, std::memcmp(scale.data(), expected.scale.data(), rows * 4)) << n << " " << rows;
+      for (std::size_t r = 0; r < rows; ++r) {
+        ASSERT_EQ(zero[r], expected.zero[r]);
+        ASSERT_EQ(std::isnan(scale[r]), rows == 7 && r == 3);
+        ASSERT_TRUE(std::equal(&q[r * stride], &q[r * stride + int8_row_bytes(n)], expected.row(r))) << n << " row " << r;
+        ASSERT_EQ(q[r * stride + int8_row_bytes(n)], 0xEE);
+      }
+    }
+}
+
 // ---- GEMM
 
 struct Problem : GemmCase {

@@ -121,4 +121,13 @@ void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t
   });
 }
 
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
+                        std::size_t ldq, float* scale, std::int32_t* zero) {
+  spread_rows(pool, rows, rows * n, [&](std::size_t begin, std::size_t end) {
+    table.layernorm_quantize(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy, q + begin * ldq, ldq,
+                             scale + begin, zero + begin);
+  });
+}
+
 }  // namespace fathom::kernels

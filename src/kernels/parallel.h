@@ -28,5 +28,8 @@ void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::si
                    std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero);
 void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
                const float* gamma, const float* beta, float eps, float* y, std::size_t ldy);
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
+                        std::size_t ldq, float* scale, std::int32_t* zero);
 
 }  // namespace fathom::kernels

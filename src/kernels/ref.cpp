@@ -136,6 +136,13 @@ void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
   }
 }
 
+void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
+                        float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq, float* scale,
+                        std::int32_t* zero) noexcept {
+  layernorm(x, ldx, rows, n, gamma, beta, eps, y, ldy);
+  quantize_rows(y, ldy, rows, n, q, ldq, scale, zero);
+}
+
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,
            const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept {
   for (std::size_t t = 0; t < tokens; ++t, y += n) {

@@ -23,6 +23,7 @@ constexpr Table kRef = {.tier = Tier::ref,
                         .attention_scratch = ref::attention_scratch,
                         .attention = ref::attention,
                         .layernorm = ref::layernorm,
+                        .layernorm_quantize = ref::layernorm_quantize,
                         .embed = ref::embed,
                         .mean_rows = ref::mean_rows,
                         .softmax = ref::softmax,
@@ -46,6 +47,7 @@ constexpr Table kAvx2 = {.tier = Tier::avx2,
                         .attention_scratch = avx2::attention_scratch,
                         .attention = avx2::attention,
                         .layernorm = avx2::layernorm,
+                        .layernorm_quantize = avx2::layernorm_quantize,
                         .embed = avx2::embed,
                         .mean_rows = avx2::mean_rows,
                         .softmax = avx2::softmax,
@@ -67,6 +69,7 @@ constexpr Table kAvx512 = {.tier = Tier::avx512,
                         .attention_scratch = avx512::attention_scratch,
                         .attention = avx512::attention,
                         .layernorm = avx512::layernorm,
+                        .layernorm_quantize = avx512::layernorm_quantize,
                         .embed = avx512::embed,
                         .mean_rows = avx512::mean_rows,
                         .softmax = avx512::softmax,
@@ -79,6 +82,7 @@ constexpr Table avx512_vnni_table() {
   t.levels = avx512_vnni::kLevels;
   t.quantize_rows = avx512_vnni::quantize_rows;
   t.gemm_int8 = avx512_vnni::gemm_int8;
+  t.layernorm_quantize = avx512_vnni::layernorm_quantize;
   return t;
 }
 constexpr Table kAvx512Vnni = avx512_vnni_table();

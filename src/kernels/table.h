@@ -58,6 +58,10 @@ struct Table {
   // y = (x - mean) / sqrt(var + eps) * gamma + beta for each of `rows` rows of n; x may alias y.
   void (*layernorm)(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma,
                     const float* beta, float eps, float* y, std::size_t ldy) noexcept = nullptr;
+  // layernorm, and quantize_rows of what it wrote, in one go and with the same bits.
+  void (*layernorm_quantize)(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma,
+                             const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq,
+                             float* scale, std::int32_t* zero) noexcept = nullptr;
   // y[t] = word[ids[t]] + position[positions[t]] (+ type, a single row, if not null), tokens rows of n.
   void (*embed)(const float* word, const float* position, const float* type, const std::int32_t* ids,
                 const std::int32_t* positions, std::size_t tokens, std::size_t n, float* y) noexcept = nullptr;
