@@ -1,9 +1,12 @@
-// GEMM of transformer shapes on cold weights: GFLOP/s beside the FMA peak of the same moment.
-// gemm_bench [--tier avx2|avx512|ref] [--threads 1,2] [--seconds 0.5] [--only W2] [--clock cpu]
-// Every set runs the four GEMMs of an encoder layer over `layers` different layers of weights, as a forward pass does,
-// alternating with a peak measurement; medians of both are printed.
-#include <immintrin.h>
-
+// GEMM of transformer shapes in each precision: Gop/s beside the peak of its instructions and the speed of memory, all of the
+// same moment.
+// gemm_bench [--tier NAME] [--precision fp32,bf16,int8] [--threads 1,2] [--only base|mini] [--m 1,18,33,256] [--seconds 0.5]
+//            [--clock cpu]
+// cold: the four GEMMs of an encoder layer over `layers` different layers of weights, as a forward pass runs them; the limit
+//       is the longer of operations / peak and bytes of weights / bandwidth, read by the same threads just before.
+// hot:  each GEMM over and over on the same weights.
+// Rounds alternate with the measurements of peak and bandwidth; medians are printed. int8 rows are quantized beforehand, once
+// for each GEMM, and what that costs is printed beside.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -16,11 +19,13 @@
 
 #include "base/cpu.h"
 #include "base/thread_pool.h"
+#include "peaks.h"
 #include "kernels/parallel.h"
 
 namespace {
 
 using namespace fathom;
+using namespace fathom::bench;
 using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -39,112 +44,217 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// 24 independent chains of FMAs: the most that the multipliers can do. Returns the FLOPs of one call.
-__attribute__((target("avx512f"))) double fma_avx512(float* sink) {
-  __m512 sums[24];
-  for (auto& s : sums) s = _mm512_setzero_ps();
-  const __m512 x = _mm512_set1_ps(sink[0]), y = _mm512_set1_ps(sink[1]);
-  for (int i = 0; i < 20000; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < 24; ++j) sums[j] = _mm512_fmadd_ps(x, y, sums[j]);
-  }
-  for (int j = 1; j < 24; ++j) sums[0] = _mm512_add_ps(sums[0], sums[j]);
-  _mm512_storeu_ps(sink, sums[0]);
-  return 20000.0 * 24 * 16 * 2;
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char c : text)
+    if (c == ',') parts.emplace_back();
+    else parts.back() += c;
+  return parts;
 }
 
-__attribute__((target("avx2,fma"))) double fma_avx2(float* sink) {
-  __m256 sums[12];
-  for (auto& s : sums) s = _mm256_setzero_ps();
-  const __m256 x = _mm256_set1_ps(sink[0]), y = _mm256_set1_ps(sink[1]);
-  for (int i = 0; i < 20000; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) sums[j] = _mm256_fmadd_ps(x, y, sums[j]);
-  }
-  for (int j = 1; j < 12; ++j) sums[0] = _mm256_add_ps(sums[0], sums[j]);
-  _mm256_storeu_ps(sink, sums[0]);
-  return 20000.0 * 12 * 8 * 2;
-}
-
-double peak_gflops(ThreadPool& pool, Tier tier) {
-  double flops = 0;
-  const double start = now();
-  pool.parallel(pool.threads(), [&](int index) {
-    alignas(64) float sink[16] = {};
-    const double done = tier == Tier::avx512 ? fma_avx512(sink) : fma_avx2(sink);
-    if (index == 0) flops = done * pool.threads();
-  });
-  return flops / (now() - start) * 1e-9;
-}
-
-float* huge(std::size_t floats) {  // 2 MiB pages where the system gives them
-  void* p = mmap(nullptr, floats * 4 + (2u << 20), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+std::byte* huge(std::size_t bytes) {  // 2 MiB pages with BENCH_HUGE, where the system gives them
+  void* p = mmap(nullptr, bytes + (2u << 20), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) std::abort();
   auto at = (reinterpret_cast<std::uintptr_t>(p) + (2u << 20) - 1) / (2u << 20) * (2u << 20);
-  if (std::getenv("BENCH_HUGE")) madvise(reinterpret_cast<void*>(at), floats * 4, MADV_HUGEPAGE);
-  return reinterpret_cast<float*>(at);
+  if (std::getenv("BENCH_HUGE")) madvise(reinterpret_cast<void*>(at), bytes, MADV_HUGEPAGE);
+  return reinterpret_cast<std::byte*>(at);
 }
 
 struct Set {
   const char* name;
-  std::size_t m, hidden, inner, layers;
+  std::size_t hidden, inner, layers;
 };
 
-void run_set(const Set& set, const kernels::Table& table, ThreadPool& pool, double seconds) {
-  const std::size_t h = set.hidden, f = set.inner;
-  const struct { std::size_t n, k; const char* what; } shapes[4] = {{3 * h, h, "qkv"}, {h, h, "out"}, {f, h, "ffn1"}, {h, f, "ffn2"}};
-  std::size_t floats = 0;
-  for (const auto& s : shapes) floats += table.packed_size(s.n, s.k);
-  float* weights = huge(floats * set.layers);
-  for (std::size_t i = 0; i < floats * set.layers; ++i) weights[i] = 0.01f * static_cast<float>(i * 2654435761u % 17) - 0.08f;
-  std::vector<float> a(set.m * f, 0.5f), c(set.m * std::max(f, 3 * h)), bias(std::max(f, 3 * h), 0.1f), residual(set.m * h, 0.25f);
-  std::vector<double> times[4], total, peaks;
-  const auto begin = Clock::now();
-  for (int round = 0; round < 400 && (round < 5 || since(begin) < seconds); ++round) {
-    peaks.push_back(peak_gflops(pool, table.tier == Tier::ref ? Tier::avx2 : table.tier));
-    double spent[4] = {};
-    for (std::size_t layer = 0; layer < set.layers; ++layer) {
-      const float* w = weights + layer * floats;
-      for (int i = 0; i < 4; ++i) {
-        kernels::GemmArgs g;
-        g.a = a.data(); g.lda = shapes[i].k; g.packed = w; g.bias = bias.data(); g.c = c.data(); g.ldc = shapes[i].n;
-        g.m = set.m; g.n = g.n_end = shapes[i].n; g.k = shapes[i].k;
-        if (i == 1 || i == 3) { g.residual = residual.data(); g.ldr = h; }
-        if (i == 2) g.activation = kernels::Activation::gelu;
-        const double start = now();
-        kernels::gemm(table, pool, g);
-        spent[i] += now() - start;
-        w += table.packed_size(shapes[i].n, shapes[i].k);
-      }
+struct Shape {
+  std::size_t n, k;
+  const char* what;
+};
+
+// Weights of all layers and the activations of one, and one GEMM of them.
+class Work {
+ public:
+  Work(const Set& set, std::size_t m, Precision precision, const kernels::Table& table, ThreadPool& pool)
+      : precision_(precision), table_(table), pool_(pool), m_(m), layers_(set.layers) {
+    const std::size_t h = set.hidden, f = set.inner;
+    shapes_ = {{3 * h, h, "qkv"}, {h, h, "out"}, {f, h, "ffn1"}, {h, f, "ffn2"}};
+    for (const Shape& s : shapes_) layer_bytes_ += (size_of(s) + 63) / 64 * 64;
+    weights_ = huge(bytes());
+    std::byte* at = weights_;
+    for (const Shape& s : shapes_) {
+      std::vector<float> w(s.n * s.k);
+      for (std::size_t i = 0; i < w.size(); ++i) w[i] = 0.01f * static_cast<float>(i * 2654435761u % 17) - 0.08f;
+      if (precision == Precision::fp32) table.pack_weights(w.data(), s.n, s.k, reinterpret_cast<float*>(at));
+      if (precision == Precision::bf16) table.pack_weights_bf16(w.data(), s.n, s.k, at);
+      if (precision == Precision::int8) table.pack_weights_int8(w.data(), s.n, s.k, at);
+      at += (size_of(s) + 63) / 64 * 64;
     }
-    for (int i = 0; i < 4; ++i) times[i].push_back(spent[i]);
-    total.push_back(spent[0] + spent[1] + spent[2] + spent[3]);
+    for (std::size_t layer = 1; layer < layers_; ++layer) std::memcpy(weights_ + layer * layer_bytes_, weights_, layer_bytes_);
+    a_.resize(m * f);
+    for (std::size_t i = 0; i < a_.size(); ++i) a_[i] = 0.1f * static_cast<float>(i * 2654435761u % 23) - 1.0f;
+    c_.resize(m * std::max(f, 3 * h));
+    bias_.assign(std::max(f, 3 * h), 0.1f);
+    residual_.assign(m * h, 0.25f);
+    q_.resize(m * f);
+    scale_.resize(m);
+    zero_.resize(m);
   }
-  const double peak = median(peaks);
-  std::printf("%-6s m=%-5zu threads=%d peak %.0f GFLOP/s |", set.name, set.m, pool.threads(), peak);
-  double all = 0;
-  for (int i = 0; i < 4; ++i) {
-    const double gflop = 2e-9 * static_cast<double>(set.m * shapes[i].n * shapes[i].k * set.layers);
-    all += gflop;
-    const double speed = gflop / median(times[i]);
-    std::printf(" %s %.0f (%.0f%%)", shapes[i].what, speed, 100 * speed / peak);
+  Work(const Work&) = delete;
+  Work& operator=(const Work&) = delete;
+  ~Work() { munmap(weights_, bytes()); }
+
+  const std::vector<Shape>& shapes() const { return shapes_; }
+  std::size_t bytes() const { return layer_bytes_ * layers_; }
+  double operations(std::size_t i) const { return 2.0 * static_cast<double>(m_ * shapes_[i].n * shapes_[i].k); }
+
+  double quantize(std::size_t i) {  // seconds
+    if (precision_ != Precision::int8) return 0.0;
+    const double start = now();
+    kernels::quantize_rows(table_, pool_, a_.data(), shapes_[i].k, m_, shapes_[i].k, q_.data(), shapes_[i].k, scale_.data(), zero_.data());
+    return now() - start;
   }
-  std::printf(" | best: peak %.0f all %.0f", *std::max_element(peaks.begin(), peaks.end()), all / *std::min_element(total.begin(), total.end()));
-  std::printf(" | all %.1f ms, %.0f GFLOP/s (%.0f%% of peak)\n", median(total) * 1e3, all / median(total), 100 * all / median(total) / peak);
-  munmap(weights, floats * set.layers * 4);
+
+  double gemm(std::size_t layer, std::size_t i) {  // seconds
+    const std::byte* w = weights_ + layer * layer_bytes_;
+    for (std::size_t before = 0; before < i; ++before) w += (size_of(shapes_[before]) + 63) / 64 * 64;
+    const double start = now();
+    if (precision_ == Precision::int8) {
+      kernels::Int8GemmArgs g;
+      set_output(g, i);
+      g.a = q_.data(); g.lda = g.k; g.row_scale = scale_.data(); g.row_zero = zero_.data(); g.packed = w;
+      kernels::gemm_int8(table_, pool_, g);
+    } else {
+      kernels::GemmArgs g;
+      set_output(g, i);
+      g.a = a_.data(); g.lda = g.k; g.packed = w;
+      precision_ == Precision::fp32 ? kernels::gemm(table_, pool_, g) : kernels::gemm_bf16(table_, pool_, g);
+    }
+    return now() - start;
+  }
+
+  double read_seconds() {  // every cache line of the weights, by all threads
+    const double start = now();
+    const std::size_t threads = static_cast<std::size_t>(pool_.threads()), words = bytes() / 8;
+    pool_.parallel(pool_.threads(), [&](int index) {
+      const auto* from = reinterpret_cast<const std::uint64_t*>(weights_);
+      std::uint64_t sums[4] = {};
+      const std::size_t end = words * static_cast<std::size_t>(index + 1) / threads;
+      for (std::size_t i = words * static_cast<std::size_t>(index) / threads; i + 32 <= end; i += 32)
+        for (std::size_t j = 0; j < 4; ++j) {
+          _mm_prefetch(reinterpret_cast<const char*>(from + i + 8 * j + 512), _MM_HINT_T0);
+          sums[j] += from[i + 8 * j];
+        }
+      __asm__ volatile("" : : "r"(sums[0] + sums[1] + sums[2] + sums[3]));
+    });
+    return now() - start;
+  }
+
+ private:
+  std::size_t size_of(const Shape& s) const {
+    if (precision_ == Precision::bf16) return table_.packed_size_bf16(s.n, s.k);
+    if (precision_ == Precision::int8) return table_.packed_size_int8(s.n, s.k);
+    return table_.packed_size(s.n, s.k) * sizeof(float);
+  }
+  void set_output(kernels::GemmOutput& g, std::size_t i) {
+    g.bias = bias_.data(); g.c = c_.data(); g.ldc = shapes_[i].n;
+    g.m = m_; g.n = g.n_end = shapes_[i].n; g.k = shapes_[i].k;
+    if (i == 1 || i == 3) { g.residual = residual_.data(); g.ldr = shapes_[i].n; }
+    if (i == 2) g.activation = kernels::Activation::gelu;
+  }
+
+  Precision precision_;
+  const kernels::Table& table_;
+  ThreadPool& pool_;
+  std::size_t m_, layers_, layer_bytes_ = 0;
+  std::vector<Shape> shapes_;
+  std::byte* weights_ = nullptr;
+  std::vector<float> a_, c_, bias_, residual_, scale_;
+  std::vector<std::uint8_t> q_;
+  std::vector<std::int32_t> zero_;
+};
+
+double peak_speed(ThreadPool& pool, const Peak& peak) {  // operations a second, all threads together
+  double operations = 0;
+  const double start = now();
+  pool.parallel(pool.threads(), [&](int index) {
+    const double done = peak.run();
+    if (index == 0) operations = done * pool.threads();
+  });
+  return operations / (now() - start);
+}
+
+struct Times {
+  std::vector<double> gemm[4], quantize, peak, read;
+};
+
+void print(const char* temperature, const Work& work, const Times& times, double runs) {
+  const double peak = median(times.peak);
+  double operations = 0, seconds = 0;
+  std::printf("  %s", temperature);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double done = work.operations(i) * runs, spent = median(times.gemm[i]);
+    operations += done;
+    seconds += spent;
+    std::printf("  %s %.0f (%.0f%%)", work.shapes()[i].what, done / spent * 1e-9, 100 * done / spent / peak);
+  }
+  std::printf("  all %.0f Gop/s, %.0f%% of peak", operations / seconds * 1e-9, 100 * operations / seconds / peak);
+  if (!times.read.empty()) {
+    const double read = median(times.read), limit = std::max(operations / peak, read);
+    std::printf(", %.2f ms, %.0f%% of limit (read %.2f ms, %.1f GB/s)", seconds * 1e3, 100 * limit / seconds, read * 1e3,
+                static_cast<double>(work.bytes()) / read * 1e-9);
+  }
+  if (!times.quantize.empty()) std::printf(", quantize +%.1f%%", 100 * median(times.quantize) / seconds);
+  std::printf("\n");
+}
+
+void run_set(const Set& set, std::size_t m, Precision precision, const kernels::Table& table, ThreadPool& pool, double seconds) {
+  Work work(set, m, precision, table, pool);
+  const Peak peak = peak_of(table.tier, precision);
+  Times cold, hot;
+  auto begin = Clock::now();
+  for (int round = 0; round < 400 && (round < 5 || since(begin) < seconds); ++round) {
+    cold.peak.push_back(peak_speed(pool, peak));
+    cold.read.push_back(work.read_seconds());
+    double spent[4] = {}, quantize = 0;
+    for (std::size_t layer = 0; layer < set.layers; ++layer)
+      for (std::size_t i = 0; i < 4; ++i) {
+        quantize += work.quantize(i);
+        spent[i] += work.gemm(layer, i);
+      }
+    for (std::size_t i = 0; i < 4; ++i) cold.gemm[i].push_back(spent[i]);
+    if (precision == Precision::int8) cold.quantize.push_back(quantize);
+  }
+  begin = Clock::now();
+  for (int round = 0; round < 400 && (round < 5 || since(begin) < seconds); ++round) {
+    hot.peak.push_back(peak_speed(pool, peak));
+    for (std::size_t i = 0; i < 4; ++i) {
+      work.quantize(i);
+      work.gemm(0, i);
+      const int repeats = 3;
+      double spent = 0;
+      for (int r = 0; r < repeats; ++r) spent += work.gemm(0, i);
+      hot.gemm[i].push_back(spent / repeats);
+    }
+  }
+  std::printf("%s m=%zu %s, %d thread%s, %s: peak of %s %.0f Gop/s\n", set.name, m, name_of(precision), pool.threads(),
+              pool.threads() == 1 ? "" : "s", table.name, peak.instructions, median(cold.peak) * 1e-9);
+  print("cold", work, cold, static_cast<double>(set.layers));
+  print("hot ", work, hot, 1.0);
+  std::fflush(stdout);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string tier_name, threads = "1,2", only;
+  std::string tier_name, threads = "1,2", only, precisions = "fp32,bf16,int8", rows = "1,18,33,256";
   double seconds = 0.5;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (!std::strcmp(argv[i], "--tier")) tier_name = argv[i + 1];
+    if (!std::strcmp(argv[i], "--precision")) precisions = argv[i + 1];
     if (!std::strcmp(argv[i], "--threads")) threads = argv[i + 1];
     if (!std::strcmp(argv[i], "--seconds")) seconds = std::atof(argv[i + 1]);
     if (!std::strcmp(argv[i], "--clock")) g_cpu_clock = !std::strcmp(argv[i + 1], "cpu");
     if (!std::strcmp(argv[i], "--only")) only = argv[i + 1];
+    if (!std::strcmp(argv[i], "--m")) rows = argv[i + 1];
   }
   const auto tier = choose_tier(tier_name, detect_cpu());
   if (!tier.has_value()) {
@@ -152,10 +262,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   const kernels::Table& table = kernels::table(tier.value());
-  const Set sets[] = {{"W2", 33, 768, 3072, 12}, {"W1", 18, 768, 3072, 12}, {"one", 1, 768, 3072, 12}, {"W6", 33, 384, 1536, 6}, {"W6x32", 1056, 384, 1536, 6}};
-  for (std::size_t at = 0; at < threads.size(); at += 2) {
-    ThreadPool pool(threads[at] - '0');
+  const Set sets[] = {{"base", 768, 3072, 12}, {"mini", 384, 1536, 6}};
+  for (const std::string& count : split(threads)) {
+    ThreadPool pool(std::max(1, std::atoi(count.c_str())));
     for (const Set& set : sets)
-      if (only.empty() || only == set.name) run_set(set, table, pool, seconds);
+      for (const std::string& m : split(rows))
+        for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
+          if ((only.empty() || only == set.name) && precisions.find(name_of(precision)) != std::string::npos && std::atoi(m.c_str()) > 0)
+            run_set(set, static_cast<std::size_t>(std::atoi(m.c_str())), precision, table, pool, seconds);
   }
 }

@@ -2,9 +2,9 @@
 # Their sources include only intrinsics, <cstddef>, <cstdint> and kernels/ headers that hold no shareable inline code,
 # so that no AVX code can leak into portable functions through the linker (docs/adr).
 function(fathom_kernel_tiers)
-  file(GLOB avx2 CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernels/avx2/*.cpp)
-  file(GLOB avx512 CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernels/avx512/*.cpp)
-  foreach(tier avx2 avx512)
+  set(tiers avx2 avx512 avx512_vnni avx512_bf16)
+  foreach(tier ${tiers})
+    file(GLOB ${tier} CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernels/${tier}/*.cpp)
     if(NOT ${tier})
       file(WRITE ${PROJECT_BINARY_DIR}/empty_${tier}.cpp "namespace fathom {}\n")
       set(${tier} ${PROJECT_BINARY_DIR}/empty_${tier}.cpp)
@@ -16,10 +16,13 @@ function(fathom_kernel_tiers)
       -Wno-uninitialized -Wno-maybe-uninitialized)  # g++ 12 warns about deliberate "undefined" in its own intrinsics
     target_sources(fathom_kernels PRIVATE $<TARGET_OBJECTS:fathom_kernels_${tier}>)
   endforeach()
+  set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
   target_compile_options(fathom_kernels_avx2 PRIVATE -mavx2 -mfma -mf16c)
-  target_compile_options(fathom_kernels_avx512 PRIVATE -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+  target_compile_options(fathom_kernels_avx512 PRIVATE ${avx512_flags})
+  target_compile_options(fathom_kernels_avx512_vnni PRIVATE ${avx512_flags} -mavx512vnni)
+  target_compile_options(fathom_kernels_avx512_bf16 PRIVATE ${avx512_flags} -mavx512bf16)
   if(FATHOM_TESTS)
-    foreach(tier avx2 avx512)
+    foreach(tier ${tiers})
       add_test(NAME arch.symbols.${tier} COMMAND ${PROJECT_SOURCE_DIR}/tools/check_symbols.sh ${CMAKE_NM}
         $<TARGET_OBJECTS:fathom_kernels_${tier}> COMMAND_EXPAND_LISTS)
       set_tests_properties(arch.symbols.${tier} PROPERTIES LABELS arch)

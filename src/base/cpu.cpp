@@ -55,16 +55,28 @@ const char* tier_name(Tier tier) {
     case Tier::ref: return "ref";
     case Tier::avx2: return "avx2";
     case Tier::avx512: return "avx512";
+    case Tier::avx512_vnni: return "avx512_vnni";
+    case Tier::avx512_bf16: return "avx512_bf16";
   }
   return "?";
 }
 
 bool tier_available(Tier tier, const CpuFeatures& features) {
-  return tier == Tier::ref || (tier == Tier::avx2 && features.avx2) || (tier == Tier::avx512 && features.avx512);
+  switch (tier) {
+    case Tier::ref: return true;
+    case Tier::avx2: return features.avx2;
+    case Tier::avx512: return features.avx512;
+    case Tier::avx512_vnni: return features.avx512 && features.avx512_vnni;
+    case Tier::avx512_bf16: return features.avx512 && features.avx512_vnni && features.avx512_bf16;
+  }
+  return false;
 }
 
 Tier best_tier(const CpuFeatures& features) {
-  return features.avx512 ? Tier::avx512 : features.avx2 ? Tier::avx2 : Tier::ref;
+  Tier best = Tier::ref;
+  for (const Tier tier : kAllTiers)
+    if (tier_available(tier, features)) best = tier;
+  return best;
 }
 
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features) {
@@ -75,7 +87,9 @@ Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features)
     return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it",
                  std::string("use --tier ") + tier_name(best_tier(features)) + " or leave it out"};
   }
-  return Error{Code::usage, "kernel tier '" + wanted + "' does not exist", "one of: auto, ref, avx2, avx512"};
+  std::string names = "one of: auto";
+  for (const Tier tier : kAllTiers) names += std::string(", ") + tier_name(tier);
+  return Error{Code::usage, "kernel tier '" + wanted + "' does not exist", names};
 }
 
 int usable_cores() {

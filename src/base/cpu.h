@@ -11,13 +11,13 @@ namespace fathom {
 struct CpuFeatures {
   bool avx2 = false;    // with FMA and F16C, saved by the operating system
   bool avx512 = false;  // F, BW, DQ, VL, saved by the operating system
-  bool avx512_vnni = false;
-  bool avx512_bf16 = false;
+  bool avx512_vnni = false;  // avx512 with 8-bit dot products
+  bool avx512_bf16 = false;  // avx512 with bf16 dot products
 };
 
-// Kernel tiers in rising order of preference.
-enum class Tier { ref, avx2, avx512 };
-inline constexpr std::array<Tier, 3> kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512};
+// Kernel tiers in rising order of preference; each of the last three has all that the one before it has.
+enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16 };
+inline constexpr std::array<Tier, 5> kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16};
 
 CpuFeatures detect_cpu();
 std::string cpu_name();

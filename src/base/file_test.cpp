@@ -77,6 +77,25 @@ TEST(Cpu, TiersAreOrderedAndForcedLoudly) {
   EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
   EXPECT_EQ(choose_tier("avx512", none).error().code, Code::unsupported);
   EXPECT_EQ(choose_tier("sse9", both).error().code, Code::usage);
+  EXPECT_NE(choose_tier("sse9", both).error().hint.find("avx512_bf16"), std::string::npos);
+}
+
+TEST(Cpu, DotProductTiersNeedEverythingBelowThem) {
+  CpuFeatures vnni, all, bf16_alone;  // the last has bf16 dot products without the 8-bit ones: no such tier
+  vnni.avx2 = vnni.avx512 = vnni.avx512_vnni = true;
+  all = vnni;
+  all.avx512_bf16 = true;
+  bf16_alone = all;
+  bf16_alone.avx512_vnni = false;
+  EXPECT_EQ(best_tier(vnni), Tier::avx512_vnni);
+  EXPECT_EQ(best_tier(all), Tier::avx512_bf16);
+  EXPECT_EQ(best_tier(bf16_alone), Tier::avx512);
+  EXPECT_EQ(choose_tier("avx512_vnni", all).value(), Tier::avx512_vnni);
+  const auto refused = choose_tier("avx512_bf16", vnni);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::unsupported);
+  EXPECT_NE(refused.error().message.find("avx512_bf16"), std::string::npos);
+  EXPECT_NE(refused.error().hint.find("avx512_vnni"), std::string::npos);
 }
 
 TEST(Random, StreamsAreRepeatableAndDistinct) {

@@ -10,13 +10,10 @@ namespace fathom::kernels {
 
 enum class Activation : std::uint8_t { none, relu, gelu };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|)
 
-// c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a multiple of
-// the panel width: threads split N by panels (or M by rows, by moving the pointers).
-struct GemmArgs {
-  const float* a = nullptr;  // [m, k], row stride lda
-  std::size_t lda = 0;
-  const float* packed = nullptr;  // from pack_weights, 64-byte aligned
-  const float* bias = nullptr;    // [n] or null
+// What every GEMM shares: c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a
+// multiple of the panel width: threads split N by panels (or M by rows, by moving the pointers).
+struct GemmOutput {
+  const float* bias = nullptr;      // [n] or null
   const float* residual = nullptr;  // [m, n], row stride ldr, or null; may alias c
   std::size_t ldr = 0;
   float* c = nullptr;  // [m, n], row stride ldc; must not overlap a
@@ -24,6 +21,22 @@ struct GemmArgs {
   std::size_t m = 0, n = 0, k = 0;
   std::size_t n_begin = 0, n_end = 0;
   Activation activation = Activation::none;
+};
+
+// For gemm and gemm_bf16.
+struct GemmArgs : GemmOutput {
+  const float* a = nullptr;  // [m, k], row stride lda
+  std::size_t lda = 0;
+  const void* packed = nullptr;  // from pack_weights (fp32) or pack_weights_bf16, 64-byte aligned
+};
+
+// For gemm_int8: rows that quantize_rows of the same table made, a[i][l] = row_scale[i] * (q[i][l] - row_zero[i]).
+struct Int8GemmArgs : GemmOutput {
+  const std::uint8_t* a = nullptr;  // [m, k], row stride lda bytes; readable to k rounded up to 4 in each row
+  std::size_t lda = 0;
+  const float* row_scale = nullptr;        // [m]
+  const std::int32_t* row_zero = nullptr;  // [m]
+  const void* packed = nullptr;            // from pack_weights_int8, 64-byte aligned
 };
 
 // Self-attention over one packed batch: sequence s is rows offsets[s]..offsets[s+1] of qkv.

@@ -1,234 +1,18 @@
-// Every table that this CPU can run against double precision: ragged sizes, unaligned ends, extreme values, guard zones,
-// and bit-equality of a row wherever and with whomever it is computed. Tables it cannot run are reported skipped.
-#include <gtest/gtest.h>
-
+// Attention and the row-wise kernels of every table that this CPU can run against double precision: ragged sizes, unaligned
+// ends, extreme values, guard zones, and bit-equality of a row wherever and with whomever it is computed. Tables it cannot run
+// are reported skipped. GEMM: gemm_test.cpp, bf16_test.cpp, int8_test.cpp.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
-#include "base/thread_pool.h"
-#include "kernels/parallel.h"
-#include "tensor/tensor.h"
+#include "kernels/test_tiers.h"
 
 namespace fathom::kernels {
 namespace {
 
-constexpr double kEps = 1.1920929e-7;  // of float
-constexpr float kGuard = 12345.678f;
+using namespace testing;
 
-class Noise {  // small reproducible generator, uniform in [-1, 1)
- public:
-  explicit Noise(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
-  float operator()() {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return static_cast<float>(state_ >> 40) / 8388608.0f - 1.0f;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-std::vector<float> noise(std::size_t n, std::uint64_t seed, float scale = 1.0f) {
-  Noise next(seed);
-  std::vector<float> v(n);
-  for (float& x : v) x = next() * scale;
-  return v;
-}
-
-class Kernels : public ::testing::TestWithParam<Tier> {
- protected:
-  void SetUp() override {
-    if (!tier_available(GetParam(), detect_cpu())) GTEST_SKIP() << tier_name(GetParam()) << " is not available on " << cpu_name();
-  }
-  const Table& t() const { return table(GetParam()); }
-};
-
-double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
-
-struct Problem {  // one GEMM with operands on odd addresses and guarded output
-  std::size_t m, n, k;
-  std::vector<float> a, w, bias, residual;
-  Buffer<float> packed;
-
-  Problem(const Table& table, std::size_t m_, std::size_t n_, std::size_t k_, float scale = 1.0f)
-      : m(m_), n(n_), k(k_), a(noise(1 + m * lda(), 1, scale)), w(noise(n * k, 2)), bias(noise(n + 1, 3)),
-        residual(noise(1 + m * ldr(), 4)), packed(table.packed_size(n, k)) {
-    table.pack_weights(w.data(), n, k, packed.data());
-  }
-  std::size_t lda() const { return k + 3; }
-  std::size_t ldr() const { return n + 5; }
-  std::size_t ldc() const { return n + 7; }
-  std::vector<float> output() const { return std::vector<float>(1 + m * ldc() + 64, kGuard); }
-  GemmArgs args(std::vector<float>& c, Activation activation, bool with_bias, bool with_residual) const {
-    GemmArgs g;
-    g.a = a.data() + 1; g.lda = lda(); g.packed = packed.data();
-    g.bias = with_bias ? bias.data() + 1 : nullptr;
-    g.residual = with_residual ? residual.data() + 1 : nullptr; g.ldr = ldr();
-    g.c = c.data() + 1; g.ldc = ldc(); g.m = m; g.n = g.n_end = n; g.k = k; g.activation = activation;
-    return g;
-  }
-};
-
-void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activation, bool with_bias, bool with_residual) {
-  for (std::size_t i = 0; i < p.m; ++i)
-    for (std::size_t j = 0; j < p.n; ++j) {
-      double y = with_bias ? p.bias[1 + j] : 0.0, size = std::abs(y);
-      for (std::size_t l = 0; l < p.k; ++l) {
-        const double term = static_cast<double>(p.a[1 + i * p.lda() + l]) * p.w[j * p.k + l];
-        y += term;
-        size += std::abs(term);
-      }
-      // A chain of k roundings errs by at most k eps/2 of the sum of magnitudes; gelu's slope is below 1.13.
-      double tolerance = kEps * (static_cast<double>(p.k) / 2 + 2) * size * 1.2;
-      if (activation == Activation::relu) y = std::max(0.0, y);
-      if (activation == Activation::gelu) {
-        tolerance += 2e-7 * std::max(1.0, std::abs(y));
-        y = gelu(y);
-      }
-      if (with_residual) {
-        y += p.residual[1 + i * p.ldr() + j];
-        tolerance += kEps * std::abs(y);
-      }
-      ASSERT_NEAR(c[1 + i * p.ldc() + j], y, tolerance) << p.m << "x" << p.n << "x" << p.k << " at " << i << "," << j;
-    }
-  ASSERT_EQ(c[0], kGuard);
-  for (std::size_t i = 0; i < p.m; ++i)
-    for (std::size_t j = p.n; j < p.ldc(); ++j) ASSERT_EQ(c[1 + i * p.ldc() + j], kGuard) << "row " << i << " was overrun";
-  for (std::size_t j = 1 + p.m * p.ldc(); j < c.size(); ++j) ASSERT_EQ(c[j], kGuard);
-}
-
-TEST_P(Kernels, GemmMatchesDoubleOnRaggedShapes) {
-  const std::size_t panel = t().panel;
-  const struct { std::size_t m, n, k; } shapes[] = {
-      {1, 1, 1}, {1, panel, 7}, {1, 4 * panel + 3, 33}, {1, 6 * panel, 300}, {2, 2 * panel - 1, 64}, {3, 3 * panel + 1, 5},
-      {4, 17, 255}, {5, panel + 1, 256}, {6, panel - 1, 257}, {7, 2, 97}, {11, 2 * panel, 130}, {12, 37, 31}, {13, panel, 61},
-      {14, 5, 8}, {18, 41, 40}, {33, 2 * panel + 5, 127}, {83, 3, 19}, {84, 7, 3}, {85, panel, 11}, {97, panel + 9, 300},
-      {2, panel, 769}, {5, panel + 2, 1537}, {25, 3 * panel, 1601}};
-  for (const auto& s : shapes)
-    for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
-      for (const bool extras : {false, true}) {
-        const Problem p(t(), s.m, s.n, s.k);
-        std::vector<float> c = p.output();
-        t().gemm(p.args(c, activation, extras, extras));
-        expect_gemm(p, c, activation, extras, extras);
-        if (HasFatalFailure()) return;
-      }
-}
-
-TEST_P(Kernels, GemmResidualMayBeTheOutput) {
-  for (const std::size_t k : {50, 1700}) {
-    const Problem p(t(), 26, 3 * t().panel + 4, k);
-    std::vector<float> c = p.output(), expected = p.output();
-    for (std::size_t i = 0; i < p.m; ++i)
-      for (std::size_t j = 0; j < p.n; ++j) c[1 + i * p.ldc() + j] = p.residual[1 + i * p.ldr() + j];
-    t().gemm(p.args(expected, Activation::none, true, true));
-    GemmArgs g = p.args(c, Activation::none, true, false);
-    g.residual = g.c;
-    g.ldr = g.ldc;
-    t().gemm(g);
-    EXPECT_EQ(c, expected);
-  }
-}
-
-TEST_P(Kernels, GemmWritesOnlyItsColumns) {
-  const std::size_t panel = t().panel;
-  for (const std::size_t m : {1, 2, 3, 20}) {
-    const Problem p(t(), m, 5 * panel + 3, 21);
-    std::vector<float> c = p.output(), whole = p.output();
-    t().gemm(p.args(whole, Activation::gelu, true, true));
-    GemmArgs g = p.args(c, Activation::gelu, true, true);
-    g.n_begin = panel;
-    g.n_end = 3 * panel;
-    t().gemm(g);
-    for (std::size_t i = 0; i < m; ++i)
-      for (std::size_t j = 0; j < p.n; ++j)
-        ASSERT_EQ(c[1 + i * p.ldc() + j], j >= panel && j < 3 * panel ? whole[1 + i * p.ldc() + j] : kGuard);
-  }
-}
-
-// The promise that batching rests on: row i of any call equals that row computed alone, bit for bit.
-TEST_P(Kernels, GemmRowsAreBitEqualAloneAndInAnyBatch) {
-  for (const std::size_t k : {37, 300, 1700}) {
-    const std::size_t n = 4 * t().panel + 5;
-    const Problem p(t(), 89, n, k);
-    std::vector<float> all = p.output();
-    t().gemm(p.args(all, Activation::gelu, true, true));
-    for (const std::size_t m : {1, 2, 3, 4, 6, 9, 12, 13, 25, 88})
-      for (const std::size_t from : {std::size_t{0}, std::size_t{1}, 89 - m}) {
-        std::vector<float> c = p.output();
-        GemmArgs g = p.args(c, Activation::gelu, true, true);
-        g.m = m;
-        g.a += from * g.lda;
-        g.c += from * g.ldc;
-        g.residual += from * g.ldr;
-        t().gemm(g);
-        for (std::size_t i = from; i < from + m; ++i)
-          ASSERT_EQ(0, std::memcmp(&c[1 + i * p.ldc()], &all[1 + i * p.ldc()], n * 4)) << "k " << k << " m " << m << " row " << i;
-      }
-  }
-}
-
-TEST_P(Kernels, GemmIsBitEqualForAnyThreadSplit) {
-  for (const std::size_t m : {1, 5, 33, 400}) {
-    const Problem p(t(), m, 300, m == 1 ? 900 : 170);  // enough work to be cut
-    std::vector<float> alone = p.output();
-    t().gemm(p.args(alone, Activation::gelu, true, true));
-    for (const int threads : {1, 2, 3, 5}) {
-      ThreadPool pool(threads);
-      std::vector<float> c = p.output();
-      gemm(t(), pool, p.args(c, Activation::gelu, true, true));
-      EXPECT_EQ(c, alone) << threads << " threads, m " << m;
-    }
-  }
-}
-
-TEST_P(Kernels, GemmKeepsExtremeValues) {
-  const float huge = 1e37f, tiny = 1e-37f, denormal = 1e-41f, nan = std::numeric_limits<float>::quiet_NaN();
-  for (const float scale : {huge, tiny, denormal}) {
-    Problem p(t(), 5, t().panel + 3, 19, scale);
-    std::vector<float> c = p.output();
-    t().gemm(p.args(c, Activation::none, false, false));
-    for (std::size_t i = 0; i < p.m; ++i)
-      for (std::size_t j = 0; j < p.n; ++j) {
-        double y = 0.0, size = 0.0;
-        for (std::size_t l = 0; l < p.k; ++l) {
-          const double term = static_cast<double>(p.a[1 + i * p.lda() + l]) * p.w[j * p.k + l];
-          y += term;
-          size += std::abs(term);
-        }
-        ASSERT_NEAR(c[1 + i * p.ldc() + j], y, kEps * 21 * size + 19 * 1.5e-45) << scale;
-      }
-  }
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu}) {
-    Problem p(t(), 6, t().panel + 3, 19);
-    p.a[1 + 2 * p.lda() + 18] = nan;
-    std::vector<float> c = p.output();
-    t().gemm(p.args(c, activation, true, true));
-    for (std::size_t i = 0; i < p.m; ++i)
-      for (std::size_t j = 0; j < p.n; ++j) ASSERT_EQ(std::isnan(c[1 + i * p.ldc() + j]), i == 2) << i << "," << j;
-  }
-}
-
-TEST_P(Kernels, GeluIsAccurateEverywhere) {
-  // One column, weight 1: the activation alone, over a fine grid and far out.
-  std::vector<float> x;
-  for (float v = -12.0f; v <= 12.0f; v += 0.0007f) x.push_back(v);
-  for (const float v : {0.0f, 1e-40f, -1e-30f, 1e-8f, 40.0f, -40.0f, 1e30f, -1e30f, 3e38f}) x.push_back(v);
-  const float one = 1.0f;
-  Buffer<float> packed(t().packed_size(1, 1));
-  t().pack_weights(&one, 1, 1, packed.data());
-  std::vector<float> y(x.size());
-  GemmArgs g;
-  g.a = x.data(); g.lda = 1; g.packed = packed.data(); g.c = y.data(); g.ldc = 1;
-  g.m = x.size(); g.n = g.n_end = g.k = 1; g.activation = Activation::gelu;
-  t().gemm(g);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    ASSERT_NEAR(y[i], gelu(x[i]), 2e-7 * std::max(1.0, std::abs(static_cast<double>(x[i])))) << x[i];
-}
+class Kernels : public TierTest {};
 
 // ---- attention
 
@@ -484,7 +268,6 @@ TEST_P(Kernels, LstmCellMatchesDouble) {
   for (std::size_t i = 0; i < 10; ++i) ASSERT_EQ(std::isnan(hidden[i]), i == 3);
 }
 
-std::string tier_of(const ::testing::TestParamInfo<Tier>& info) { return tier_name(info.param); }
 INSTANTIATE_TEST_SUITE_P(Tiers, Kernels, ::testing::ValuesIn(kAllTiers), tier_of);
 
 }  // namespace

@@ -19,33 +19,69 @@ std::size_t pair_cost(const AttentionArgs& args, std::size_t sequence) {
   return length * (seen + 8) * 2 * static_cast<std::size_t>(args.dim);
 }
 
-}  // namespace
+void skip_rows(GemmArgs& args, std::size_t rows) { args.a += rows * args.lda; }
+void skip_rows(Int8GemmArgs& args, std::size_t rows) {
+  args.a += rows * args.lda;
+  args.row_scale += rows;
+  args.row_zero += rows;
+}
 
-void gemm(const Table& table, ThreadPool& pool, GemmArgs args) {
+// One GEMM of any precision, cut by rows or by panels. `kernel` computes one piece; `lighter` is how many times less a
+// multiply-add of this precision may cost than one in fp32.
+template <class Args>
+void spread(ThreadPool& pool, Args args, void (*kernel)(const Args&) noexcept, std::size_t panel, std::size_t lighter) {
   if (args.n_end == 0) args.n_end = args.n;
   const std::size_t threads = static_cast<std::size_t>(pool.threads()), columns = args.n_end - args.n_begin;
-  if (threads == 1 || (args.m + 4) * columns * args.k < kAloneWork) return table.gemm(args);
+  if (threads == 1 || (args.m + 4) * columns * args.k < kAloneWork * lighter) return kernel(args);
   if (args.m >= kRowsOfOwn * threads) {
     const std::size_t pieces = threads * ceil_div(args.m, threads * 2 * kRowsOfOwn);
     pool.parallel(static_cast<int>(pieces), [&](int index) {
       const std::size_t i = static_cast<std::size_t>(index);
       const std::size_t begin = args.m * i / pieces, end = args.m * (i + 1) / pieces;
-      GemmArgs part = args;
+      Args part = args;
       part.m = end - begin;
-      part.a += begin * args.lda;
+      skip_rows(part, begin);
       part.c += begin * args.ldc;
       if (part.residual) part.residual += begin * args.ldr;
-      table.gemm(part);
+      kernel(part);
     });
     return;
   }
-  const std::size_t panels = ceil_div(columns, table.panel), pieces = std::min(threads, panels);
+  const std::size_t panels = ceil_div(columns, panel), pieces = std::min(threads, panels);
   pool.parallel(static_cast<int>(pieces), [&](int index) {
     const std::size_t i = static_cast<std::size_t>(index);
-    GemmArgs part = args;
-    part.n_begin = args.n_begin + panels * i / pieces * table.panel;
-    part.n_end = std::min(args.n_end, args.n_begin + panels * (i + 1) / pieces * table.panel);
-    table.gemm(part);
+    Args part = args;
+    part.n_begin = args.n_begin + panels * i / pieces * panel;
+    part.n_end = std::min(args.n_end, args.n_begin + panels * (i + 1) / pieces * panel);
+    kernel(part);
+  });
+}
+
+// Calls part(begin, end) for rows cut evenly over the pool, or once for all where `numbers` to pass over are few.
+template <class Part>
+void spread_rows(ThreadPool& pool, std::size_t rows, std::size_t numbers, const Part& part) {
+  const std::size_t pieces = static_cast<std::size_t>(pool.threads());
+  if (pieces == 1 || numbers < kAloneWork / 16) return part(0, rows);
+  pool.parallel(static_cast<int>(pieces), [&](int index) {
+    const std::size_t i = static_cast<std::size_t>(index);
+    part(rows * i / pieces, rows * (i + 1) / pieces);
+  });
+}
+
+}  // namespace
+
+void gemm(const Table& table, ThreadPool& pool, GemmArgs args) { spread(pool, args, table.gemm, table.panel, 1); }
+
+void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args) { spread(pool, args, table.gemm_bf16, table.panel, 1); }
+
+void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args) {
+  spread(pool, args, table.gemm_int8, table.panel, 2);
+}
+
+void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t k,
+                   std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero) {
+  spread_rows(pool, rows, rows * k, [&](std::size_t begin, std::size_t end) {
+    table.quantize_rows(x + begin * ldx, ldx, end - begin, k, q + begin * ldq, ldq, scale + begin, zero + begin);
   });
 }
 
@@ -80,11 +116,17 @@ void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, 
 
 void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
                const float* gamma, const float* beta, float eps, float* y, std::size_t ldy) {
-  const std::size_t pieces = static_cast<std::size_t>(pool.threads());
-  if (pieces == 1 || rows * n < kAloneWork / 16) return table.layernorm(x, ldx, rows, n, gamma, beta, eps, y, ldy);
-  pool.parallel(static_cast<int>(pieces), [&](int index) {
-    const std::size_t i = static_cast<std::size_t>(index), begin = rows * i / pieces, end = rows * (i + 1) / pieces;
+  spread_rows(pool, rows, rows * n, [&](std::size_t begin, std::size_t end) {
     table.layernorm(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy);
+  });
+}
+
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
+                        std::size_t ldq, float* scale, std::int32_t* zero) {
+  spread_rows(pool, rows, rows * n, [&](std::size_t begin, std::size_t end) {
+    table.layernorm_quantize(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy, q + begin * ldq, ldq,
+                             scale + begin, zero + begin);
   });
 }
 

@@ -13,6 +13,8 @@ namespace fathom::kernels {
 
 // c for all rows and the columns [n_begin, n_end); n_end = 0 means n.
 void gemm(const Table& table, ThreadPool& pool, GemmArgs args);
+void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args);
+void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args);
 
 // Pairs [pair_begin, pair_end) of args; args.scratch holds pool.threads() areas of `scratch_stride` floats each,
 // scratch_stride >= table.attention_scratch(longest sequence, dim).
@@ -21,8 +23,13 @@ void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, 
 // Floats of scratch that attention() needs for a pool: threads * stride, stride rounded to whole cache lines.
 std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim);
 
-// The same row-wise kernels, rows split over the pool.
+// The same row-wise kernels, rows split over the pool. Rows are quantized once, before the gemm_int8 calls that read them.
+void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t k,
+                   std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero);
 void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
                const float* gamma, const float* beta, float eps, float* y, std::size_t ldy);
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
+                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
+                        std::size_t ldq, float* scale, std::int32_t* zero);
 
 }  // namespace fathom::kernels

@@ -2,8 +2,10 @@
 // (a software fma would cost a hundred times more): the difference to the other tiers is rounding.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "kernels/bf16.h"
 #include "kernels/tiers.h"
 
 namespace fathom::kernels::ref {
@@ -13,6 +15,12 @@ float activate(float x, Activation activation) {
   if (activation == Activation::gelu) return 0.5f * x * (1.0f + std::erf(x * 0.70710678f));
   if (activation == Activation::relu) return x < 0.0f ? 0.0f : x;
   return x;
+}
+
+// One output element from its value without bias.
+void put(const GemmOutput& g, std::size_t row, std::size_t column, float value) {
+  const float y = activate(value + (g.bias ? g.bias[column] : 0.0f), g.activation);
+  g.c[row * g.ldc + column] = g.residual ? y + g.residual[row * g.ldr + column] : y;
 }
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
@@ -40,15 +48,62 @@ void gemm(const GemmArgs& g) noexcept {
   for (std::size_t r = 0; r < g.m; ++r)
     for (std::size_t column = g.n_begin; column < g.n_end; column += kPanel) {
       float sums[kPanel] = {};
-      const float* b = g.packed + column * g.k;
+      const float* b = static_cast<const float*>(g.packed) + column * g.k;
       for (std::size_t i = 0; i < g.k; ++i, b += kPanel)
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * b[j];
-      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) {
-        const std::size_t at = column + j;
-        const float y = activate(sums[j] + (g.bias ? g.bias[at] : 0.0f), g.activation);
-        g.c[r * g.ldc + at] = g.residual ? y + g.residual[r * g.ldr + at] : y;
-      }
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j]);
     }
+}
+
+// A product of two bf16 is exact in fp32, so rounding it before the sum changes nothing: the bits of a fused chain.
+void gemm_bf16(const GemmArgs& g) noexcept {
+  const std::size_t even = (g.k + 1) / 2 * 2;
+  for (std::size_t r = 0; r < g.m; ++r)
+    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanel) {
+      float sums[kPanel] = {};
+      const auto* b = static_cast<const std::uint16_t*>(g.packed) + column * even;
+      for (std::size_t i = 0; i < even; ++i) {
+        const float a = i < g.k ? from_bf16(to_bf16(g.a[r * g.lda + i])) : 0.0f;
+        for (std::size_t j = 0; j < kPanel; ++j) sums[j] += a * from_bf16(b[(i / 2 * kPanel + j) * 2 + i % 2]);
+      }
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j]);
+    }
+}
+
+void gemm_int8(const Int8GemmArgs& g) noexcept {
+  const std::size_t words = (g.k + 3) / 4, row_bytes = 4 * kPanel;
+  for (std::size_t r = 0; r < g.m; ++r)
+    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanel) {
+      const auto* panel = static_cast<const std::int8_t*>(g.packed) + column * (words + 2) * 4;
+      float scales[kPanel];
+      std::int32_t weights[kPanel], sums[kPanel] = {};
+      std::memcpy(scales, panel + words * row_bytes, sizeof scales);
+      std::memcpy(weights, panel + (words + 1) * row_bytes, sizeof weights);
+      for (std::size_t i = 0; i < g.k; ++i)
+        for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * panel[i / 4 * row_bytes + 4 * j + i % 4];
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j)
+        put(g, r, column + j, static_cast<float>(sums[j] - g.row_zero[r] * weights[j]) * (g.row_scale[r] * scales[j]));
+    }
+}
+
+void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t k, std::uint8_t* q, std::size_t ldq,
+                   float* scale, std::int32_t* zero) noexcept {
+  constexpr float kTop = kLevels;
+  for (std::size_t r = 0; r < rows; ++r, x += ldx, q += ldq) {
+    const bool finite = std::all_of(x, x + k, [](float v) { return std::isfinite(v); });
+    float low = 0.0f, high = 0.0f;
+    for (std::size_t i = 0; finite && i < k; ++i) {
+      low = std::min(low, x[i]);
+      high = std::max(high, x[i]);
+    }
+    scale[r] = finite ? std::max(high / kTop - low / kTop, std::numeric_limits<float>::min()) : std::numeric_limits<float>::quiet_NaN();
+    const float inverse = finite ? 1.0f / scale[r] : 0.0f, shift = std::nearbyint(-low * inverse);
+    zero[r] = static_cast<std::int32_t>(shift);
+    for (std::size_t i = 0; i < (k + 3) / 4 * 4; ++i) {
+      const float v = finite && i < k ? x[i] : 0.0f;
+      q[i] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(v * inverse) + shift, 0.0f, kTop));
+    }
+  }
 }
 
 std::size_t attention_scratch(std::size_t longest, std::size_t) noexcept { return longest; }
@@ -79,6 +134,13 @@ void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
     const float scale = 1.0f / std::sqrt(variance / static_cast<float>(n) + eps);
     for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
   }
+}
+
+void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
+                        float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq, float* scale,
+                        std::int32_t* zero) noexcept {
+  layernorm(x, ldx, rows, n, gamma, beta, eps, y, ldy);
+  quantize_rows(y, ldy, rows, n, q, ldq, scale, zero);
 }
 
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,

@@ -7,17 +7,37 @@ namespace fathom::kernels {
 
 namespace ref {
 inline constexpr std::size_t kPanel = 16;  // columns of one packed panel
+inline constexpr int kLevels = 255;        // largest quantized activation
 #include "kernels/tier.inc"
 }  // namespace ref
 
 namespace avx2 {
 inline constexpr std::size_t kPanel = 16;
+inline constexpr int kLevels = 127;  // two products of 127 * 127 stay within the 16 bits that pairs are summed in
 #include "kernels/tier.inc"
 }  // namespace avx2
 
 namespace avx512 {
 inline constexpr std::size_t kPanel = 32;
+inline constexpr int kLevels = 127;
 #include "kernels/tier.inc"
 }  // namespace avx512
+
+// Only what differs from the tier below; table.cpp takes the rest from there.
+namespace avx512_vnni {
+inline constexpr std::size_t kPanel = avx512::kPanel;
+inline constexpr int kLevels = 255;
+void gemm_int8(const Int8GemmArgs& args) noexcept;
+void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t k, std::uint8_t* q, std::size_t ldq,
+                   float* scale, std::int32_t* zero) noexcept;
+void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
+                        float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq, float* scale,
+                        std::int32_t* zero) noexcept;
+}  // namespace avx512_vnni
+
+namespace avx512_bf16 {
+inline constexpr std::size_t kPanel = avx512::kPanel;
+void gemm_bf16(const GemmArgs& args) noexcept;
+}  // namespace avx512_bf16
 
 }  // namespace fathom::kernels

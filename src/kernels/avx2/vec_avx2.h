@@ -21,9 +21,16 @@ inline __m256i first(std::size_t count) {
 
 inline Vec zero() { return _mm256_setzero_ps(); }
 inline Vec set1(float x) { return _mm256_set1_ps(x); }
-inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
+inline Vec broadcast(const void* p) {  // 32 bits of any type to every lane
+  float word;
+  __builtin_memcpy(&word, p, sizeof word);
+  return set1(word);
+}
+inline Vec load(const void* p) { return _mm256_loadu_ps(static_cast<const float*>(p)); }
 inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
-inline Vec load_first(const float* p, std::size_t count) { return _mm256_maskload_ps(p, first(count)); }
+inline Vec load_first(const void* p, std::size_t count) {
+  return _mm256_maskload_ps(static_cast<const float*>(p), first(count));
+}
 inline void store_first(float* p, std::size_t count, Vec v) { _mm256_maskstore_ps(p, first(count), v); }
 
 inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
@@ -60,7 +67,44 @@ inline float largest(Vec a) {
   q = _mm_max_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
+inline float smallest(Vec a) { return -largest(sub(zero(), a)); }
 inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.
+inline Vec int_to_float(Vec a) { return _mm256_cvtepi32_ps(_mm256_castps_si256(a)); }
+inline Vec int_minus_product(Vec a, std::int32_t x, Vec b) {  // a - x*b
+  return _mm256_castsi256_ps(
+      _mm256_sub_epi32(_mm256_castps_si256(a), _mm256_mullo_epi32(_mm256_set1_epi32(x), _mm256_castps_si256(b))));
+}
+inline Vec low_bf16(Vec pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16)); }
+inline Vec high_bf16(Vec pairs) {
+  return _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(INT32_MIN >> 15)));
+}
+inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
+  const __m256i bits = _mm256_castps_si256(a), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const Vec nan = _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
+  return high_bf16(_mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet), nan));
+}
+class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
+ public:
+  ToBytes(std::int32_t shift, std::int32_t top) : shift_(_mm256_set1_epi32(shift)), top_(_mm256_set1_epi32(top)) {}
+  void put(std::uint8_t* p, Vec v) const {
+    const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(v), shift_);
+    const __m256i whole = _mm256_min_epi32(_mm256_max_epi32(shifted, _mm256_setzero_si256()), top_);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
+  }
+  void put_first(std::uint8_t* p, std::size_t count, Vec v) const {
+    std::uint8_t bytes[kWidth];
+    put(bytes, v);
+    for (std::size_t i = 0; i < count; ++i) p[i] = bytes[i];
+  }
+
+ private:
+  __m256i shift_, top_;
+};
 
 }  // namespace
 }  // namespace fathom::kernels

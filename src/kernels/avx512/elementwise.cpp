@@ -7,7 +7,7 @@ namespace fathom::kernels::avx512 {
 
 void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
                float eps, float* y, std::size_t ldy) noexcept {
-  for (std::size_t r = 0; r < rows; ++r) layernorm_row(x + r * ldx, n, gamma, beta, eps, y + r * ldy);
+  for (std::size_t r = 0; r < rows; ++r) layernorm_row(x + r * ldx, n, gamma, beta, eps, y + r * ldy, [](Vec) {});
 }
 
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,

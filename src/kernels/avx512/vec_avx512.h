@@ -19,9 +19,14 @@ inline __mmask16 first(std::size_t count) { return static_cast<__mmask16>((1u <<
 
 inline Vec zero() { return _mm512_setzero_ps(); }
 inline Vec set1(float x) { return _mm512_set1_ps(x); }
-inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline Vec broadcast(const void* p) {  // 32 bits of any type to every lane
+  float word;
+  __builtin_memcpy(&word, p, sizeof word);
+  return set1(word);
+}
+inline Vec load(const void* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
-inline Vec load_first(const float* p, std::size_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
+inline Vec load_first(const void* p, std::size_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
 inline void store_first(float* p, std::size_t count, Vec v) { _mm512_mask_storeu_ps(p, first(count), v); }
 
 inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
@@ -59,7 +64,41 @@ inline float largest(Vec a) {
   q = _mm_max_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
+inline float smallest(Vec a) { return -largest(sub(zero(), a)); }
 inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.
+inline Vec int_to_float(Vec a) { return _mm512_cvtepi32_ps(_mm512_castps_si512(a)); }
+inline Vec int_minus_product(Vec a, std::int32_t x, Vec b) {  // a - x*b
+  return _mm512_castsi512_ps(
+      _mm512_sub_epi32(_mm512_castps_si512(a), _mm512_mullo_epi32(_mm512_set1_epi32(x), _mm512_castps_si512(b))));
+}
+inline Vec low_bf16(Vec pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16)); }
+inline Vec high_bf16(Vec pairs) {
+  return _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(pairs), _mm512_set1_epi32(INT32_MIN >> 15)));
+}
+inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
+  const __m512i bits = _mm512_castps_si512(a), odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+  const __m512i quiet = _mm512_or_epi32(bits, _mm512_set1_epi32(0x400000));
+  return high_bf16(_mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), up, quiet)));
+}
+inline void store_high_halves(void* p, Vec a) {  // 16 bits of each lane, side by side
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a), 16)));
+}
+class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
+ public:
+  ToBytes(std::int32_t shift, std::int32_t top) : shift_(_mm512_set1_epi32(shift)), top_(_mm512_set1_epi32(top)) {}
+  void put(std::uint8_t* p, Vec v) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(whole(v))); }
+  void put_first(std::uint8_t* p, std::size_t count, Vec v) const { _mm512_mask_cvtepi32_storeu_epi8(p, first(count), whole(v)); }
+
+ private:
+  __m512i whole(Vec v) const {
+    const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(v), shift_);
+    return _mm512_min_epi32(_mm512_max_epi32(shifted, _mm512_setzero_si512()), top_);
+  }
+  __m512i shift_, top_;
+};
 
 }  // namespace
 }  // namespace fathom::kernels

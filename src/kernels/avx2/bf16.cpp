@@ -1,0 +1,13 @@
+#include "kernels/avx2/vec_avx2.h"
+#include "kernels/args.h"
+#include "kernels/math.inc"
+#include "kernels/gemm.inc"
+#include "kernels/bf16_as_fp32.inc"
+#include "kernels/gemm_bf16.inc"
+#include "kernels/tiers.h"
+
+namespace fathom::kernels::avx2 {
+
+void gemm_bf16(const GemmArgs& args) noexcept { gemm_any<Bf16>(args); }
+
+}  // namespace fathom::kernels::avx2

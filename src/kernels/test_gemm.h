@@ -1,0 +1,112 @@
+// One GEMM of any precision under test: operands on odd addresses, guarded output, and the promises that hold for every
+// precision alike. A Problem adds its operands, args() and kernel() to GemmCase.
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include "kernels/test_tiers.h"
+
+namespace fathom::kernels::testing {
+
+struct GemmCase {
+  const Table* table;
+  std::size_t m, n, k;
+  std::vector<float> bias, residual;
+
+  GemmCase(const Table& table_, std::size_t m_, std::size_t n_, std::size_t k_)
+      : table(&table_), m(m_), n(n_), k(k_), bias(noise(n + 1, 3)), residual(noise(1 + m * ldr(), 4)) {}
+  std::size_t ldr() const { return n + 5; }
+  std::size_t ldc() const { return n + 7; }
+  std::vector<float> output() const { return std::vector<float>(1 + m * ldc() + 64, kGuard); }
+  void set_output(GemmOutput& g, std::vector<float>& c, Activation activation, bool extras) const {
+    g.bias = extras ? bias.data() + 1 : nullptr;
+    g.residual = extras ? residual.data() + 1 : nullptr; g.ldr = ldr();
+    g.c = c.data() + 1; g.ldc = ldc(); g.m = m; g.n = g.n_end = n; g.k = k; g.activation = activation;
+  }
+};
+
+// fp32 operands, packed by `pack`; for fp32 and bf16.
+struct FloatCase : GemmCase {
+  std::vector<float> a, w;
+  FloatCase(const Table& table_, std::size_t m_, std::size_t n_, std::size_t k_, float scale)
+      : GemmCase(table_, m_, n_, k_), a(noise(1 + m * lda(), 1, scale)), w(noise(n * k, 2)) {}
+  std::size_t lda() const { return k + 3; }
+  GemmArgs float_args(std::vector<float>& c, Activation activation, bool extras, const void* packed) const {
+    GemmArgs g;
+    set_output(g, c, activation, extras);
+    g.a = a.data() + 1; g.lda = lda(); g.packed = packed;
+    return g;
+  }
+  static void skip(GemmArgs& g, std::size_t rows) { g.a += rows * g.lda; }
+};
+
+inline void expect_guards(const GemmCase& p, const std::vector<float>& c) {
+  ASSERT_EQ(c[0], kGuard);
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = p.n; j < p.ldc(); ++j) ASSERT_EQ(c[1 + i * p.ldc() + j], kGuard) << "row " << i << " was overrun";
+  for (std::size_t j = 1 + p.m * p.ldc(); j < c.size(); ++j) ASSERT_EQ(c[j], kGuard);
+}
+
+// Adds activation and residual of element (i, j), within what rounding may do, to a value before the activation.
+inline void expect_element(const GemmCase& p, const std::vector<float>& c, std::size_t i, std::size_t j, double y, double tolerance,
+                           Activation activation, bool extras) {
+  if (activation == Activation::relu) y = std::max(0.0, y);
+  if (activation == Activation::gelu) {
+    tolerance = tolerance * 1.13 + 2e-7 * std::max(1.0, std::abs(y));  // the greatest slope, and the kernel's own error
+    y = gelu(y);
+  }
+  if (extras) {
+    y += p.residual[1 + i * p.ldr() + j];
+    tolerance += kEps * std::abs(y);
+  }
+  ASSERT_NEAR(c[1 + i * p.ldc() + j], y, tolerance) << p.m << "x" << p.n << "x" << p.k << " at " << i << "," << j;
+}
+
+// Row i of any call equals that row computed alone, bit for bit: the promise that batching rests on.
+template <class Problem>
+void expect_rows_alone(const Problem& p) {
+  std::vector<float> all = p.output();
+  p.kernel()(p.args(all, Activation::gelu, true));
+  for (const std::size_t m : {1, 2, 3, 4, 6, 9, 12, 13, 25, 88})
+    for (const std::size_t from : {std::size_t{0}, std::size_t{1}, p.m - m}) {
+      std::vector<float> c = p.output();
+      auto g = p.args(c, Activation::gelu, true);
+      g.m = m;
+      p.skip(g, from);
+      g.c += from * g.ldc;
+      g.residual += from * g.ldr;
+      p.kernel()(g);
+      for (std::size_t i = from; i < from + m; ++i)
+        ASSERT_EQ(0, std::memcmp(&c[1 + i * p.ldc()], &all[1 + i * p.ldc()], p.n * 4)) << "k " << p.k << " m " << m << " row " << i;
+    }
+}
+
+template <class Problem>
+void expect_only_its_columns(const Problem& p) {
+  const std::size_t panel = p.table->panel;
+  std::vector<float> c = p.output(), whole = p.output();
+  p.kernel()(p.args(whole, Activation::gelu, true));
+  auto g = p.args(c, Activation::gelu, true);
+  g.n_begin = panel;
+  g.n_end = 3 * panel;
+  p.kernel()(g);
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = 0; j < p.n; ++j)
+      ASSERT_EQ(c[1 + i * p.ldc() + j], j >= panel && j < 3 * panel ? whole[1 + i * p.ldc() + j] : kGuard);
+}
+
+// `spread` is the function of parallel.h.
+template <class Problem, class Spread>
+void expect_same_for_threads(const Problem& p, const Spread& spread) {
+  std::vector<float> alone = p.output();
+  p.kernel()(p.args(alone, Activation::gelu, true));
+  for (const int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    std::vector<float> c = p.output();
+    spread(*p.table, pool, p.args(c, Activation::gelu, true));
+    EXPECT_EQ(c, alone) << threads << " threads, m " << p.m;
+  }
+}
+
+}  // namespace fathom::kernels::testing
