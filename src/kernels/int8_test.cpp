@@ -195,7 +195,8 @@ void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activ
     for (std::size_t l = 0; l < p.k; ++l) top = std::max(top, std::abs(w[l]));
     const float scale = top / 127.0f;
     std::vector<std::int8_t> weights;
-    for (std::size_t l = 0; l < p.k; ++l) weights.push_back(static_cast<std::int8_t>(top > 0 ? std::lrint(w[l] * (1.0f / scale)) : 0));
+    for (std::size_t l = 0; l < p.k; ++l)
+      weights.push_back(static_cast<std::int8_t>(top > 0 ? std::lrint(w[l] * (1.0f / scale)) : 0));
     for (std::size_t i = 0; i < p.m; ++i) {
       float y = expected_value(p, i, j, weights, scale, extras);
       if (activation == Activation::gelu) {

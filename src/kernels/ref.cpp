@@ -96,7 +96,8 @@ void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_
       low = std::min(low, x[i]);
       high = std::max(high, x[i]);
     }
-    scale[r] = finite ? std::max(high / kTop - low / kTop, std::numeric_limits<float>::min()) : std::numeric_limits<float>::quiet_NaN();
+    scale[r] = finite ? std::max(high / kTop - low / kTop, std::numeric_limits<float>::min())
+                      : std::numeric_limits<float>::quiet_NaN();
     const float inverse = finite ? 1.0f / scale[r] : 0.0f, shift = std::nearbyint(-low * inverse);
     zero[r] = static_cast<std::int32_t>(shift);
     for (std::size_t i = 0; i < (k + 3) / 4 * 4; ++i) {

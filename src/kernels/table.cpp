@@ -95,7 +95,7 @@ constexpr Table avx512_bf16_table() {
   return t;
 }
 constexpr Table kAvx512Bf16 = avx512_bf16_table();
-static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel, "they read the panels packed for avx512");
+static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel, "they read panels of avx512");
 #endif
 
 }  // namespace
