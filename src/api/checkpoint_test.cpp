@@ -75,7 +75,7 @@ TEST_F(Checkpoints, AnImportedBundleKeepsTheFileAndAnswersTheSame) {
     ASSERT_TRUE(imported.has_value()) << family << ": " << imported.error().message;
     for (const std::string& file : imported->files)
       EXPECT_EQ(sha256_hex(*read_file(bundle / file)), sha256_hex(*read_file(folder_ / family / file))) << family << " " << file;
-    EXPECT_TRUE(fs::exists(bundle / engine::packed_name(runtime_->kernels()))) << family << ": the first run would pack its weights";
+    EXPECT_TRUE(fs::exists(bundle / engine::packed_name(Precision::fp32, runtime_->kernels()))) << family << ": the first run would pack its weights";
     const auto opened = Bundle::open(bundle);
     ASSERT_TRUE(opened.has_value()) << family << ": " << opened.error().message;
     EXPECT_TRUE((*opened)->verify().has_value()) << family;

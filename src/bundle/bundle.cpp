@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/file.h"
 #include "base/sha256.h"
 
@@ -52,6 +54,13 @@ struct Listed {
   std::string sha256;
 };
 
+// The one file of the model's weights, of those a bundle lists; empty: they lie in shards.
+std::string weights_file(const std::map<std::string, Listed>& files) {
+  for (const char* name : {"model.safetensors", "weights.int8.safetensors"})
+    if (files.contains(name)) return name;
+  return "";
+}
+
 // fathom.json's "files", checked.
 Result<std::map<std::string, Listed>> listed_files(const Json& fathom, const std::string& where) {
   const auto it = fathom.find("files");
@@ -67,7 +76,7 @@ Result<std::map<std::string, Listed>> listed_files(const Json& fathom, const std
     files[name] = {static_cast<std::uint64_t>(bytes), hash};
   }
   if (!files.contains("config.json")) return corrupt(where + ": 'files' does not list config.json");
-  if (!files.contains("model.safetensors") && !files.contains(kIndex)) return corrupt(where + ": 'files' does not list model.safetensors");
+  if (weights_file(files).empty() && !files.contains(kIndex)) return corrupt(where + ": 'files' does not list model.safetensors");
   return files;
 }
 
@@ -129,6 +138,17 @@ void sync_folder(const fs::path& folder) {
   ::close(fd);
 }
 
+// What the bundle in `folder` lists, if there is one.
+std::set<std::string> listed_before(const fs::path& folder) {
+  std::set<std::string> names;
+  const auto fathom = open_fathom_json(folder);
+  if (!fathom) return names;
+  const auto files = listed_files(*fathom, "");
+  if (!files) return names;
+  for (const auto& [name, entry] : *files) names.insert(name);
+  return names;
+}
+
 // Turns a folder that holds a bundle into one that does not, so that no mixture of two bundles ever looks whole.
 Status retire_old_bundle(const fs::path& folder) {
   std::error_code error;
@@ -151,8 +171,8 @@ Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& 
   FATHOM_TRY(const auto files, listed_files(bundle->fathom_, quoted(folder / "fathom.json")));
   for (const auto& [name, listed] : files) FATHOM_TRY_VOID(check_size(folder / name, listed.bytes));
   FATHOM_TRY(bundle->config_, read_json(folder / "config.json"));
-  if (files.contains("model.safetensors")) {
-    FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / "model.safetensors"));
+  if (const auto whole = weights_file(files); !whole.empty()) {
+    FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / whole));
   } else {
     FATHOM_TRY(const auto shards, SafeTensors::shards_of(folder / kIndex));
     for (const std::string& shard : shards)
@@ -225,6 +245,7 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return Error{Code::io, quoted(folder) + ": cannot create the folder: " + error.message(), "check the path and its permissions"};
+  std::set<std::string> old = listed_before(folder);
   FATHOM_TRY_VOID(retire_old_bundle(folder));
   for (const auto& [name, bytes] : files) FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));
   for (const auto& [name, path] : copies) {
@@ -234,7 +255,10 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
     FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));
   }
   sync_folder(folder);
-  return write_file_atomic(folder / "fathom.json", dumped(out, 1) + "\n");
+  FATHOM_TRY_VOID(write_file_atomic(folder / "fathom.json", dumped(out, 1) + "\n"));
+  for (const auto& [name, entry] : listed) old.erase(name);
+  for (const std::string& name : old) fs::remove(folder / name, error);  // the old bundle's alone
+  return {};
 }
 
 Status update_bundle(const std::filesystem::path& folder, const Json& fathom) {

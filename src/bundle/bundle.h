@@ -1,5 +1,5 @@
 // Bundle: a model folder, validated. Each room parses its own section; this room knows no model or policy.
-// Files (docs/formats/bundle.md): config.json, model.safetensors, tokenizer.json (text), fathom.json,
+// Files (docs/formats/bundle.md): config.json, model.safetensors (int8: weights.int8.safetensors), tokenizer.json (text), fathom.json,
 // fathom.safetensors, predictor.txt; outside the checksum: packed.*.bin, costs.json.
 // Thread rule: immutable, shared as shared_ptr<const Bundle>.
 #pragma once
@@ -40,7 +40,8 @@ class Bundle {
 
 // Writes a bundle folder: files first, fathom.json (with "files" filled in) last, each atomically; a folder without
 // fathom.json is not a bundle. `files` maps name -> bytes, e.g. "config.json", "model.safetensors", "predictor.txt".
-// If the folder already holds a bundle, its fathom.json goes first, then its costs.json and packed.*.bin (of old weights).
+// If the folder already holds a bundle, its fathom.json goes first, then its costs.json and packed.*.bin (of old weights); at
+// the end those files that only the old one listed.
 // `copies` maps name -> a file that is copied as it is, byte for byte.
 Status write_bundle(const std::filesystem::path& folder, const std::map<std::string, std::string>& files, Json fathom,
                     const std::map<std::string, std::filesystem::path>& copies = {});

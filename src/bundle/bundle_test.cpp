@@ -225,6 +225,18 @@ TEST_F(BundleTest, RewritingRetiresTheOldBundleFirst) {
   EXPECT_FALSE(fs::exists(folder_ / "packed.fp32.avx2.bin"));
 }
 
+TEST_F(BundleTest, RewritingLeavesNoFileOfTheOldBundleAlone) {
+  write();
+  put(folder_ / "notes.txt", "the user's own");
+  auto other = files();
+  other["weights.int8.safetensors"] = other.at("model.safetensors");
+  other.erase("model.safetensors");
+  ASSERT_TRUE(write_bundle(folder_, other, fathom()).has_value());
+  EXPECT_FALSE(fs::exists(folder_ / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(folder_ / "notes.txt"));
+  EXPECT_NE(Bundle::open(folder_).value()->weights(), nullptr);
+}
+
 TEST_F(BundleTest, WriteRefusesBadNamesAndMissingParts) {
   for (const char* name : {"../x", "a/b", ".hidden", "fathom.json", "costs.json", "packed.fp32.avx2.bin", ""}) {
     auto other = files();

@@ -12,6 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and mapped as it is");
 
+constexpr std::string_view kScale = ".scale";
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxRank = 8;
 constexpr std::uint64_t kMaxDim = std::uint64_t{1} << 48;  // far above any file, far below overflow of sums
@@ -216,6 +217,12 @@ float float_of_half(std::uint16_t half) {
   return float_of_bits(sign | (exponent == 31 ? 255u : exponent + 112u) << 23 | fraction << 13);
 }
 
+// Row i of `rows` times scale[i].
+void widen_int8(const std::byte* data, std::size_t count, const std::vector<float>& scale, float* to) {
+  const std::size_t columns = scale.empty() ? 0 : count / scale.size();
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(static_cast<std::int8_t>(data[i])) * scale[i / columns];
+}
+
 void widen(const std::byte* data, std::size_t count, bool brain, float* to) {
   for (std::size_t i = 0; i < count; ++i) {
     std::uint16_t half;
@@ -252,16 +259,29 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   std::uint64_t data_start = 0;
   auto entries = read_header(opened->file_.bytes(), data_start);
   if (!entries) return entries.error().within("'" + path.string() + "'");
+  std::map<std::string, const Entry*> scales;  // by the name of the int8 tensor
+  for (const Entry& entry : *entries)
+    if (entry.dtype == "F32" && entry.name.ends_with(kScale)) scales[entry.name.substr(0, entry.name.size() - kScale.size())] = &entry;
+  for (auto it = scales.begin(); it != scales.end();) {
+    const bool used = std::any_of(entries->begin(), entries->end(), [&](const Entry& e) { return e.name == it->first && e.dtype == "I8"; });
+    it = used ? std::next(it) : scales.erase(it);
+  }
+  const auto bytes_of = [&](const Entry& entry) { return opened->file_.bytes().data() + data_start + entry.offsets[0]; };
   for (const Entry& entry : *entries) {
-    const std::byte* data = opened->file_.bytes().data() + data_start + entry.offsets[0];
+    if (entry.name.ends_with(kScale) && scales.contains(entry.name.substr(0, entry.name.size() - kScale.size()))) continue;
+    const std::byte* data = bytes_of(entry);
     const bool half = entry.dtype == "F16" || entry.dtype == "BF16";
-    if (entry.dtype != "F32" && !half) {
+    const bool scaled = entry.dtype == "I8" && scales.contains(entry.name);
+    if (scaled && (entry.shape.empty() || scales.at(entry.name)->shape != std::vector<std::uint64_t>{entry.shape[0]}))
+      return Error{Code::corrupt_bundle, "'" + path.string() + "': tensor " + shown(entry.name) + " of int8 needs one scale for each row",
+                   "the file is damaged; copy or make it again"};
+    if (entry.dtype != "F32" && !half && !scaled) {
       opened->unread_[entry.name] = entry.dtype;
       continue;
     }
     TensorView view{reinterpret_cast<const float*>(data), signed_shape(entry.shape)};
     // An integer tensor of odd size in front can leave floats where they must not be read from.
-    if (half || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
+    if (half || scaled || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
       auto widened = std::make_shared<Widened>();
       try {
         widened->values = Buffer<float>(static_cast<std::size_t>(view.elements()));
@@ -270,6 +290,10 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
       }
       widened->from = data;
       widened->dtype = entry.dtype;
+      if (scaled) {
+        widened->scale.resize(static_cast<std::size_t>(entry.shape[0]));
+        std::memcpy(widened->scale.data(), bytes_of(*scales.at(entry.name)), widened->scale.size() * sizeof(float));
+      }
       view.data = widened->values.data();
       opened->widened_[entry.name] = std::move(widened);
     }
@@ -320,24 +344,25 @@ const TensorView* SafeTensors::find(const std::string& name) const {
     Widened& tensor = *it->second;
     std::call_once(tensor.once, [&] {
       if (tensor.dtype == "F32") std::memcpy(tensor.values.data(), tensor.from, tensor.values.size() * sizeof(float));
+      else if (tensor.dtype == "I8")
+        widen_int8(tensor.from, tensor.values.size(), tensor.scale, tensor.values.data());
       else widen(tensor.from, tensor.values.size(), tensor.dtype == "BF16", tensor.values.data());
     });
   }
   return peek(name);
 }
 
-std::string safetensors_bytes(const std::vector<NamedTensor>& tensors) {
+std::string safetensors_bytes(const std::vector<StoredTensor>& tensors) {
   std::string header = "{";
   std::uint64_t offset = 0;
   std::set<std::string> names;
-  for (const NamedTensor& tensor : tensors) {
+  for (const StoredTensor& tensor : tensors) {
     FATHOM_CHECK(names.insert(tensor.name).second && tensor.name != "__metadata__", "tensor names must differ");
-    FATHOM_CHECK(tensor.view.shape.size() <= kMaxRank, "tensor rank too large");
-    const std::uint64_t bytes = 4 * static_cast<std::uint64_t>(tensor.view.elements());
-    header += (header.size() > 1 ? "," : "") + Json(tensor.name).dump(-1, ' ', false, Json::error_handler_t::replace) +
-              ":{\"dtype\":\"F32\",\"shape\":" + Json(tensor.view.shape).dump() + ",\"data_offsets\":[" + std::to_string(offset) +
-              "," + std::to_string(offset + bytes) + "]}";
-    offset += bytes;
+    FATHOM_CHECK(tensor.shape.size() <= kMaxRank, "tensor rank too large");
+    header += (header.size() > 1 ? "," : "") + Json(tensor.name).dump(-1, ' ', false, Json::error_handler_t::replace) + ":{\"dtype\":\"" +
+              tensor.dtype + "\",\"shape\":" + Json(tensor.shape).dump() + ",\"data_offsets\":[" + std::to_string(offset) + "," +
+              std::to_string(offset + tensor.bytes.size()) + "]}";
+    offset += tensor.bytes.size();
   }
   header += "}";
   header.append((8 - header.size() % 8) % 8, ' ');
@@ -347,9 +372,16 @@ std::string safetensors_bytes(const std::vector<NamedTensor>& tensors) {
   std::memcpy(bytes.data(), &length, 8);
   bytes.reserve(8 + length + offset);
   bytes += header;
-  for (const NamedTensor& tensor : tensors)
-    bytes.append(reinterpret_cast<const char*>(tensor.view.data), 4 * static_cast<std::size_t>(tensor.view.elements()));
+  for (const StoredTensor& tensor : tensors) bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
   return bytes;
+}
+
+std::string safetensors_bytes(const std::vector<NamedTensor>& tensors) {
+  std::vector<StoredTensor> stored;
+  for (const NamedTensor& tensor : tensors)
+    stored.push_back({tensor.name, "F32", tensor.view.shape,
+                      std::as_bytes(std::span(tensor.view.data, static_cast<std::size_t>(tensor.view.elements())))});
+  return safetensors_bytes(stored);
 }
 
 }  // namespace fathom

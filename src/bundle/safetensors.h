@@ -1,5 +1,5 @@
 // safetensors read and write. Every tensor comes out as float32: F32 is mapped as it lies, F16 and BF16 are widened once
-// (exactly) when find() first asks for them. Integer and boolean tensors are checked and listed, not read: old checkpoints carry
+// (exactly) when find() first asks for them, and so is I8 beside a tensor NAME.scale, F32, one for each row. Other integer and boolean tensors are checked and listed, not read: old checkpoints carry
 // such buffers. Format rules and checks: docs/formats/bundle.md. Views live as long as the SafeTensors.
 // Errors: corrupt_bundle naming file and tensor, whatever the header says; unsupported for other dtypes.
 // Thread rule: immutable once opened; find() may be called from any thread.
@@ -44,6 +44,7 @@ class SafeTensors {
     Buffer<float> values;
     const std::byte* from = nullptr;
     std::string dtype;
+    std::vector<float> scale;  // I8: of each row
     std::once_flag once;
   };
   std::map<std::string, std::shared_ptr<Widened>> widened_;
@@ -54,7 +55,13 @@ struct NamedTensor {
   std::string name;
   TensorView view;
 };
+struct StoredTensor {
+  std::string name, dtype;  // F32, BF16, I8
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
 // The file's bytes: header padded to 8 with spaces, tensors in the given order. Same tensors, same bytes.
-std::string safetensors_bytes(const std::vector<NamedTensor>& tensors);
+std::string safetensors_bytes(const std::vector<StoredTensor>& tensors);
+std::string safetensors_bytes(const std::vector<NamedTensor>& tensors);  // all F32
 
 }  // namespace fathom

@@ -56,7 +56,7 @@ const std::vector<float> kSix = {1, 2, 3, 4, 5, 6};
 const float kOne = 7;
 
 std::string small_file() {
-  return safetensors_bytes({{"b", {kSix.data(), {2, 3}}}, {"a", {&kOne, {}}}, {"empty", {nullptr, {0, 4}}}});
+  return safetensors_bytes(std::vector<NamedTensor>{{"b", {kSix.data(), {2, 3}}}, {"a", {&kOne, {}}}, {"empty", {nullptr, {0, 4}}}});
 }
 
 TEST_F(SafeTensorsTest, RoundTrip) {
@@ -208,10 +208,32 @@ TEST_F(SafeTensorsTest, IntegersAreListedAndMayLeaveFloatsUnaligned) {
   refused(file_of("{" + entry("ids", "[2]", "[0,15]", "I64") + "}", 15), {"'ids'", "16 bytes"});
 }
 
+TEST_F(SafeTensorsTest, Int8RowsComeWithTheirScales) {
+  const std::int8_t rows[] = {127, -3, 0, -127, 64, 1};
+  const float scales[] = {0.5f, 2.0f};
+  const auto stored = [&](std::vector<std::int64_t> shape, std::size_t count) {
+    return safetensors_bytes(std::vector<StoredTensor>{{"w", "I8", {2, 3}, std::as_bytes(std::span(rows))},
+                                                       {"w.scale", "F32", std::move(shape), std::as_bytes(std::span(scales, count))}});
+  };
+  const fs::path path = folder_ / "int8.safetensors";
+  ASSERT_TRUE(write_file_atomic(path, stored({2}, 2)));
+  const auto opened = SafeTensors::open(path);
+  ASSERT_TRUE(opened) << opened.error().message;
+  const TensorView* w = (*opened)->find("w");  // six bytes: the scales behind them lie unaligned, and are read all the same
+  ASSERT_NE(w, nullptr);
+  EXPECT_EQ(std::vector<float>(w->data, w->data + 6), (std::vector<float>{63.5f, -1.5f, 0, -254, 128, 2}));
+  EXPECT_FALSE((*opened)->as_it_lies("w"));
+  EXPECT_EQ((*opened)->all().size(), 1u) << "a scale is a part of its tensor";
+  ASSERT_TRUE(write_file_atomic(path, stored({1}, 1)));
+  const auto refused_scales = SafeTensors::open(path);
+  ASSERT_FALSE(refused_scales);
+  EXPECT_NE(refused_scales.error().message.find("one scale for each row"), std::string::npos) << refused_scales.error().message;
+}
+
 TEST_F(SafeTensorsTest, ShardsAreOneSet) {
   const auto write = [&](const char* name, const std::string& bytes) { ASSERT_TRUE(write_file_atomic(folder_ / name, bytes)); };
-  write("a.safetensors", safetensors_bytes({{"b", {kSix.data(), {2, 3}}}}));
-  write("b.safetensors", safetensors_bytes({{"a", {&kOne, {}}}}));
+  write("a.safetensors", safetensors_bytes(std::vector<NamedTensor>{{"b", {kSix.data(), {2, 3}}}}));
+  write("b.safetensors", safetensors_bytes(std::vector<NamedTensor>{{"a", {&kOne, {}}}}));
   const fs::path index = folder_ / "model.safetensors.index.json";
   const auto attempt = [&](const std::string& map) {
     EXPECT_TRUE(write_file_atomic(index, "{\"weight_map\": " + map + "}"));

@@ -31,6 +31,7 @@ Json describe(const Bundle& bundle, const Model& model, bool verified) {
   json["config"] = bundle.config();
   json["parameters"] = {{"backbone", parameters(bundle.weights().get())},
                         {"decision", parameters(bundle.decision().get())}};
+  json["precision"] = precision_name(model.precision());
   json["tokens"] = spec.tokens();
   json["full_depth_macs"] = full_depth_macs(spec, spec.tokens());
   const auto state = eval::certificate_state(bundle.fathom());
@@ -63,6 +64,7 @@ void print_table(const Json& json, const ModelSpec& spec) {
                         " backbone, " +
                         std::to_string(static_cast<long long>(json["parameters"]["decision"].get<double>())) +
                         " heads, extractor and policy");
+  row("precision", std::string(json["precision"].get<std::string>()) + " layers");
   row("full depth",
       macs_text(json["full_depth_macs"].get<double>()) + " at " + std::to_string(spec.tokens()) + " tokens");
   std::string labels;

@@ -56,12 +56,14 @@ class Plan {
   std::unique_ptr<Parts> parts_;
 };
 
-// Inputs, packed. Text: ids and offsets[count + 1]. Image: pixels [count, height, width, 3] bytes of the spec's size.
+// Inputs, packed. Text: ids and offsets[count + 1]. Image: pixels [count, height, width, 3] bytes of the spec's size, or
+// values, for callers that have them normalised already.
 struct Batch {
   std::size_t count = 0;
   std::span<const std::int32_t> ids, offsets;
   const std::uint8_t* pixels = nullptr;
   std::span<const std::int32_t> types;  // text: token type of each id; empty: all 0
+  const float* values = nullptr;        // image, instead of pixels: [count, 3, height, width], mean and deviation taken out
 };
 
 enum class Mode {

@@ -17,6 +17,14 @@ constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets se
 struct Alone {
   const kernels::Table& table;
   void gemm(const GemmArgs& args) const { table.gemm(args); }
+  void gemm_bf16(const GemmArgs& args) const { table.gemm_bf16(args); }
+  void gemm_int8(const kernels::Int8GemmArgs& args) const { table.gemm_int8(args); }
+  void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
+    table.quantize_rows(x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
+  }
+  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y, const QuantizedRows& to) const {
+    table.layernorm_quantize(x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
+  }
   void attention(const kernels::AttentionArgs& args) const { table.attention(args); }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     table.layernorm(x, width, rows, width, n.gamma, n.beta, eps, y, width);
@@ -28,6 +36,15 @@ struct Spread {
   ThreadPool& pool;
   std::size_t attention_stride;
   void gemm(const GemmArgs& args) const { kernels::gemm(table, pool, args); }
+  void gemm_bf16(const GemmArgs& args) const { kernels::gemm_bf16(table, pool, args); }
+  void gemm_int8(const kernels::Int8GemmArgs& args) const { kernels::gemm_int8(table, pool, args); }
+  void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
+    kernels::quantize_rows(table, pool, x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
+  }
+  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y, const QuantizedRows& to) const {
+    kernels::layernorm_quantize(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width),
+                                to.scale, to.zero);
+  }
   void attention(const kernels::AttentionArgs& args) const { kernels::attention(table, pool, args, attention_stride); }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     kernels::layernorm(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width);
@@ -39,17 +56,38 @@ struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
   std::size_t rows, count;
 };
 
+// args as linear_args made them, in the map's precision. `ready`: `scratch` holds args.a's rows already.
+template <class Exec>
+void run_map(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false) {
+  if (map.precision == Precision::fp32) return exec.gemm(args);
+  if (map.precision == Precision::bf16) return exec.gemm_bf16(args);
+  if (!ready) exec.quantize(args.a, args.lda, args.m, map.k, scratch);
+  kernels::Int8GemmArgs quantized;
+  static_cast<kernels::GemmOutput&>(quantized) = args;
+  quantized.a = scratch.q;
+  quantized.lda = kernels::int8_row_bytes(map.k);
+  quantized.row_scale = scratch.scale;
+  quantized.row_zero = scratch.zero;
+  quantized.packed = map.packed;
+  exec.gemm_int8(quantized);
+}
+
+// x's rows normed into y, and quantized as well if the map that reads them next is int8.
+template <class Exec>
+void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Parts& parts, std::size_t rows, float* y, const Linear& reader,
+              const QuantizedRows& scratch) {
+  if (reader.precision == Precision::int8) return exec.norm_quantize(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y, scratch);
+  exec.norm(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y);
+}
+
 template <class Exec>
 void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exec, const LayerScratch& scratch, Group g) {
   const std::size_t hidden = parts.hidden, ffn = parts.ffn;
   const bool pre = parts.spec.norm == NormOrder::pre;
-  const float eps = parts.spec.layer_norm_eps;
-  const float* input = g.x;
-  if (pre) {
-    exec.norm(layer.first, g.x, g.rows, hidden, eps, scratch.narrow);
-    input = scratch.narrow;
-  }
-  exec.gemm(linear_args(layer.qkv, input, hidden, g.rows, scratch.wide, 3 * hidden));
+  const QuantizedRows& quantized = scratch.quantized;
+  if (pre) run_norm(exec, layer.first, g.x, parts, g.rows, scratch.narrow, layer.qkv, quantized);
+  const float* input = pre ? scratch.narrow : g.x;
+  run_map(exec, layer.qkv, linear_args(layer.qkv, input, hidden, g.rows, scratch.wide, 3 * hidden), quantized, pre);
 
   kernels::AttentionArgs attention;
   attention.qkv = scratch.wide;
@@ -66,15 +104,15 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   GemmArgs out = linear_args(layer.o, scratch.narrow, hidden, g.rows, g.x, hidden);
   out.residual = g.x;
   out.ldr = hidden;
-  exec.gemm(out);
-  if (!pre) exec.norm(layer.first, g.x, g.rows, hidden, eps, g.x);
-  if (pre) exec.norm(layer.second, g.x, g.rows, hidden, eps, scratch.narrow);
-  exec.gemm(linear_args(layer.f1, pre ? scratch.narrow : g.x, hidden, g.rows, scratch.wide, ffn, Activation::gelu));
+  run_map(exec, layer.o, out, quantized);
+  float* normed = pre ? scratch.narrow : g.x;
+  run_norm(exec, pre ? layer.second : layer.first, g.x, parts, g.rows, normed, layer.f1, quantized);
+  run_map(exec, layer.f1, linear_args(layer.f1, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu), quantized, true);
   GemmArgs down = linear_args(layer.f2, scratch.wide, ffn, g.rows, g.x, hidden);
   down.residual = g.x;
   down.ldr = hidden;
-  exec.gemm(down);
-  if (!pre) exec.norm(layer.second, g.x, g.rows, hidden, eps, g.x);
+  run_map(exec, layer.f2, down, quantized);
+  if (!pre) exec.norm(layer.second, g.x, g.rows, hidden, parts.spec.layer_norm_eps, g.x);
 }
 
 // One chunk: sequences [begin, end) of the list, in place when their rows touch, else through scratch.gathered.
@@ -131,29 +169,40 @@ void embed_text(Session::State& state) {
                        e.norm.beta, parts.spec.layer_norm_eps, state.x, parts.hidden);
 }
 
-// One picture: patches as rows of [y][x][channel], the projection with the positions as residual, CLS in front.
-template <class Gemm>
-void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const std::uint8_t* pixels, float* x,
-                   const Gemm& gemm) {
+// One picture's patches as rows of [y][x][channel]; `value`(pixel, channel) reads it.
+template <class Value>
+void cut_patches(const Plan::Parts& parts, float* to, const Value& value) {
+  const std::size_t patch = static_cast<std::size_t>(parts.spec.patch), width = static_cast<std::size_t>(parts.spec.image_width);
+  for (std::size_t r = 0; r < parts.extractor.rows; ++r)
+    for (std::size_t c = 0; c < parts.extractor.columns; ++c)
+      for (std::size_t y = 0; y < patch; ++y) {
+        const std::size_t at = (r * patch + y) * width + c * patch;
+        for (std::size_t x = 0; x < patch; ++x)
+          for (std::size_t channel = 0; channel < 3; ++channel) *to++ = value(at + x, channel);
+      }
+}
+
+// One picture: the projection of its patches with the positions as residual, CLS in front.
+template <class Exec>
+void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const Batch& batch, std::size_t index, float* x, const Exec& exec) {
   const ModelSpec& spec = parts.spec;
   const Embedding& e = parts.embedding;
-  const std::size_t patch = static_cast<std::size_t>(spec.patch), line = 3 * patch;
-  const std::size_t stride = 3 * static_cast<std::size_t>(spec.image_width), elems = patch * line;
-  const std::size_t rows = parts.extractor.rows, columns = parts.extractor.columns, hidden = parts.hidden;
-  float* to = scratch.patches;
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c)
-      for (std::size_t y = 0; y < patch; ++y) {
-        const std::uint8_t* from = pixels + (r * patch + y) * stride + c * line;
-        for (std::size_t i = 0; i < line; i += 3)
-          for (std::size_t channel = 0; channel < 3; ++channel) *to++ = e.pixel[channel][from[i + channel]];
-      }
+  const std::size_t elems = static_cast<std::size_t>(spec.patch_elems()), hidden = parts.hidden;
+  const std::size_t rows = parts.extractor.rows, columns = parts.extractor.columns;
+  const std::size_t plane = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
+  if (batch.values != nullptr) {
+    const float* from = batch.values + 3 * index * plane;
+    cut_patches(parts, scratch.patches, [=](std::size_t pixel, std::size_t channel) { return from[channel * plane + pixel]; });
+  } else {
+    const std::uint8_t* from = batch.pixels + 3 * index * plane;
+    cut_patches(parts, scratch.patches, [&e, from](std::size_t pixel, std::size_t channel) { return e.pixel[channel][from[3 * pixel + channel]]; });
+  }
   const std::size_t prefix = static_cast<std::size_t>(spec.prefix_tokens) * hidden;
   for (std::size_t i = 0; i < prefix; ++i) x[i] = e.prefix[i / hidden][i % hidden] + e.position[i];
   GemmArgs args = linear_args(e.patch, scratch.patches, elems, rows * columns, x + prefix, hidden);
   args.residual = e.position + prefix;
   args.ldr = hidden;
-  gemm(args);
+  run_map(exec, e.patch, args, scratch.quantized);
 }
 
 }  // namespace
@@ -181,24 +230,22 @@ std::size_t rows_per_chunk(const ModelSpec& spec) {
   return std::clamp<std::size_t>(kCacheFloats / row, 192, 512);
 }
 
-void embed(Session::State& state, const std::uint8_t* pixels) {
+void embed(Session::State& state, const Batch& batch) {
   const Plan::Parts& parts = *state.parts;
   if (parts.spec.modality == Modality::text) return embed_text(state);
   const std::size_t tokens = static_cast<std::size_t>(parts.spec.tokens());
-  const std::size_t bytes =
-      3 * static_cast<std::size_t>(parts.spec.image_height) * static_cast<std::size_t>(parts.spec.image_width);
   const std::size_t workers = static_cast<std::size_t>(state.pool->threads());
   if (state.inputs < workers || workers == 1) {
     for (std::size_t i = 0; i < state.inputs; ++i)
-      embed_picture(parts, state.input_scratch[0], pixels + i * bytes, state.x + i * tokens * parts.hidden,
-                    [&](const GemmArgs& args) { kernels::gemm(*state.table, *state.pool, args); });
+      embed_picture(parts, state.input_scratch[0], batch, i, state.x + i * tokens * parts.hidden,
+                    Spread{*state.table, *state.pool, state.attention_stride});
     return;
   }
   state.pool->parallel(static_cast<int>(workers), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
     for (std::size_t i = state.inputs * w / workers; i < state.inputs * (w + 1) / workers; ++i)
-      embed_picture(parts, state.input_scratch[w], pixels + i * bytes, state.x + i * tokens * parts.hidden,
-                    [&](const GemmArgs& args) { state.table->gemm(args); });
+      embed_picture(parts, state.input_scratch[w], batch, i, state.x + i * tokens * parts.hidden,
+                    Alone{*state.table});
   });
 }
 

@@ -7,8 +7,8 @@
 
 namespace fathom::engine {
 
-// x of all inputs of the run: text from state.ids and state.positions, image from pixels.
-void embed(Session::State& state, const std::uint8_t* pixels);
+// x of all inputs of the run: text from state.ids and state.positions, image from the batch's pixels or values.
+void embed(Session::State& state, const Batch& batch);
 
 // Runs layer `index` (0-based) on `count` sequences of x, in place. `rows` is the sum of their lengths; sequences rise
 // in x but need not touch: those that do are worked on where they lie, others are gathered and put back.

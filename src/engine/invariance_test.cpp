@@ -86,6 +86,11 @@ std::vector<Case> cases_with_gates(const std::string& tier) {
     cases.push_back(cases[i]);
     cases.back().name += "_gates";
     cases.back().policy.kind = policy::PolicyKind::gates;
+    if (cases[i].name == "text_window") continue;  // pre-LN stands for it in "image"
+    for (const Precision precision : {Precision::bf16, Precision::int8}) {
+      cases.push_back(cases[i]);
+      cases.back().precision = precision;
+    }
   }
   return cases;
 }
@@ -104,7 +109,7 @@ TEST(Invariance, BatchOf32IsBitEqualToSingleRuns) {
           RunOptions alone = request.options;
           if (!alone.masks.empty()) alone.masks = alone.masks.subspan(i, 1);
           const auto single = loaded.run(inputs.one(i, ends), alone);
-          ASSERT_TRUE(same(single[0], together[i])) << tier << " " << which.name << " " << request.name << " input " << i;
+          ASSERT_TRUE(same(single[0], together[i])) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " input " << i;
           ASSERT_EQ(std::memcmp(loaded.session->logits().data(), logits.data() + i * 3, 3 * sizeof(float)), 0);
         }
       }
@@ -126,7 +131,7 @@ TEST(Invariance, ThreadsNeverShow) {
             const auto expected = one.run(batch, request.options);
             const auto got = many.run(batch, request.options);
             for (std::size_t i = 0; i < count; ++i)
-              ASSERT_TRUE(same(got[i], expected[i])) << tier << " " << which.name << " " << request.name << " " << threads;
+              ASSERT_TRUE(same(got[i], expected[i])) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " " << threads;
             const auto a = one.session->logits(), b = many.session->logits();
             ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0);
             const auto ta = one.session->trace_scores(policy::Score::fused), tb = many.session->trace_scores(policy::Score::fused);
@@ -153,7 +158,7 @@ TEST(Invariance, RunningAllocatesNothing) {
           const Status status = loaded.session->run(inputs.batch(), request.options, predictions);
           const long after = allocations;
           ASSERT_TRUE(status);
-          ASSERT_EQ(after - before, 0) << tier << " " << which.name << " " << request.name;
+          ASSERT_EQ(after - before, 0) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name;
         }
         const long before = allocations;
         const Status status = loaded.session->run_backbone(inputs.batch());

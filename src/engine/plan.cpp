@@ -14,14 +14,15 @@ class Cursor {
   explicit Cursor(const PackedWeights& weights) : weights_(weights) {}
   const Linear& next() { return weights_[at_++]; }
   bool finished() const { return at_ == weights_.size(); }
-  std::size_t bytes() const { return weights_.bytes_before(at_); }  // of all taken so far
+  std::size_t bytes() const { return weights_.bytes_before(at_) - left_out_; }  // of all taken so far
+  void leave_out() { left_out_ = weights_.bytes_before(at_); }                   // what was taken so far does not count
 
  private:
   const PackedWeights& weights_;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0, left_out_ = 0;
 };
 
-Norm norm_of(const Linear& entry) { return {entry.packed, entry.bias}; }
+Norm norm_of(const Linear& entry) { return {entry.floats(), entry.bias}; }
 
 void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
   for (int i = 0; i < parts.spec.layers; ++i) {
@@ -43,9 +44,10 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   Embedding& embedding = parts.embedding;
   if (spec.modality == Modality::text) {
     constexpr const char* kWords = "embeddings.word_embeddings.weight";
-    embedding.word = model.as_it_lies(kWords) ? model.weight(kWords) : cursor.next().packed;
-    embedding.position = cursor.next().packed;
-    if (spec.token_types > 0) embedding.type = cursor.next().packed;
+    embedding.word = model.as_it_lies(kWords) ? model.weight(kWords) : cursor.next().floats();
+    cursor.leave_out();  // the word table: only the rows that a text uses are read
+    embedding.position = cursor.next().floats();
+    if (spec.token_types > 0) embedding.type = cursor.next().floats();
     if (spec.norm == NormOrder::post) embedding.norm = norm_of(cursor.next());
     return;
   }
@@ -55,9 +57,9 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   grid.pooled_rows = (grid.rows + 1) / 2;
   grid.pooled_columns = (grid.columns + 1) / 2;
   embedding.patch = cursor.next();
-  embedding.prefix[0] = cursor.next().packed;
-  if (spec.prefix_tokens == 2) embedding.prefix[1] = cursor.next().packed;
-  embedding.position = cursor.next().packed;
+  embedding.prefix[0] = cursor.next().floats();
+  if (spec.prefix_tokens == 2) embedding.prefix[1] = cursor.next().floats();
+  embedding.position = cursor.next().floats();
   for (std::size_t channel = 0; channel < 3; ++channel)
     for (int byte = 0; byte < 256; ++byte)
       embedding.pixel[channel][static_cast<std::size_t>(byte)] =
@@ -102,6 +104,7 @@ void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
 Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model, const Runtime& runtime) {
   auto parts = std::make_unique<Plan::Parts>();
   parts->spec = model->spec();
+  parts->precision = model->precision();
   parts->decides = model->has_decision() && model->bundle() != nullptr;
   parts->answers = parts->decides || model->has_task_head();
   parts->model = std::move(model);

@@ -28,7 +28,20 @@ class Carver {
   std::size_t used_ = 0;
 };
 
-void carve_layers(Session::State& st, Carver<float>& floats, Carver<std::int32_t>& ints) {
+// One Carver for each kind of number.
+struct Carvers {
+  Carver<float> floats;
+  Carver<std::int32_t> ints;
+  Carver<double> doubles;
+  Carver<std::uint8_t> bytes;
+};
+
+QuantizedRows carve_quantized(Carvers& carvers, std::size_t rows, std::size_t width) {
+  return {carvers.bytes.take(rows * kernels::int8_row_bytes(width)), carvers.floats.take(rows), carvers.ints.take(rows)};
+}
+
+void carve_layers(Session::State& st, Carvers& carvers) {
+  auto& [floats, ints, doubles, bytes] = carvers;
   const Plan::Parts& parts = *st.parts;
   float* attention = floats.take(st.layer_scratch.size() * st.attention_stride);
   for (std::size_t w = 0; w < st.layer_scratch.size(); ++w) {
@@ -38,10 +51,12 @@ void carve_layers(Session::State& st, Carver<float>& floats, Carver<std::int32_t
     scratch.wide = floats.take(st.chunk_rows * std::max(3 * parts.hidden, parts.ffn));
     scratch.attention = attention == nullptr ? nullptr : attention + w * st.attention_stride;
     scratch.offsets = ints.take(st.max_batch + 1);
+    if (parts.precision == Precision::int8) scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));
   }
 }
 
-void carve_inputs(Session::State& st, Carver<float>& floats, Carver<double>& doubles) {
+void carve_inputs(Session::State& st, Carvers& carvers) {
+  auto& [floats, ints, doubles, bytes] = carvers;
   const Plan::Parts& parts = *st.parts;
   const Extractor& e = parts.extractor;
   const bool text = parts.spec.modality == Modality::text;
@@ -49,6 +64,7 @@ void carve_inputs(Session::State& st, Carver<float>& floats, Carver<double>& dou
   const std::size_t second = text ? st.max_tokens : e.pooled_rows * e.pooled_columns;
   for (InputScratch& scratch : st.input_scratch) {
     if (!text) scratch.patches = floats.take(positions * parts.embedding.patch.k);
+    if (!text && parts.precision == Precision::int8) scratch.quantized = carve_quantized(carvers, positions, parts.embedding.patch.k);
     if (!parts.decides) continue;
     scratch.proj = floats.take((positions + 2) * e.proj.n);
     scratch.h1 = floats.take((positions + 2) * e.conv1.n);
@@ -62,7 +78,8 @@ void carve_inputs(Session::State& st, Carver<float>& floats, Carver<double>& dou
   }
 }
 
-void carve_decision(Session::State& st, Carver<float>& floats, Carver<double>& doubles) {
+void carve_decision(Session::State& st, Carvers& carvers) {
+  auto& [floats, ints, doubles, bytes] = carvers;
   const Plan::Parts& parts = *st.parts;
   if (!parts.answers) return;
   const std::size_t n = st.max_batch, classes = parts.classes, layers = parts.layers.size(), width = parts.net.width;
@@ -86,29 +103,29 @@ void carve_decision(Session::State& st, Carver<float>& floats, Carver<double>& d
   st.predicted = doubles.take(n);
 }
 
-void carve(Session::State& st, Carver<float> floats, Carver<std::int32_t> ints, Carver<double> doubles,
-           std::size_t sizes[3]) {
+void carve(Session::State& st, Carvers& carvers) {
+  auto& [floats, ints, doubles, bytes] = carvers;
   st.x = floats.take(st.max_rows * st.parts->hidden);
-  carve_layers(st, floats, ints);
-  carve_inputs(st, floats, doubles);
-  carve_decision(st, floats, doubles);
+  carve_layers(st, carvers);
+  carve_inputs(st, carvers);
+  carve_decision(st, carvers);
   st.positions = ints.take(st.max_rows);
   for (std::int32_t** list : {&st.slots, &st.starts, &st.lengths, &st.picked, &st.sub_starts, &st.sub_lengths, &st.chunk_ends})
     *list = ints.take(st.max_batch);
-  sizes[0] = floats.used();
-  sizes[1] = ints.used();
-  sizes[2] = doubles.used();
 }
 
 void plan_buffers(Session::State& st) {
-  std::size_t sizes[3];
-  carve(st, Carver<float>(nullptr), Carver<std::int32_t>(nullptr), Carver<double>(nullptr), sizes);
-  st.floats = Buffer<float>(sizes[0]);
-  st.ints = Buffer<std::int32_t>(sizes[1]);
-  st.doubles = Buffer<double>(sizes[2]);
+  Carvers sizes{Carver<float>(nullptr), Carver<std::int32_t>(nullptr), Carver<double>(nullptr), Carver<std::uint8_t>(nullptr)};
+  carve(st, sizes);
+  st.floats = Buffer<float>(sizes.floats.used());
+  st.ints = Buffer<std::int32_t>(sizes.ints.used());
+  st.doubles = Buffer<double>(sizes.doubles.used());
+  st.bytes = Buffer<std::uint8_t>(sizes.bytes.used());
   st.masks = Buffer<std::uint64_t>(st.max_batch);
   st.signals = Buffer<policy::Signals>(st.max_batch);
-  carve(st, Carver<float>(st.floats.data()), Carver<std::int32_t>(st.ints.data()), Carver<double>(st.doubles.data()), sizes);
+  Carvers pieces{Carver<float>(st.floats.data()), Carver<std::int32_t>(st.ints.data()), Carver<double>(st.doubles.data()),
+                 Carver<std::uint8_t>(st.bytes.data())};
+  carve(st, pieces);
 }
 
 Error refuse(const std::string& message, const std::string& hint) { return {Code::invalid_argument, message, hint}; }
@@ -165,7 +182,7 @@ Status check_batch(const Session::State& st, const Batch& batch) {
     FATHOM_TRY_VOID(check_text(st, batch));
     return check_types(st, batch);
   }
-  if (batch.pixels == nullptr) return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
+  if (batch.pixels == nullptr && batch.values == nullptr) return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
   return {};
 }
 
@@ -316,7 +333,7 @@ Status Session::run(const Batch& batch, const RunOptions& options, std::span<Pre
     st.out[i] = Prediction{};
     st.out[i].macs = st.ledger(static_cast<std::size_t>(st.lengths[i])).embed;
   }
-  embed(st, batch.pixels);
+  embed(st, batch);
   dispatch(st, options);
   st.out = nullptr;
   return {};
@@ -328,7 +345,7 @@ Status Session::run_backbone(const Batch& batch) {
   FATHOM_TRY_VOID(check_batch(st, batch));
   if (batch.count == 0) return {};
   lay_out(st, batch);
-  embed(st, batch.pixels);
+  embed(st, batch);
   run_layers(st, st.parts->spec.layers);
   return {};
 }
@@ -347,7 +364,7 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   if (batch.count == 0) return {};
   lay_out(st, batch);
   if (!start.empty() && start.size() < st.rows * parts.hidden) return refuse("run_states: no room for " + number(st.rows) + " rows of h^0", "");
-  embed(st, batch.pixels);
+  embed(st, batch);
   if (!start.empty()) std::copy_n(st.x, st.rows * parts.hidden, start.data());
   engine::run_states(st, states.data());
   std::copy_n(st.head_logits, batch.count * parts.classes, logits.data());
@@ -372,7 +389,7 @@ std::span<const float> Session::trace_norms() const {
 
 std::span<const float> Session::hidden() const { return {state_->x, state_->rows * state_->parts->hidden}; }
 std::size_t Session::buffer_bytes() const {
-  return state_->floats.size() * sizeof(float) + state_->ints.size() * sizeof(std::int32_t) + state_->doubles.size() * sizeof(double) +
+  return state_->floats.size() * sizeof(float) + state_->ints.size() * sizeof(std::int32_t) + state_->doubles.size() * sizeof(double) + state_->bytes.size() +
          state_->masks.size() * sizeof(std::uint64_t) + state_->signals.size() * sizeof(policy::Signals);
 }
 double Session::decision_seconds() const { return state_->decision_seconds; }

@@ -61,6 +61,23 @@ TEST(SessionTest, RefusesBadBatches) {
   expect_refused(loaded.session->run({1, ids, offsets, nullptr, {}}, {}, {}), Code::invalid_argument, "room for 1");
 }
 
+TEST(SessionTest, NormalisedValuesStandForPixels) {
+  const Case which = testing::all_cases()[2];
+  Loaded loaded(which, "", 2, 4);
+  const Inputs inputs = testing::random_inputs(which.spec, 4, 5);
+  testing::must(loaded.session->run_backbone(inputs.batch()));
+  const std::vector<float> expected = testing::copy(loaded.session->hidden());
+  const std::size_t plane = inputs.picture_bytes / 3;
+  std::vector<float> values(inputs.pixels.size());
+  for (std::size_t i = 0; i < inputs.pixels.size(); ++i) {
+    const std::size_t picture = i / inputs.picture_bytes, pixel = i % inputs.picture_bytes / 3, channel = i % 3;
+    values[(3 * picture + channel) * plane + pixel] =
+        (static_cast<float>(inputs.pixels[i]) / 255.0f - which.spec.pixel_mean[channel]) / which.spec.pixel_std[channel];
+  }
+  testing::must(loaded.session->run_backbone({4, {}, {}, nullptr, {}, values.data()}));
+  EXPECT_EQ(testing::copy(loaded.session->hidden()), expected);
+}
+
 TEST(SessionTest, RefusesBadOptions) {
   const Case which = testing::all_cases()[0];
   Loaded loaded(which, "", 1, 4);
@@ -159,7 +176,7 @@ TEST(SessionTest, BackboneAloneGivesTheSameHiddenStates) {
     const std::vector<float> expected = testing::copy(loaded.session->hidden());
     ModelSpec spec = which.spec;
     spec.label_names.clear();
-    auto tensors = testing::must(SafeTensors::open(testing::folder_for(which.name) / "model.safetensors"));
+    auto tensors = testing::must(SafeTensors::open(loaded.model->bundle()->folder() / "model.safetensors"));
     auto plan = testing::must(Plan::compile(testing::must(Model::backbone_only(spec, tensors)), *loaded.runtime));
     auto session = testing::must(Session::create(plan, *loaded.runtime, {8, 0}));
     testing::must(session.run_backbone(inputs.batch()));

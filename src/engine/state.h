@@ -11,6 +11,13 @@
 
 namespace fathom::engine {
 
+// Rows as an int8 map reads them: [rows, int8_row_bytes(width)] and what turns them back into floats, one a row.
+struct QuantizedRows {
+  std::uint8_t* q = nullptr;
+  float* scale = nullptr;
+  std::int32_t* zero = nullptr;
+};
+
 // Working space of one worker for a group of sequences going through one layer.
 struct LayerScratch {
   float* gathered = nullptr;   // rows of sequences that do not touch in x
@@ -18,6 +25,7 @@ struct LayerScratch {
   float* wide = nullptr;       // [rows, max(3 hidden, ffn)]: q, k, v, then the FFN's inner state
   float* attention = nullptr;  // attention_stride floats; worker 0's begins the block of all workers
   std::int32_t* offsets = nullptr;
+  QuantizedRows quantized;     // int8 only: what the next map reads
 };
 
 // Working space of one worker for one input's extractor or patches.
@@ -25,6 +33,7 @@ struct InputScratch {
   float *patches = nullptr, *proj = nullptr, *h1 = nullptr, *pooled = nullptr, *h2 = nullptr, *columns = nullptr;
   float* most = nullptr;
   double *sum = nullptr, *squares = nullptr;
+  QuantizedRows quantized;  // int8 only: patches
 };
 
 struct Session::State {
@@ -39,6 +48,7 @@ struct Session::State {
   Buffer<float> floats;         // the arena all float pointers below point into
   Buffer<std::int32_t> ints;
   Buffer<double> doubles;
+  Buffer<std::uint8_t> bytes;
   Buffer<std::uint64_t> masks;  // [batch] trajectories of masks and gates
   Buffer<policy::Signals> signals;  // [batch]
   std::vector<LayerScratch> layer_scratch;  // one a thread

@@ -21,6 +21,7 @@ struct Case {
   std::string name;
   ModelSpec spec;
   policy::Policy policy;
+  Precision precision = Precision::fp32;
 };
 
 inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, int ffn) {
@@ -136,8 +137,13 @@ inline std::shared_ptr<const Model> load_model(const std::filesystem::path& fold
 // A bundle on disk (written once a process), its plan for `tier`, and a session.
 struct Loaded {
   Loaded(const Case& which, const std::string& tier, int threads, std::size_t max_batch = 32) {
-    const std::filesystem::path folder = folder_for(which.name);
-    if (!std::filesystem::exists(folder / "fathom.json")) must(write_random_bundle(folder, which.spec, 7, which.policy));
+    const std::filesystem::path folder = folder_for(which.name + "_" + precision_name(which.precision));
+    if (!std::filesystem::exists(folder / "fathom.json")) {
+      must(write_random_bundle(folder, which.spec, 7, which.policy));
+      Json fathom = must(Bundle::open(folder))->fathom();
+      fathom["precision"] = precision_name(which.precision);
+      must(update_bundle(folder, fathom));
+    }
     model = load_model(folder);
     runtime = must(Runtime::create({tier, threads}));
     plan = must(Plan::compile(model, *runtime));

@@ -47,20 +47,37 @@ std::uint64_t hash_bytes(const std::byte* data, std::size_t bytes) {
   return hash ^ (hash >> 32);
 }
 
-std::uint64_t layout_hash(const kernels::Table& table) {
+std::size_t map_bytes(const kernels::Table& table, Precision precision, std::size_t n, std::size_t k) {
+  switch (precision) {
+    case Precision::bf16: return table.packed_size_bf16(n, k);
+    case Precision::int8: return table.packed_size_int8(n, k);
+    case Precision::fp32: break;
+  }
+  return table.packed_size(n, k) * sizeof(float);
+}
+
+void pack_map(const kernels::Table& table, Precision precision, const float* w, std::size_t n, std::size_t k, std::byte* to) {
+  switch (precision) {
+    case Precision::bf16: return table.pack_weights_bf16(w, n, k, to);
+    case Precision::int8: return table.pack_weights_int8(w, n, k, to);
+    case Precision::fp32: return table.pack_weights(w, n, k, reinterpret_cast<float*>(to));
+  }
+}
+
+std::uint64_t layout_hash(const kernels::Table& table, Precision precision) {
   constexpr std::size_t kN = 37, kK = 19;
-  std::vector<float> w(kN * kK), packed(table.packed_size(kN, kK));
+  std::vector<float> w(kN * kK);
   for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i + 1);
-  table.pack_weights(w.data(), kN, kK, packed.data());
-  return hash_bytes(reinterpret_cast<const std::byte*>(packed.data()), packed.size() * sizeof(float));
+  Buffer<std::byte> packed(map_bytes(table, precision, kN, kK));
+  pack_map(table, precision, w.data(), kN, kK, packed.data());
+  return hash_bytes(packed.data(), packed.size()) + static_cast<std::uint64_t>(precision);
 }
 
 bool is_map(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table; }
 
-std::size_t numbers_of(const PackedEntry& entry, const kernels::Table& table) {
-  return is_map(entry) ? table.packed_size(entry.n, entry.k) : entry.n * entry.k;
+std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) {
+  return aligned(is_map(entry) ? map_bytes(table, entry.precision, entry.n, entry.k) : entry.n * entry.k * sizeof(float));
 }
-std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) { return aligned(numbers_of(entry, table) * sizeof(float)); }
 std::size_t bias_bytes(const PackedEntry& entry) { return entry.kind == PackedEntry::Kind::table ? 0 : aligned(entry.n * sizeof(float)); }
 
 std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::Table& table) {
@@ -145,14 +162,14 @@ std::string source_of(const Model& model) {
   return hash.hex();
 }
 
-Header header_for(const kernels::Table& table, const std::string& source, std::size_t bytes) {
+Header header_for(const kernels::Table& table, Precision precision, const std::string& source, std::size_t bytes) {
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kVersion;
   header.panel = static_cast<std::uint32_t>(table.panel);
   std::strncpy(header.tier, tier_name(table.tier), sizeof header.tier - 1);
   std::memcpy(header.source, source.data(), std::min(source.size(), sizeof header.source));
-  header.layout = layout_hash(table);
+  header.layout = layout_hash(table, precision);
   header.file_bytes = bytes;
   return header;
 }
@@ -176,8 +193,8 @@ bool hash_agrees(std::span<const std::byte> file) {
 std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table, std::vector<float>& temp,
                        std::byte* at) {
   const float* numbers = assemble(entry, model, temp);
-  if (is_map(entry)) table.pack_weights(numbers, entry.n, entry.k, reinterpret_cast<float*>(at));
-  else std::memcpy(at, numbers, numbers_of(entry, table) * sizeof(float));
+  if (is_map(entry)) pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
+  else std::memcpy(at, numbers, entry.n * entry.k * sizeof(float));
   at += number_bytes(entry, table);
   copy_bias(entry, model, reinterpret_cast<float*>(at));
   return at + bias_bytes(entry);
@@ -212,46 +229,46 @@ bool equals_weights(std::span<const std::byte> file, const Model& model, const k
 PackedScope scope_of(const Model& model) {
   const bool decides = model.has_decision() && model.bundle() != nullptr;
   const bool text = model.spec().modality == Modality::text;
-  return {decides, decides || model.has_task_head(), text && !model.as_it_lies("embeddings.word_embeddings.weight")};
+  return {decides, decides || model.has_task_head(), model.precision(), text && !model.as_it_lies("embeddings.word_embeddings.weight")};
 }
 
 }  // namespace
 
-std::string packed_name(const kernels::Table& table) {
-  return std::string("packed.fp32.") + tier_name(table.tier) + ".bin";
+std::string packed_name(Precision precision, const kernels::Table& table) {
+  return std::string("packed.") + precision_name(precision) + "." + tier_name(table.tier) + ".bin";
 }
 
 namespace {
 
 std::size_t size(int value) { return static_cast<std::size_t>(value); }
 
-void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, bool word_table) {
+void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, const PackedScope& scope) {
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden);
   if (spec.modality == Modality::text) {
-    if (word_table) entries.push_back({Kind::table, "embeddings.word_embeddings.weight", size(spec.vocab), hidden, 1});
+    if (scope.word_table) entries.push_back({Kind::table, "embeddings.word_embeddings.weight", size(spec.vocab), hidden, 1});
     entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
     if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
     return;
   }
-  entries.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()), size(spec.patch * spec.patch)});
+  entries.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()), size(spec.patch * spec.patch), scope.precision});
   entries.push_back({Kind::table, "embeddings.cls_token", 1, hidden, 1});
   if (spec.prefix_tokens == 2) entries.push_back({Kind::table, "embeddings.distillation_token", 1, hidden, 1});
   entries.push_back({Kind::table, "embeddings.position_embeddings", size(spec.tokens()), hidden, 1});
 }
 
-void add_layers(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
+void add_layers(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precision precision) {
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden), ffn = size(spec.ffn);
   const bool pre = spec.norm == NormOrder::pre;
   for (int i = 0; i < spec.layers; ++i) {
     const std::string layer = "encoder.layer." + std::to_string(i) + ".";
-    entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1});
-    entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1});
+    entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1, precision});
+    entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1, precision});
     entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
-    entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1});
-    entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1});
+    entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1, precision});
+    entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1, precision});
     entries.push_back({Kind::norm, layer + (pre ? "layernorm_after" : "output.LayerNorm"), hidden, 1, 1});
   }
 }
@@ -287,8 +304,8 @@ void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
 
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope) {
   std::vector<PackedEntry> entries;
-  add_embedding(entries, spec, scope.word_table);
-  add_layers(entries, spec);
+  add_embedding(entries, spec, scope);
+  add_layers(entries, spec, scope.precision);
   if (scope.decision) add_heads(entries, spec, 1);
   else if (scope.task_head) add_heads(entries, spec, spec.layers);
   if (scope.decision) add_decision(entries, spec);
@@ -300,7 +317,7 @@ void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>
   ends_.assign(1, 0);
   const std::byte* at = image + kHeaderBytes;
   for (const PackedEntry& entry : entries) {
-    Linear linear{reinterpret_cast<const float*>(at), nullptr, entry.n, entry.k};
+    Linear linear{at, nullptr, entry.n, entry.k, entry.precision};
     at += number_bytes(entry, table);
     if (bias_bytes(entry) > 0) linear.bias = reinterpret_cast<const float*>(at);
     at += bias_bytes(entry);
@@ -313,8 +330,8 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
   PackedWeights weights;
   const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
   const std::string source = source_of(model);
-  const Header header = header_for(table, source, image_bytes(entries, table));
-  const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(table);
+  const Header header = header_for(table, model.precision(), source, image_bytes(entries, table));
+  const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(model.precision(), table);
 
   const auto map_file = [&](bool just_written) {
     if (path.empty()) return false;
@@ -351,15 +368,15 @@ Result<std::vector<PackedCheck>> verify_packed(const Model& model) {
   for (const Tier tier : kAllTiers) {
     const kernels::Table& table = kernels::table(tier);
     const bool runs_here = tier_available(tier, detect_cpu());
-    const fs::path path = model.bundle()->folder() / packed_name(table);
+    const fs::path path = model.bundle()->folder() / packed_name(model.precision(), table);
     std::error_code ignored;
     if (!fs::is_regular_file(path, ignored)) continue;
     FATHOM_TRY(const MappedFile file, MappedFile::open(path));
-    PackedCheck check{packed_name(table), false};
+    PackedCheck check{packed_name(model.precision(), table), false};
     const std::size_t expected = runs_here ? image_bytes(entries, table) : file.bytes().size();
     if (file.bytes().size() == expected && expected > kHeaderBytes) {
       // Code of another machine's tier does not run here: such a file is held to its own hash alone.
-      check.used = !runs_here || fits(file.bytes(), header_for(table, source, expected));
+      check.used = !runs_here || fits(file.bytes(), header_for(table, model.precision(), source, expected));
       const bool good = !check.used || (hash_agrees(file.bytes()) && (!runs_here || equals_weights(file.bytes(), model, table, entries)));
       if (!good)
         return Error{Code::corrupt_bundle, "'" + path.string() + "' is damaged: its weights are not those of the model",

@@ -1,6 +1,6 @@
 // Packed weights: all that a Plan reads while it runs, in one tier's layout and in the order in which a forward pass needs
 // it, as one contiguous image: a layer's maps and norms lie together, so a layer that does not run is never read.
-// The image is mapped from <bundle>/packed.fp32.<tier>.bin when its header says that it is whole and was made from these
+// The image is mapped from <bundle>/packed.<precision>.<tier>.bin when its header says that it is whole and was made from these
 // very tensors by this very packing; else it is built, and written for the next time if the folder allows it. The payload
 // is hashed when it is written and by verify_packed(), not at each start: hashing would make every page resident. No
 // offset comes from the file: all are computed from the spec, and the file's size is checked against them.
@@ -24,9 +24,11 @@ namespace fathom::engine {
 
 // y[n] = W[n, k] x + bias, ready for kernels::GemmArgs. Of a norm: gamma and beta; of a table: its rows, no bias.
 struct Linear {
-  const float* packed = nullptr;
+  const void* packed = nullptr;
   const float* bias = nullptr;
   std::size_t n = 0, k = 0;
+  Precision precision = Precision::fp32;
+  const float* floats() const { return static_cast<const float*>(packed); }  // of a norm or a table
 };
 
 // One map, norm or table, and where its numbers come from.
@@ -43,11 +45,13 @@ struct PackedEntry {
   std::string prefix;
   std::size_t n = 0, k = 0;
   std::size_t taps = 1;  // conv only
+  Precision precision = Precision::fp32;
 };
 
 struct PackedScope {
   bool decision = false;    // exits, extractor, policy
   bool task_head = false;   // the last head
+  Precision precision = Precision::fp32;  // of the layers' maps and the patch projection
   bool word_table = false;  // of half-precision checkpoints, whose rows cannot be mapped as they lie
 };
 
@@ -73,8 +77,8 @@ class PackedWeights {
   std::vector<std::size_t> ends_;  // [size() + 1]
 };
 
-// packed.fp32.<tier>.bin
-std::string packed_name(const kernels::Table& table);
+// packed.<precision>.<tier>.bin
+std::string packed_name(Precision precision, const kernels::Table& table);
 
 // A bundle's packed files, checked: every byte hashed and, for tiers that this CPU has, compared with the model's weights
 // packed anew. A file whose header does not fit is not used by any start and is only named.

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/precision.h"
 #include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "eval/calibrate_bundle.h"
@@ -12,13 +13,13 @@
 namespace fathom::eval {
 namespace {
 
-constexpr const char* kPrecision = "fp32";
+std::string precision_of(const Json& fathom) { return fathom.value("precision", precision_name(Precision::fp32)); }
 
 Json certificate_json(const Certified& got, const policy::CertificateAim& aim, const Json& fathom, const std::string& data) {
   const policy::Certificate& c = got.certificate;
   Json out = {{"loss", policy::loss_name(aim.loss)}, {"delta", aim.delta},  {"alpha", aim.alpha},       {"lambda", c.lambda},
               {"n", c.n},                            {"losses", c.losses},  {"p_value", c.p_value},     {"mean_exit", c.mean_exit},
-              {"tested", c.tested},                  {"rejected", c.rejected}, {"precision", kPrecision}, {"data", data},
+              {"tested", c.tested},                  {"rejected", c.rejected}, {"precision", precision_of(fathom)}, {"data", data},
               {"subject", certified_subject(fathom)}};
   if (c.groups.empty()) return out;
   out["groups_by"] = policy::group_by_name(got.by);
@@ -60,7 +61,7 @@ std::string certified_subject(const Json& fathom) {
   policy.erase("lambda");
   Sha256 hash;
   for (const auto& [name, value] : parts) hash.update(name + " " + value + "\n");
-  hash.update(fathom.value("model", Json()).dump() + policy.dump() + kPrecision);
+  hash.update(fathom.value("model", Json()).dump() + policy.dump() + precision_of(fathom));
   return hash.hex();
 }
 

@@ -346,7 +346,7 @@ void add_analysis(Contest& contest, Json& eval) {
 
 // Measured times beside the bundle; a bundle in a read-only place simply has none.
 void write_costs(Contest& contest, const Json& eval, const Json& thresholds) {
-  Json costs = {{"format", 1},          {"precision", "fp32"},          {"cpu", eval["cpu"]},
+  Json costs = {{"format", 1},          {"precision", precision_name(contest.loaded().model->precision())},          {"cpu", eval["cpu"]},
                 {"tier", eval["tier"]}, {"threads", contest.runtime().pool().threads()}, {"systems", Json::array()}};
   for (const Json& row : eval["systems"])
     costs["systems"].push_back({{"name", row["name"]},

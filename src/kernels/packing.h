@@ -70,6 +70,11 @@ inline float column_scale(const float* w, std::size_t k) {
   return top == 0.0f ? 0.0f : std::max(top / 127.0f, std::numeric_limits<float>::min());
 }
 
+// One weight of a column whose scale has this inverse (0: the column is zero, or its scale tells that it is not finite).
+inline std::int8_t int8_weight(float w, float inverse) {
+  return inverse != 0.0f ? static_cast<std::int8_t>(std::clamp(std::nearbyint(w * inverse), -127.0f, 127.0f)) : std::int8_t{0};
+}
+
 template <std::size_t P>
 void pack_weights_int8(const float* w, std::size_t n, std::size_t k, std::byte* packed) noexcept {
   const std::size_t padded = (k + 3) / 4 * 4;
@@ -81,9 +86,7 @@ void pack_weights_int8(const float* w, std::size_t n, std::size_t k, std::byte* 
       inverses[j] = scales[j] > 0.0f ? 1.0f / scales[j] : 0.0f;  // a NaN scale: weights 0, the scale tells
     }
     over_panel<P>(padded, [&](std::size_t j, std::size_t i) {
-      std::int8_t q = 0;
-      if (inverses[j] != 0.0f && i < k)
-        q = static_cast<std::int8_t>(std::clamp(std::nearbyint(w[(column + j) * k + i] * inverses[j]), -127.0f, 127.0f));
+      const std::int8_t q = inverses[j] != 0.0f && i < k ? int8_weight(w[(column + j) * k + i], inverses[j]) : std::int8_t{0};
       sums[j] += q;
       std::memcpy(packed + (i / 4 * P + j) * 4 + i % 4, &q, 1);
     });

@@ -78,6 +78,13 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Bundle> b
   } else {
     FATHOM_TRY(model->spec_, spec_from_json(bundle->config(), "'" + (bundle->folder() / "config.json").string() + "'"));
   }
+  if (fathom.contains("precision")) {
+    const std::string where = "'" + (bundle->folder() / "fathom.json").string() + "'";
+    FATHOM_TRY(const std::string name, json_string(fathom, "precision", where));
+    const auto precision = parse_precision(name);
+    if (!precision) return Error{Code::corrupt_bundle, where + ": " + precision.error().message, precision.error().hint};
+    model->precision_ = *precision;
+  }
   FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *bundle->weights(), model->naming_));
   FATHOM_TRY_VOID(model->add(task_head_tensors(model->spec_), *bundle->weights(), model->naming_));
   model->has_task_head_ = bundle->decision() != nullptr || model->spec_.task_head != TaskHead::exit;
@@ -101,13 +108,14 @@ Result<std::shared_ptr<const Model>> Model::of_checkpoint(ModelSpec spec, const 
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors) {
+Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors, Precision precision) {
   FATHOM_CHECK(tensors != nullptr, "Model::backbone_only needs tensors");
   ModelSpec checked = spec;  // a backbone alone has no classes
   if (checked.label_names.empty()) checked.label_names = {"0", "1"};
   FATHOM_TRY_VOID(validate(checked, "'" + tensors->path().string() + "'"));
   auto model = std::make_shared<Model>();
   model->spec_ = std::move(spec);
+  model->precision_ = precision;
   FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *tensors, {}));
   model->backbone_ = std::move(tensors);
   return std::shared_ptr<const Model>(std::move(model));

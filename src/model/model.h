@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/precision.h"
 #include "bundle/bundle.h"
 #include "model/naming.h"
 #include "model/spec.h"
@@ -24,9 +25,11 @@ class Model {
   // Checks all tensors of names.h (those of fathom.safetensors if the bundle has it).
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const Bundle> bundle);
   // A backbone alone (no heads, no policy), for engines benchmarks: weights of `tensors` under HF names.
-  static Result<std::shared_ptr<const Model>> backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors);
+  static Result<std::shared_ptr<const Model>> backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors,
+                                                            Precision precision = Precision::fp32);
 
   const ModelSpec& spec() const { return spec_; }
+  Precision precision() const { return precision_; }  // of the layers; fathom.json "precision", else fp32
   // A checkpoint's weights under its own names; `names` as model/hugging_face.h read it.
   static Result<std::shared_ptr<const Model>> of_checkpoint(ModelSpec spec, const Naming& names, std::shared_ptr<const SafeTensors> tensors);
 
@@ -43,6 +46,7 @@ class Model {
   Status add(const std::vector<TensorSpec>& wanted, const SafeTensors& tensors, const Naming& naming);
 
   ModelSpec spec_;
+  Precision precision_ = Precision::fp32;
   Naming naming_;
   std::shared_ptr<const Bundle> bundle_;
   std::shared_ptr<const SafeTensors> backbone_, decision_;

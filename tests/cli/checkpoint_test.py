@@ -140,6 +140,41 @@ class Checkpoint(ProgramTest):
         (model / "fathom.json").write_text(json.dumps(fathom))
         self.assertIn("void", json.loads(self.good("info", model, "--json").stdout)["certificate"]["state"])
 
+    def test_layers_in_fewer_bits(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        self.good("certify", model, "--delta", "0.4")
+        before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
+        for precision in ("bf16", "int8"):
+            out = self.folder / precision
+            done = self.good("compress", model, "--precision", precision, "-o", out, "--json", "--timing-seconds", "1")
+            self.assertIn(b"fathom certify", done.stderr)
+            report = json.loads(done.stdout)
+            rows = {s["name"]: s for s in report["systems"]}
+            self.assertEqual(set(rows), {f"{p} {s}" for p in ("fp32", precision) for s in ("full_depth", "fathom")})
+            self.assertEqual(rows["fp32 full_depth"]["agreement"], 1)
+            self.assertGreaterEqual(rows[f"{precision} full_depth"]["agreement"], 0.97)
+            self.assertGreater(rows[f"{precision} fathom"]["ms_batch1"], 0)
+            small, large = (next(b for b in report["bundles"] if b["precision"] == p) for p in (precision, "fp32"))
+            self.assertLess(small["file_mb"], large["file_mb"])
+            self.assertLess(small["weights_mb"], large["weights_mb"])
+            facts = json.loads(self.good("info", out, "--json", "--verify").stdout)
+            self.assertEqual((facts["precision"], "certificate" in facts), (precision, False))
+            self.assertIn("fathom", facts["operating_points"])
+            self.assertIn("packed." + precision, next(iter(facts["packed"])))
+            self.json_lines(self.good("run", out, "--json", "--budget", "macs=90%", "abc de"))
+            table = json.loads(self.good("eval", out, "--base", model, "--json", "--no-times", "--no-memory").stdout)
+            self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
+            self.assertEqual(json.loads(self.good("certify", out, "--delta", "0.4", "--json").stdout)["certified"], True)
+            self.assertEqual(json.loads(self.good("info", out, "--json").stdout)["certificate"]["precision"], precision)
+            self.refused(3, "compressed already", "compress", out, "--precision", "int8", "-o", self.folder / "twice")
+        self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        self.refused(2, "into itself", "compress", model, "--precision", "int8", "-o", model)
+        self.refused(2, "precision", "compress", model, "--precision", "int3", "-o", self.folder / "no")
+        shutil.rmtree(data)
+        self.refused(1, "gone|not there|no folder|cannot", "compress", model, "--precision", "int8", "-o", self.folder / "no")
+        self.assertFalse((self.folder / "no").exists())
+
     def test_texts_without_labels(self):
         data, model = self.data(), self.folder / "m"
         with open(data / "train.csv", newline="") as file:

@@ -1,0 +1,153 @@
+// `fathom compress BUNDLE --precision bf16|int8 -o OUT`: layers in fewer bits, thresholds chosen anew for their answers, and
+// what that changed: size, memory, time, agreement, measured through the engine on the calibrate split.
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "base/log.h"
+#include "bundle/bundle.h"
+#include "cli/flags.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+#include "compress/to_precision.h"
+#include "eval/calibrate_bundle.h"
+#include "eval/recorded_data.h"
+#include "eval/timing.h"
+#include "eval/trace.h"
+
+namespace fathom::cli {
+namespace {
+
+constexpr std::size_t kMostRows = 1000;  // compared
+
+struct Options {
+  fs::path bundle, out, data;
+  std::string precision;
+  engine::RuntimeOptions runtime;
+  double seconds = 10;
+  bool json = false;
+};
+
+struct Side {  // a bundle before or after
+  std::string name;
+  std::shared_ptr<const engine::Plan> plan;
+  double file_mb = 0, weights_mb = 0;
+};
+
+Result<Side> open_side(const std::string& name, const fs::path& folder, engine::Runtime& runtime) {
+  Side side{name, nullptr, 0, 0};
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  for (const auto& [file, entry] : bundle->fathom()["files"].items()) side.file_mb += entry["bytes"].get<double>() / 1e6;
+  FATHOM_TRY(const auto model, Model::load(bundle));
+  FATHOM_TRY(side.plan, engine::Plan::compile(model, runtime));
+  side.weights_mb = static_cast<double>(side.plan->weight_bytes(side.plan->spec().layers)) / 1e6;
+  return side;
+}
+
+// Rows "fp32 full_depth", "fp32 fathom", "int8 full_depth", ...: agreement is with the first.
+Result<Json> compare(const std::vector<Side>& sides, const eval::Encoded& inputs, engine::Runtime& runtime, double seconds) {
+  Json rows = Json::array();
+  std::vector<eval::TimedRun> timed;
+  std::vector<std::int32_t> before;
+  for (const Side& side : sides)
+    for (const bool adaptive : {false, true}) {
+      if (adaptive && !side.plan->decides()) continue;
+      engine::RunOptions run;
+      run.mode = adaptive ? engine::Mode::adaptive : engine::Mode::full_depth;
+      FATHOM_TRY(const auto answers, eval::run_inputs(side.plan, runtime, inputs, run));
+      if (before.empty())
+        for (const auto& answer : answers) before.push_back(answer.label);
+      double agree = 0, right = 0, macs = 0, depth = 0;
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        agree += answers[i].label == before[i];
+        right += !inputs.labels.empty() && answers[i].label == inputs.labels[i];
+        macs += answers[i].macs;
+        depth += answers[i].depth;
+      }
+      const double n = static_cast<double>(answers.size());
+      const std::string name = side.name + (adaptive ? " fathom" : " full_depth");
+      rows.push_back({{"name", name}, {"precision", side.name}, {"adaptive", adaptive}, {"agreement", agree / n}, {"macs", macs / n}, {"mean_depth", depth / n},
+                      {"accuracy", inputs.labels.empty() ? Json(nullptr) : Json(right / n)}});
+      timed.push_back({name, side.plan, &inputs, run, {}, 0, 0});
+    }
+  eval::TimingOptions timing;
+  timing.seconds = seconds;
+  FATHOM_TRY(timing, eval::fit_to_budget(sides[0].plan, runtime, inputs, {static_cast<double>(timed.size()), 0}, timing));
+  FATHOM_TRY_VOID(eval::time_runs(timed, runtime, timing));
+  for (std::size_t i = 0; i < timed.size(); ++i) {
+    rows[i]["ms_batch1"] = timed[i].ms_batch1;
+    rows[i]["ms_batch32"] = timed[i].ms_batch32;
+  }
+  return rows;
+}
+
+void print(const Json& report) {
+  std::printf("%-18s %10s %10s %9s %8s %10s %10s\n", "", "agreement", "accuracy", "MACs", "depth", "ms, b. 1", "ms, b. 32");
+  for (const Json& row : report["systems"])
+    std::printf("%-18s %8.2f %% %10s %9s %8.2f %10.3f %10.3f\n", row["name"].get<std::string>().c_str(), 100 * row["agreement"].get<double>(),
+                row["accuracy"].is_null() ? "-" : (Json(std::round(1e4 * row["accuracy"].get<double>()) / 100).dump() + " %").c_str(),
+                macs_text(row["macs"].get<double>()).c_str(), row["mean_depth"].get<double>(), row["ms_batch1"].get<double>(), row["ms_batch32"].get<double>());
+  for (const Json& side : report["bundles"])
+    std::printf("%-18s files %.1f MB, packed weights %.1f MB\n", side["precision"].get<std::string>().c_str(), side["file_mb"].get<double>(),
+                side["weights_mb"].get<double>());
+}
+
+double budget_of(const Json& fathom) {
+  const Json points = fathom.value("operating_points", Json::object());
+  const Json point = points.is_object() ? points.value(eval::kFathom, Json::object()) : Json::object();
+  return point.is_object() && point.contains("budget") && point["budget"].is_number() ? point["budget"].get<double>() : 0.005;
+}
+
+Result<int> act(const Options& options) {
+  FATHOM_TRY(const Precision precision, parse_precision(options.precision));
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
+  FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
+  FATHOM_TRY(const auto before, Model::load(bundle));
+  const Json& fathom = bundle->fathom();
+  std::optional<eval::EvalData> data;  // read first: without it nothing is written
+  if (before->has_decision() || !options.data.empty()) {
+    FATHOM_TRY(data, eval::read_eval_data(fathom, options.data, "bundle '" + options.bundle.string() + "': fathom.json"));
+  }
+  FATHOM_TRY_VOID(compress::to_precision(options.bundle, options.out, precision));
+  if (before->has_decision()) {
+    Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
+    FATHOM_TRY_VOID(eval::calibrate_bundle(options.out, data->dataset, *runtime, budget_of(fathom),
+                                           [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }));
+  }
+  std::vector<Side> sides;
+  for (const auto& [name, folder] : {std::pair(Precision::fp32, options.bundle), std::pair(precision, options.out)}) {
+    FATHOM_TRY(auto side, open_side(precision_name(name), folder, *runtime));
+    sides.push_back(std::move(side));
+  }
+  Json report = {{"bundle", options.out.string()}, {"precision", precision_name(precision)}, {"systems", Json::array()}, {"bundles", Json::array()}};
+  for (const Side& side : sides) report["bundles"].push_back({{"precision", side.name}, {"file_mb", side.file_mb}, {"weights_mb", side.weights_mb}});
+  if (data) {
+    FATHOM_TRY(const auto inputs, eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.out, kMostRows));
+    report["inputs"] = inputs.count;
+    FATHOM_TRY(report["systems"], compare(sides, inputs, *runtime, options.seconds));
+  }
+  if (options.json) std::printf("%s\n", report.dump(2).c_str());
+  else print(report);
+  std::string next = "wrote " + options.out.string();
+  if (fathom.contains("certificate")) next += "; the certificate spoke of the weights before: fathom certify " + options.out.string();
+  else if (data) next += "; compared on the calibrate split; next: fathom eval " + options.out.string() + " --base " + options.bundle.string();
+  say(next);
+  return 0;
+}
+
+}  // namespace
+
+void add_compress(Frame& frame) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = frame.verb("compress", "Make a bundle smaller and faster, and say what that changes");
+  verb->add_option("bundle", options->bundle, "Bundle folder")->required();
+  verb->add_option("-o,--out", options->out, "Bundle folder to make")->required();
+  verb->add_option("--precision", options->precision, "Numbers of the layers: bf16 or int8")->required()->check(CLI::IsMember({"bf16", "int8"}));
+  verb->add_option("--data", options->data, "Data folder to choose thresholds on and to compare with; default: the one the bundle was fitted on");
+  verb->add_option("--timing-seconds", options->seconds, "About how long times are measured")->check(between(1, 600, "[1, 600]"))->capture_default_str();
+  add_runtime_flags(verb, options->runtime);
+  add_json_flag(verb, options->json);
+  frame.on(verb, [options] { return act(*options); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,104 @@
+#include "compress/to_precision.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/file.h"
+#include "bundle/bundle.h"
+#include "kernels/bf16.h"
+#include "model/hugging_face.h"
+#include "model/model.h"
+
+namespace fathom::compress {
+namespace {
+
+class ToPrecision : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const char* root = std::getenv("FATHOM_SOURCE_DIR");
+    ASSERT_NE(root, nullptr) << "run through ctest, or set FATHOM_SOURCE_DIR";
+    work_ = fs::temp_directory_path() / ("fathom_compress_" + std::to_string(::getpid()));
+    fs::remove_all(work_);
+    // The checkpoint as a bundle, as `fathom import` lists it, with a certificate that must not survive.
+    const fs::path source = fs::path(root) / "tests/parity/checkpoints" / GetParam();
+    const auto tensors = SafeTensors::open(source / "model.safetensors");
+    ASSERT_TRUE(tensors);
+    const auto config = read_file(source / "config.json");
+    const auto checkpoint = read_checkpoint(*parse_json(*config, "config.json"), **tensors, "config.json");
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    const Json fathom = {{"model", {{"spec", spec_to_json(checkpoint->spec)}, {"names", naming_to_json(checkpoint->naming)}}},
+                         {"certificate", {{"lambda", 0.5}}}, {"operating_points", Json::object()}};
+    ASSERT_TRUE(write_bundle(work_ / "before", {}, fathom, {{"config.json", source / "config.json"}, {"model.safetensors", source / "model.safetensors"}}));
+  }
+  void TearDown() override { fs::remove_all(work_); }
+
+  std::shared_ptr<const Model> model(const char* name) {
+    const auto bundle = Bundle::open(work_ / name);
+    EXPECT_TRUE(bundle && (*bundle)->verify());
+    auto loaded = Model::load(*bundle);
+    EXPECT_TRUE(loaded) << loaded.error().message;
+    return *loaded;
+  }
+  fs::path work_;
+};
+
+TEST_P(ToPrecision, MapsAreRoundedAndTheRestStays) {
+  for (const Precision precision : {Precision::bf16, Precision::int8}) {
+    ASSERT_TRUE(to_precision(work_ / "before", work_ / "after", precision));
+    const auto before = model("before"), after = model("after");
+    EXPECT_EQ(after->precision(), precision);
+    EXPECT_EQ(fs::exists(work_ / "after" / "weights.int8.safetensors"), precision == Precision::int8);
+    EXPECT_EQ(fs::exists(work_ / "after" / "model.safetensors"), precision == Precision::bf16);
+    for (const char* gone : {"certificate", "operating_points", "budget_table"}) EXPECT_FALSE(after->bundle()->fathom().contains(gone)) << gone;
+    for (const auto& wanted : {backbone_tensors(before->spec()), task_head_tensors(before->spec())})
+      for (const TensorSpec& tensor : wanted) {
+        const float *a = before->weight(tensor.name), *b = after->weight(tensor.name);
+        const std::size_t count = static_cast<std::size_t>(elements_of(tensor.shape)), columns = count / static_cast<std::size_t>(tensor.shape[0]);
+        const bool map = tensor.name.starts_with("encoder.layer.") && tensor.shape.size() > 1;
+        for (std::size_t i = 0; i < count; ++i) {
+          if (map && precision == Precision::int8) {
+            const float* row = a + i / columns * columns;
+            float top = 0;
+            for (std::size_t k = 0; k < columns; ++k) top = std::max(top, std::fabs(row[k]));
+            ASSERT_LE(std::fabs(a[i] - b[i]), 0.5001f * top / 127) << tensor.name << " " << i;
+          } else if (map) {
+            ASSERT_EQ(b[i], kernels::from_bf16(kernels::to_bf16(a[i]))) << tensor.name << " " << i;
+          } else {
+            ASSERT_LE(std::fabs(a[i] - b[i]), std::fabs(a[i]) / 256) << tensor.name << " " << i;
+          }
+        }
+        if (tensor.shape.size() == 1 && !tensor.name.starts_with("embeddings.")) {
+          EXPECT_EQ(std::memcmp(a, b, count * sizeof(float)), 0) << tensor.name << ": vectors keep their bits";
+        }
+      }
+  }
+}
+
+TEST_P(ToPrecision, SameInputSameBytesAndNothingTwice) {
+  ASSERT_TRUE(to_precision(work_ / "before", work_ / "a", Precision::int8));
+  ASSERT_TRUE(to_precision(work_ / "before", work_ / "b", Precision::int8));
+  for (const auto& entry : fs::directory_iterator(work_ / "a"))
+    EXPECT_EQ(*read_file(entry.path()), *read_file(work_ / "b" / entry.path().filename())) << entry.path();
+  const auto refused = [&](const char* from, const char* to, Precision precision, const char* words) {
+    const Status status = to_precision(work_ / from, work_ / to, precision);
+    ASSERT_FALSE(status) << words;
+    EXPECT_NE(status.error().message.find(words), std::string::npos) << status.error().message;
+  };
+  refused("a", "c", Precision::bf16, "compressed already");
+  refused("before", "before", Precision::int8, "into itself");
+  refused("before", "c", Precision::fp32, "begins with");
+  refused("none", "c", Precision::int8, "no bundle");
+  EXPECT_FALSE(fs::exists(work_ / "c"));
+  fs::copy(work_ / "before", work_ / "other");
+  refused("before", "other", Precision::int8, "not made by compressing");
+  EXPECT_TRUE(Bundle::open(work_ / "other").value()->verify());
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, ToPrecision, ::testing::Values("bert", "distilbert", "roberta", "vit", "deit_teacher"));
+
+}  // namespace
+}  // namespace fathom::compress
