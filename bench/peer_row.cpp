@@ -1,12 +1,15 @@
 // One row of a comparison with other CPU engines: a Hugging Face BERT encoder, all layers, last hidden states.
-// peer_row --model F.safetensors --inputs F.safetensors --output F --workload W [--precision fp32] [--threads N] [--tier T]
+// peer_row --pack --model F.safetensors [--precision P] [--tier T]
+// peer_row --model F.safetensors --inputs F.safetensors --output F --workload W [--precision P] [--threads N] [--tier T]
+// --pack makes F.safetensors.P.bundle, with the packed weights; the timed process maps it (and makes it where there is none).
 // Inputs: input_ids, attention_mask, token_type_ids as int64 [batch, tokens]; padding is on the right and is never
-// computed: sequences are packed. Output: float32 [batch, tokens, hidden], zeros where the input was padding.
+// computed: sequences are packed. Vision Transformer: pixel_values as float32 [batch, 3, height, width]. Output: float32 [batch, tokens, hidden], zeros where the input was padding.
 // Workloads ending in "s" (W4s) run every sequence alone, the others in one packed batch.
 // Prints one JSON object: precision, median_ms, min_ms, mean_ms, cpu_ms (processor time of a run), runs, load_ms, tier, threads, tokens.
 // Timed as the peers are: warm-up 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -19,6 +22,7 @@
 #include "bundle/safetensors.h"
 #include "engine/engine.h"
 #include "model/model.h"
+#include "model/naming.h"
 
 namespace {
 
@@ -43,6 +47,8 @@ double median(std::vector<double> v) {
 struct Inputs {  // packed
   std::size_t batch = 0, width = 0;
   std::vector<std::int32_t> ids, offsets{0};
+  std::shared_ptr<const SafeTensors> file;
+  const float* values = nullptr;  // pictures [batch, 3, height, width]; they live in `file`
 };
 
 struct Int64Matrix {
@@ -72,6 +78,15 @@ Result<Int64Matrix> int64_matrix(const std::string& file, const Json& header, st
 }
 
 Result<Inputs> read_inputs(const std::string& path) {
+  FATHOM_TRY(const auto tensors, SafeTensors::open(path));
+  if (const TensorView* values = tensors->find("pixel_values")) {
+    Inputs in;
+    in.batch = static_cast<std::size_t>(values->shape[0]);
+    in.width = static_cast<std::size_t>(tensors->find("last_hidden_state")->shape[1]);
+    in.file = tensors;
+    in.values = values->data;
+    return in;
+  }
   FATHOM_TRY(const std::string file, read_file(path));
   std::uint64_t header_bytes = 0;
   if (file.size() >= 8) std::memcpy(&header_bytes, file.data(), 8);
@@ -95,7 +110,30 @@ Result<Inputs> read_inputs(const std::string& path) {
   return in;
 }
 
+// What peers.py's Vision Transformer calls our tensors.
+const std::map<std::string, std::string> kVitNames = {{"embeddings.patch_embeddings.projection.weight", "proj.weight"},
+                                                      {"embeddings.patch_embeddings.projection.bias", "proj.bias"},
+                                                      {"embeddings.cls_token", "cls"},
+                                                      {"embeddings.position_embeddings", "pos"}};
+
+Result<ModelSpec> vit_spec(const SafeTensors& tensors) {
+  ModelSpec spec;
+  const TensorView &patch = *tensors.find("proj.weight"), &places = *tensors.find("pos");
+  spec.modality = Modality::image;
+  spec.norm = NormOrder::pre;
+  spec.hidden = static_cast<int>(patch.shape[0]);
+  spec.patch = static_cast<int>(patch.shape[2]);
+  spec.image_height = spec.image_width = spec.patch * static_cast<int>(std::lround(std::sqrt(static_cast<double>(places.shape[1] - 1))));
+  spec.ffn = static_cast<int>(tensors.find("encoder.layer.0.intermediate.dense.weight")->shape[0]);
+  spec.heads = 12;
+  spec.layers = 0;
+  while (tensors.find("encoder.layer." + std::to_string(spec.layers) + ".output.dense.weight")) ++spec.layers;
+  spec.label_names = {"none", "other"};
+  return spec;
+}
+
 Result<ModelSpec> spec_of(const SafeTensors& tensors, const std::string& workload) {
+  if (tensors.find("proj.weight") != nullptr && tensors.find("pos") != nullptr) return vit_spec(tensors);
   const TensorView* word = tensors.find("embeddings.word_embeddings.weight");
   const TensorView* position = tensors.find("embeddings.position_embeddings.weight");
   const TensorView* type = tensors.find("embeddings.token_type_embeddings.weight");
@@ -119,9 +157,31 @@ struct Run {  // the calls of one timed run
   engine::Session session;
   const Inputs& inputs;
   bool one_by_one;
+  const TensorView *gamma, *beta;  // of the Vision Transformer's last norm, which is not the backbone's
   std::vector<float> hidden;
 
+  Status pictures(std::size_t width) {
+    engine::Batch batch;
+    batch.count = inputs.batch;
+    batch.values = inputs.values;
+    FATHOM_TRY_VOID(session.run_backbone(batch));
+    const auto out = session.hidden();
+    hidden.resize(out.size());
+    for (std::size_t row = 0; row < out.size() / width; ++row) {
+      const float* x = out.data() + row * width;
+      double mean = 0, squares = 0;
+      for (std::size_t i = 0; i < width; ++i) mean += x[i];
+      mean /= static_cast<double>(width);
+      for (std::size_t i = 0; i < width; ++i) squares += (x[i] - mean) * (x[i] - mean);
+      const double scale = 1 / std::sqrt(squares / static_cast<double>(width) + 1e-12);
+      for (std::size_t i = 0; i < width; ++i)
+        hidden[row * width + i] = static_cast<float>((x[i] - mean) * scale) * gamma->data[i] + beta->data[i];
+    }
+    return {};
+  }
+
   Status once(std::size_t width) {
+    if (inputs.values != nullptr) return pictures(width);
     hidden.resize(inputs.ids.size() * width);
     const std::size_t calls = one_by_one ? inputs.batch : 1;
     for (std::size_t i = 0; i < calls; ++i) {
@@ -141,6 +201,7 @@ struct Run {  // the calls of one timed run
 };
 
 std::string padded_bytes(const Inputs& in, const std::vector<float>& hidden, std::size_t width) {
+  if (in.values != nullptr) return {reinterpret_cast<const char*>(hidden.data()), hidden.size() * sizeof(float)};
   std::vector<float> all(in.batch * in.width * width);
   for (std::size_t s = 0; s < in.batch; ++s)
     std::copy(hidden.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(in.offsets[s]) * width),
@@ -149,20 +210,54 @@ std::string padded_bytes(const Inputs& in, const std::vector<float>& hidden, std
   return {reinterpret_cast<const char*>(all.data()), all.size() * sizeof(float)};
 }
 
-Result<Json> measure(std::map<std::string, std::string>& flags) {
-  if (flags["precision"] != "fp32") return Error{Code::unsupported, "precision '" + flags["precision"] + "'", "only fp32"};
-  FATHOM_TRY(const Inputs inputs, read_inputs(flags["inputs"]));
-  const auto load = Clock::now();
-  FATHOM_TRY(auto tensors, SafeTensors::open(flags["model"]));
+std::filesystem::path bundle_of(std::map<std::string, std::string>& flags) { return flags["model"] + "." + flags["precision"] + ".bundle"; }
+
+// The encoder as a bundle without decision; compiling it writes the packed weights for the machine's tier.
+Status pack(std::map<std::string, std::string>& flags) {
+  FATHOM_TRY(const Precision precision, parse_precision(flags["precision"]));
+  FATHOM_TRY(const auto tensors, SafeTensors::open(flags["model"]));
   FATHOM_TRY(const ModelSpec spec, spec_of(*tensors, flags["workload"]));
-  FATHOM_TRY(auto model, Model::backbone_only(spec, tensors));
+  std::map<std::string, std::string> files = {{"config.json", "{}"}};
+  std::map<std::string, std::filesystem::path> copies;
+  if (spec.modality == Modality::text) {
+    copies["model.safetensors"] = flags["model"];
+  } else {  // ours by name and shape
+    std::vector<NamedTensor> named;
+    for (const TensorSpec& wanted : backbone_tensors(spec)) {
+      const auto other = kVitNames.find(wanted.name);
+      const TensorView* found = tensors->find(other == kVitNames.end() ? wanted.name : other->second);
+      if (found == nullptr || found->elements() != elements_of(wanted.shape))
+        return Error{Code::bad_input, flags["model"] + ": no tensor for " + wanted.name, "prepare it with peers.py --prepare vit"};
+      named.push_back({wanted.name, {found->data, wanted.shape}});
+    }
+    for (const char* last : {"layernorm.weight", "layernorm.bias"}) named.push_back({last, *tensors->find(last)});
+    files["model.safetensors"] = safetensors_bytes(named);
+  }
+  const Json fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json({})}}}, {"precision", precision_name(precision)}};
+  FATHOM_TRY_VOID(write_bundle(bundle_of(flags), files, fathom, copies));
+  FATHOM_TRY(const auto bundle, Bundle::open(bundle_of(flags)));
+  FATHOM_TRY(const auto model, Model::load(bundle));
+  FATHOM_TRY(const auto runtime, engine::Runtime::create({flags["tier"], 1}));
+  FATHOM_TRY(const auto plan, engine::Plan::compile(model, *runtime));
+  (void)plan;
+  return {};
+}
+
+Result<Json> measure(std::map<std::string, std::string>& flags) {
+  FATHOM_TRY(const Inputs inputs, read_inputs(flags["inputs"]));
+  if (std::error_code ignored; !std::filesystem::exists(bundle_of(flags) / "fathom.json", ignored)) FATHOM_TRY_VOID(pack(flags));
+  const auto load = Clock::now();
+  FATHOM_TRY(auto bundle, Bundle::open(bundle_of(flags)));
+  FATHOM_TRY(auto model, Model::load(bundle));
+  const ModelSpec& spec = model->spec();
   FATHOM_TRY(auto runtime, engine::Runtime::create({flags["tier"], std::atoi(flags["threads"].c_str())}));
   FATHOM_TRY(auto plan, engine::Plan::compile(model, *runtime));
-  FATHOM_TRY(auto session, engine::Session::create(plan, *runtime, {inputs.batch, inputs.width}));
+  const bool text = spec.modality == Modality::text;
+  FATHOM_TRY(auto session, engine::Session::create(plan, *runtime, {inputs.batch, text ? inputs.width : 0}));
   const double load_ms = ms_since(load);
 
   const std::size_t width = static_cast<std::size_t>(spec.hidden);
-  Run run{std::move(session), inputs, flags["workload"].ends_with("s"), {}};
+  Run run{std::move(session), inputs, flags["workload"].ends_with("s"), bundle->weights()->find("layernorm.weight"), bundle->weights()->find("layernorm.bias"), {}};
   double last = 0.0;
   const auto warm = Clock::now();
   for (int n = 0; (n < 3 || ms_since(warm) < 300.0) && (n == 0 || last <= 400.0); ++n) {
@@ -182,21 +277,27 @@ Result<Json> measure(std::map<std::string, std::string>& flags) {
   }
   FATHOM_TRY_VOID(write_file_atomic(flags["output"], padded_bytes(inputs, run.hidden, width)));
   std::sort(times.begin(), times.end());
-  return Json{{"precision", "fp32"}, {"median_ms", median(times)}, {"min_ms", times[0]}, {"cpu_ms", median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
+  return Json{{"precision", flags["precision"]}, {"median_ms", median(times)}, {"min_ms", times[0]}, {"cpu_ms", median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
               {"runs", times.size()}, {"load_ms", load_ms}, {"tier", runtime->kernels().name}, {"threads", runtime->pool().threads()},
-              {"tokens", inputs.ids.size()}};
+              {"tokens", text ? inputs.ids.size() : inputs.batch * inputs.width}, {"model_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   std::map<std::string, std::string> flags = {{"precision", "fp32"}, {"threads", "1"}, {"tier", "auto"}};
-  for (int i = 1; i + 1 < argc; i += 2) flags[std::string(argv[i]).substr(2)] = argv[i + 1];
+  const bool only_pack = argc > 1 && std::string(argv[1]) == "--pack";
+  for (int i = only_pack ? 2 : 1; i + 1 < argc; i += 2) flags[std::string(argv[i]).substr(2)] = argv[i + 1];
   for (const char* needed : {"model", "inputs", "output", "workload"})
-    if (flags[needed].empty()) {
+    if (flags[needed].empty() && (!only_pack || std::string(needed) == "model")) {
       std::fprintf(stderr, "peer_row: --%s is missing\n", needed);
       return 2;
     }
+  if (only_pack) {
+    const Status packed = pack(flags);
+    if (!packed) std::fprintf(stderr, "peer_row: %s\n", packed.error().message.c_str());
+    return packed ? 0 : 3;
+  }
   const auto row = measure(flags);
   if (!row) {
     std::fprintf(stderr, "peer_row: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ", row.error().hint.c_str());

@@ -67,7 +67,9 @@ int parse_and_act(int argc, char** argv) {
   add_generate(frame);
   add_fit(frame);
   add_eval(frame);
+  add_bench(frame);
   add_certify(frame);
+  add_compress(frame);
   add_import(frame);
   add_run(frame);
   add_report(frame);

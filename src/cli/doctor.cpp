@@ -17,6 +17,8 @@ namespace {
 
 std::string why(const std::string& wanted, const CpuFeatures& features, Tier chosen) {
   if (!wanted.empty() && wanted != "auto") return "asked for with --tier or FATHOM_TIER";
+  if (chosen == Tier::avx512_bf16) return "this CPU has AVX-512 with VNNI and BF16";
+  if (chosen == Tier::avx512_vnni) return "this CPU has AVX-512 with VNNI";
   if (chosen == Tier::avx512) return "this CPU has AVX-512 F, BW, DQ and VL";
   if (chosen == Tier::avx2)
     return features.avx512 ? "AVX-512 is there but was not chosen"
@@ -60,18 +62,15 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
     std::printf("%s\n", json.dump(2).c_str());
     return 0;
   }
-  std::printf("cpu           %s\n", cpu_name().c_str());
-  std::printf("cores         %d usable, %d threads would be used\n", usable_cores(), json["threads"].get<int>());
-  std::printf("memory        %s\n", bytes_text(memory).c_str());
+  std::printf("cpu               %s\n", cpu_name().c_str());
+  std::printf("cores             %d usable, %d threads would be used\n", usable_cores(), json["threads"].get<int>());
+  std::printf("memory            %s\n", bytes_text(memory).c_str());
   for (const Tier tier : kAllTiers) {
     const bool there = tier_available(tier, features);
-    std::printf("tier %-8s %s%s\n", tier_name(tier), there ? "available" : "not on this CPU",
+    std::printf("tier %-12s %s%s\n", tier_name(tier), there ? "available" : "not on this CPU",
                 tier == chosen ? (", would be used: " + json["why"].get<std::string>()).c_str() : "");
   }
-  std::printf("also          %s%s%s\n", features.avx512_vnni ? "AVX-512 VNNI " : "",
-              features.avx512_bf16 ? "AVX-512 BF16 " : "",
-              features.avx512_vnni || features.avx512_bf16 ? "(no kernels use them yet)" : "nothing more");
-  std::printf("fathom-train  %s\n", train.c_str());
+  std::printf("fathom-train      %s\n", train.c_str());
   return 0;
 }
 

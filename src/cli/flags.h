@@ -26,8 +26,8 @@ inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
   verb->add_option("--threads", runtime.threads, "Threads; 0: every core this process may use")
       ->check(between(0, 1024, "[0, 1024]"))
       ->envname("FATHOM_THREADS");
-  verb->add_option("--tier", runtime.tier, "Kernel tier: auto, ref, avx2, avx512")
-      ->check(CLI::IsMember({"auto", "ref", "avx2", "avx512"}))
+  verb->add_option("--tier", runtime.tier, "Kernel tier: auto, ref, avx2, avx512, avx512_vnni, avx512_bf16")
+      ->check(CLI::IsMember({"auto", "ref", "avx2", "avx512", "avx512_vnni", "avx512_bf16"}))
       ->envname("FATHOM_TIER");
 }
 

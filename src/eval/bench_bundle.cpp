@@ -1,0 +1,214 @@
+#include "eval/bench_bundle.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <functional>
+
+#include "base/random.h"
+#include "bundle/bundle.h"
+#include "eval/peak.h"
+#include "eval/timing.h"
+#include "kernels/hot_gemm.h"
+#include "model/ledger.h"
+
+namespace fathom::eval {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+Json spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) { return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))]; };
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return {{"mean", sum / static_cast<double>(values.size())}, {"p10", at(0.1)}, {"p50", at(0.5)}, {"p90", at(0.9)}, {"p99", at(0.99)}, {"runs", values.size()}};
+}
+
+// The processor's counter of energy, where the system shows it.
+class Energy {
+ public:
+  Energy() {
+    std::error_code error;
+    for (std::filesystem::directory_iterator it("/sys/class/powercap", error), end; !error && it != end; it.increment(error)) {
+      const auto file = it->path() / "energy_uj";
+      const std::string name = it->path().filename().string();
+      if (name.find(':') == name.rfind(':') && name.find(':') != std::string::npos && std::ifstream(file)) files_.push_back(file);  // whole packages
+    }
+    if (files_.empty()) why_ = error ? "there is no /sys/class/powercap" : "no counter under /sys/class/powercap can be read";
+  }
+  const std::string& why_not() const { return why_; }
+  double joules() const {
+    double sum = 0;
+    for (const auto& file : files_) {
+      double value = 0;
+      std::ifstream(file) >> value;
+      sum += value / 1e6;
+    }
+    return sum;
+  }
+
+ private:
+  std::vector<std::filesystem::path> files_;
+  std::string why_;
+};
+
+struct Bench {
+  std::shared_ptr<const engine::Plan> plan;
+  std::unique_ptr<engine::Runtime> runtime;
+  const Encoded& inputs;
+  double seconds;
+
+  Result<engine::Session> session(std::size_t batch) {
+    engine::SessionLimits limits;
+    limits.max_batch = batch;
+    limits.max_tokens = plan->spec().modality == Modality::text ? static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end())) : 0;
+    return engine::Session::create(plan, *runtime, limits);
+  }
+};
+
+// Batches in turn for about bench.seconds after a warm-up of a tenth of it.
+Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const Energy& energy) {
+  Json out;
+  double macs = 0, depth = 0, ms = 0;
+  std::size_t answered = 0;
+  std::vector<engine::Prediction> predictions(kCrewBatch);
+  for (const std::size_t size : {std::size_t{1}, kCrewBatch}) {
+    FATHOM_TRY(auto session, bench.session(size));
+    const Batches batches(bench.inputs, size);
+    std::vector<double> times;
+    std::size_t done = 0;
+    const double joules = energy.joules();
+    double all = 0;
+    for (std::size_t i = 0; all < 1e3 * bench.seconds || times.size() < 8; ++i) {
+      const auto& batch = batches[i % batches.size()];
+      const auto start = Clock::now();
+      FATHOM_TRY_VOID(session.run(batch, options, predictions));
+      const double took = ms_since(start);
+      all += took;
+      if (all < 100 * bench.seconds && i < batches.size()) continue;  // warm-up
+      times.push_back(took);
+      done += batch.count;
+      for (std::size_t k = 0; k < batch.count; ++k) macs += predictions[k].macs, depth += predictions[k].depth;
+      answered += batch.count;
+      ms += took;
+    }
+    double sum = 0;
+    for (const double time : times) sum += time;
+    if (size == 1) out["latency_ms"] = spread(times);
+    else out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum}, {"ms_per_input", sum / static_cast<double>(done)}};
+    if (size > 1 && energy.why_not().empty()) out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
+  }
+  out["macs"] = macs / static_cast<double>(answered);
+  out["mean_depth"] = depth / static_cast<double>(answered);
+  out["gmacs_per_s"] = macs / ms / 1e6;
+  return out;
+}
+
+// Each of many random trajectories twice in a row.
+Result<Json> run_switching(Bench& bench, int trajectories) {
+  const int layers = bench.plan->spec().layers;
+  FATHOM_TRY(auto session, bench.session(1));
+  const Batches batches(bench.inputs, 1);
+  Random random(1, "trajectories");
+  std::vector<double> difference, repeated;
+  std::vector<engine::Prediction> prediction(1);
+  engine::RunOptions options;
+  options.mode = engine::Mode::masks;
+  std::uint64_t before = 0;
+  for (int i = 0; i < trajectories; ++i) {
+    std::uint64_t mask = before;
+    while (mask == before || mask == 0) mask = random.below(std::uint64_t{1} << layers);
+    before = mask;
+    options.masks = std::span(&mask, 1);
+    double took[2];
+    for (double& time : took) {
+      const auto start = Clock::now();
+      FATHOM_TRY_VOID(session.run(batches[0], options, prediction));
+      time = 1e3 * ms_since(start);
+    }
+    difference.push_back(took[0] - took[1]);
+    repeated.push_back(took[1]);
+  }
+  return Json{{"trajectories", trajectories}, {"difference_us", spread(difference)}, {"repeated_us", spread(repeated)}};
+}
+
+}  // namespace
+
+Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std::uint64_t seed) {
+  Random random(seed, "bench");
+  Encoded out;
+  out.count = count;
+  out.tokens.assign(count, spec.modality == Modality::text ? tokens : spec.tokens());
+  if (spec.modality == Modality::image) {
+    out.picture_bytes = 3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
+    out.pixels.resize(count * out.picture_bytes);
+    for (auto& byte : out.pixels) byte = static_cast<std::uint8_t>(random.below(256));
+    return out;
+  }
+  out.offsets.assign(1, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (int t = 0; t < tokens; ++t) out.ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
+    out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
+  }
+  return out;
+}
+
+Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
+  FATHOM_TRY(auto runtime, engine::Runtime::create(options.runtime));
+  std::vector<double> starts;
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const engine::Plan> plan;
+  for (int i = 0; i < 4; ++i) {  // the first may pack the weights, and is not counted
+    const auto start = Clock::now();
+    FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
+    FATHOM_TRY(model, Model::load(bundle));
+    FATHOM_TRY(plan, engine::Plan::compile(model, *runtime));
+    FATHOM_TRY(const auto session, engine::Session::create(plan, *runtime, {1, 0}));
+    (void)session;
+    if (i > 0) starts.push_back(ms_since(start));
+  }
+  const ModelSpec& spec = model->spec();
+  Bench bench{plan, std::move(runtime), inputs, options.seconds};
+  const Energy energy;
+  Json out = {{"bundle", options.bundle.string()}, {"cpu", cpu_name()}, {"tier", bench.runtime->kernels().name}, {"threads", bench.runtime->pool().threads()},
+              {"precision", precision_name(model->precision())}, {"inputs", inputs.count}, {"start_ms", median(starts)},
+              {"weights_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}, {"systems", Json::object()}};
+  double tokens = 0;
+  for (const auto count : inputs.tokens) tokens += count;
+  out["mean_tokens"] = tokens / static_cast<double>(inputs.count);
+  const double hot = kernels::hot_gemm(bench.runtime->kernels(), bench.runtime->pool(), model->precision());
+  out["hot_gemm_gmacs_per_s"] = hot;
+  for (const bool adaptive : {false, true}) {
+    if (adaptive && !plan->decides()) continue;
+    engine::RunOptions run;
+    run.mode = adaptive ? engine::Mode::adaptive : engine::Mode::full_depth;
+    FATHOM_TRY(Json row, run_system(bench, run, energy));
+    row["share_of_hot_gemm"] = row["gmacs_per_s"].get<double>() / hot;
+    if (!options.self.empty()) {
+      const auto file = std::filesystem::temp_directory_path() / ("fathom_bench_" + std::to_string(::getpid()) + ".bin");
+      std::vector<std::size_t> some(std::min<std::size_t>(inputs.count, 16));
+      for (std::size_t i = 0; i < some.size(); ++i) some[i] = i;
+      FATHOM_TRY_VOID(write_inputs(file, select(inputs, some)));
+      PeakRun peak{options.bundle, run.mode, 0, -1, -1, 0, options.runtime.tier, 1};
+      const auto mb = measure_peak(options.self, peak, file);
+      std::error_code ignored;
+      std::filesystem::remove(file, ignored);
+      if (!mb) return mb.error();
+      row["peak_mb"] = *mb;
+    }
+    out["systems"][adaptive ? "fathom" : "full_depth"] = std::move(row);
+  }
+  if (options.trajectories > 0) {
+    FATHOM_TRY(out["switching"], run_switching(bench, options.trajectories));
+  }
+  out["energy"] = energy.why_not().empty() ? Json("joules_per_input of every system") : Json("not measured: " + energy.why_not());
+  return out;
+}
+
+}  // namespace fathom::eval

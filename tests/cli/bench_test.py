@@ -1,0 +1,39 @@
+"""fathom bench: every figure is there, sane, and of the bundle that was asked for."""
+import json
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from program import ProgramTest  # noqa: E402
+
+
+class Bench(ProgramTest):
+    def test_figures(self):
+        bundle = self.bundle()
+        bench = json.loads(self.good("bench", bundle, "--json", "--seconds", "0.2", "--trajectories", "50", "--threads", "1", "--tokens", "9").stdout)
+        self.assertEqual((bench["threads"], bench["precision"], bench["mean_tokens"]), (1, "fp32", 9))
+        for name in ("full_depth", "fathom"):
+            row = bench["systems"][name]
+            ms = row["latency_ms"]
+            self.assertTrue(0 < ms["p10"] <= ms["p50"] <= ms["p90"] <= ms["p99"], ms)
+            self.assertGreater(row["throughput"]["inputs_per_s"], 0)
+            self.assertGreater(row["peak_mb"], 1)
+            self.assertGreater(row["share_of_hot_gemm"], 0)
+        self.assertGreaterEqual(bench["systems"]["full_depth"]["mean_depth"], bench["systems"]["fathom"]["mean_depth"])
+        self.assertEqual(bench["switching"]["trajectories"], 50)
+        self.assertEqual(bench["switching"]["difference_us"]["runs"], 50)
+        self.assertIn("energy", bench)
+        shown = self.good("bench", bundle, "--seconds", "0.05", "--trajectories", "0").stdout.decode()
+        self.assertIn("full_depth", shown)
+        self.assertNotIn("switching", shown)
+
+    def test_wrong_input(self):
+        bundle = self.bundle()
+        self.refused(2, "at most", "bench", bundle, "--tokens", "100000")
+        self.refused(2, "seconds", "bench", bundle, "--seconds", "0")
+        self.refused(1, "no bundle", "bench", self.folder / "none")
+
+
+if __name__ == "__main__":
+    unittest.main()
