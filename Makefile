@@ -6,7 +6,7 @@ PRESET ?= release
 JOBS ?= 2
 BUILD := build/$(PRESET)
 
-.PHONY: build demo test bench deps help clean runtime
+.PHONY: build demo test bench deps help clean runtime aarch64
 
 deps: ## install what is missing: Debian packages, LibTorch and LightGBM (into .deps)
 	@python3 tools/setup.py
@@ -34,8 +34,14 @@ runtime: ## `fathom` alone, without LibTorch and LightGBM, in build/runtime
 	@cmake --preset runtime
 	@cmake --build build/runtime -j $(JOBS) --target fathom
 
+aarch64: ## everything for 64-bit ARM, cross-built in build/aarch64; its tests run under qemu-user
+	@python3 tools/setup.py --aarch64
+	@cmake --preset aarch64
+	@cmake --build build/aarch64 -j $(JOBS)
+	@ctest --preset aarch64 -j $(JOBS)
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 clean: ## remove build folders (keeps .deps and runs)
 	rm -rf build

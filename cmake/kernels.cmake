@@ -2,25 +2,29 @@
 # Their sources include only intrinsics, <cstddef>, <cstdint> and kernels/ headers that hold no shareable inline code,
 # so that no AVX code can leak into portable functions through the linker (docs/adr).
 function(fathom_kernel_tiers)
-  set(tiers avx2 avx512 avx512_vnni avx512_bf16)
+  set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+  set(avx2_flags -mavx2 -mfma -mf16c)
+  set(avx512_vnni_flags ${avx512_flags} -mavx512vnni)
+  set(avx512_bf16_flags ${avx512_flags} -mavx512bf16)
+  # Scheduling before registers are given out, which g++ does on ARM alone, pushes sums out of them.
+  set(keep_sums $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>)
+  set(neon_flags -march=armv8-a ${keep_sums})
+  set(neon_dotprod_flags -march=armv8.2-a+dotprod ${keep_sums})
+  set(tiers)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    set(tiers avx2 avx512 avx512_vnni avx512_bf16)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(tiers neon neon_dotprod)
+  endif()
   foreach(tier ${tiers})
     file(GLOB ${tier} CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernels/${tier}/*.cpp)
-    if(NOT ${tier})
-      file(WRITE ${PROJECT_BINARY_DIR}/empty_${tier}.cpp "namespace fathom {}\n")
-      set(${tier} ${PROJECT_BINARY_DIR}/empty_${tier}.cpp)
-    endif()
     add_library(fathom_kernels_${tier} OBJECT ${${tier}})
     target_include_directories(fathom_kernels_${tier} PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_link_libraries(fathom_kernels_${tier} PRIVATE fathom_warnings)
-    target_compile_options(fathom_kernels_${tier} PRIVATE -O3 -fno-exceptions -fno-rtti
+    target_compile_options(fathom_kernels_${tier} PRIVATE -O3 -fno-exceptions -fno-rtti ${${tier}_flags}
       -Wno-uninitialized -Wno-maybe-uninitialized)  # g++ 12 warns about deliberate "undefined" in its own intrinsics
     target_sources(fathom_kernels PRIVATE $<TARGET_OBJECTS:fathom_kernels_${tier}>)
   endforeach()
-  set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
-  target_compile_options(fathom_kernels_avx2 PRIVATE -mavx2 -mfma -mf16c)
-  target_compile_options(fathom_kernels_avx512 PRIVATE ${avx512_flags})
-  target_compile_options(fathom_kernels_avx512_vnni PRIVATE ${avx512_flags} -mavx512vnni)
-  target_compile_options(fathom_kernels_avx512_bf16 PRIVATE ${avx512_flags} -mavx512bf16)
   if(FATHOM_TESTS)
     foreach(tier ${tiers})
       add_test(NAME arch.symbols.${tier} COMMAND ${PROJECT_SOURCE_DIR}/tools/check_symbols.sh ${CMAKE_NM}

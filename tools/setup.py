@@ -4,6 +4,8 @@
 Debian packages (requirements/debian.txt) by apt-get when this user may, else the line to run is printed.
 PyPI packages (requirements/train.txt, hashes checked) and LightGBM's headers into .deps, through pip's configured
 index. A part is made in a temporary folder, renamed when whole, and stamped with the hash of what was asked for.
+--aarch64: the cross compiler, qemu-user, and Debian's arm64 libraries (requirements/debian-aarch64.txt), unpacked into
+.deps/aarch64 without installing them.
 """
 import argparse
 import fcntl
@@ -38,13 +40,14 @@ def is_there(proof):
     return any((place / name).exists() for place in places)
 
 
-def missing_packages(extra):
-    wanted = []
-    for line in (REQUIREMENTS / "debian.txt").read_text().splitlines():
-        words = line.split("#")[0].split()
-        if len(words) == 2 and not is_there(words[1]):
-            wanted.append(words[0])
-    return wanted + extra
+def rows(name):
+    """The words of each line of a file in requirements/."""
+    lines = [line.split("#")[0].split() for line in (REQUIREMENTS / name).read_text().splitlines()]
+    return [words for words in lines if words]
+
+
+def missing_packages(name):
+    return [package for package, proof in rows(name) if not is_there(proof)]
 
 
 def install_debian(packages):
@@ -149,6 +152,41 @@ def install_headers(deps, work):
     put_in_place(made, target, key)
 
 
+def run_apt(options, arguments, folder):
+    if subprocess.run(["apt-get"] + options + arguments, cwd=folder, stdout=sys.stderr.fileno()).returncode != 0:
+        fail("apt-get could not fetch arm64 packages", "see its message above; the sources it is set up with must offer arm64")
+
+
+def install_aarch64(deps, work):
+    """Static libraries and headers for arm64. apt works in a folder of its own: this machine's packages stay as they are."""
+    packages = [words[0] for words in rows("debian-aarch64.txt")]
+    key = hashlib.sha256(" ".join(packages).encode()).hexdigest()
+    if stamped(deps / "aarch64", key):
+        return
+    if not all(shutil.which(program) for program in ["apt-get", "dpkg-deb"]):
+        fail("there is no apt-get here, which fetches arm64 libraries", "build for aarch64 on Debian, or on an ARM machine with plain make")
+    say("fetching arm64 libraries into " + str(deps / "aarch64"))
+    for folder in ["apt/lists/partial", "apt/cache/archives/partial", "debs", "aarch64"]:
+        (work / folder).mkdir(parents=True)
+    (work / "apt/status").touch()
+    options = ["-qq"]
+    settings = {"APT::Architecture": "arm64", "APT::Architectures": "arm64", "APT::Sandbox::User": "", "Dir::State": "apt",
+                "Dir::State::lists": "apt/lists", "Dir::State::status": "apt/status", "Dir::Cache": "apt/cache"}
+    for name, value in settings.items():
+        options += ["-o", f"{name}={work / value if name.startswith('Dir') else value}"]
+    run_apt(options, ["update"], work)
+    run_apt(options, ["download"] + packages, work / "debs")
+    for package in sorted((work / "debs").glob("*.deb")):
+        if subprocess.run(["dpkg-deb", "-x", str(package), str(work / "aarch64")]).returncode != 0:
+            fail(f"{package.name} could not be unpacked", "run make aarch64 again")
+    for link in (work / "aarch64").rglob("*.so"):  # to shared libraries that are not here: everything is linked statically
+        link.unlink()
+    include = work / "aarch64/usr/include"
+    for header in (include / "aarch64-linux-gnu").glob("*"):  # a folder that compilers search on ARM machines only
+        header.rename(include / header.name)
+    put_in_place(work / "aarch64", deps / "aarch64", key)
+
+
 PIP = []
 
 
@@ -168,9 +206,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--deps", type=Path, default=ROOT / ".deps", help="where PyPI packages go (default: .deps)")
     parser.add_argument("--runtime", action="store_true", help="only what `fathom` needs: no LibTorch, no LightGBM")
+    parser.add_argument("--aarch64", action="store_true", help="what the preset aarch64 needs, and nothing for fathom-train")
     options = parser.parse_args()
-    install_debian(missing_packages([]))
-    if options.runtime:
+    install_debian(missing_packages("debian.txt") + (missing_packages("debian-cross.txt") if options.aarch64 else []))
+    if options.runtime and not options.aarch64:
         return
     deps = options.deps.resolve()
     deps.mkdir(parents=True, exist_ok=True)
@@ -181,8 +220,11 @@ def main():
         work = deps / f"partial-{os.getpid()}"
         work.mkdir()
         try:
-            install_wheels(deps, work)
-            install_headers(deps, work)
+            if options.aarch64:
+                install_aarch64(deps, work)
+            else:
+                install_wheels(deps, work)
+                install_headers(deps, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

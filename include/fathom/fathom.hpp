@@ -63,7 +63,7 @@ class [[nodiscard]] Result {
 
 struct Options {
   int threads = 0;             // 0: every core this process may use
-  std::string tier;            // kernel tier "ref", "avx2", "avx512", "avx512_vnni", "avx512_bf16"; empty: the best this CPU has
+  std::string tier;            // kernel tier, one that `fathom doctor` lists; empty: the best this CPU has
   std::size_t max_batch = 32;  // inputs that run together, 1..4096; longer lists are cut into such batches
 };
 

@@ -4,6 +4,11 @@
 #include <sched.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+#include <cstdio>
 #endif
 
 namespace fathom {
@@ -45,6 +50,25 @@ std::string cpu_name() {
   std::memcpy(text, words, 48);
   return text;
 }
+#elif defined(__aarch64__)
+CpuFeatures detect_cpu() {
+  CpuFeatures features;
+  const unsigned long capabilities = ::getauxval(AT_HWCAP);
+  features.neon = capabilities & HWCAP_ASIMD;
+  features.neon_dotprod = features.neon && (capabilities & HWCAP_ASIMDDP);
+  return features;
+}
+
+// AArch64 has no text to ask for; Linux lets programs read the register that holds who made the core, and which it is.
+std::string cpu_name() {
+  if (!(::getauxval(AT_HWCAP) & HWCAP_CPUID)) return "AArch64";
+  std::uint64_t id = 0;
+  __asm__("mrs %0, midr_el1" : "=r"(id));
+  char text[48];
+  std::snprintf(text, sizeof text, "AArch64, implementer 0x%02x part 0x%03x", static_cast<unsigned>(id >> 24 & 0xFF),
+                static_cast<unsigned>(id >> 4 & 0xFFF));
+  return text;
+}
 #else
 CpuFeatures detect_cpu() { return {}; }
 std::string cpu_name() { return "unknown"; }
@@ -57,6 +81,8 @@ const char* tier_name(Tier tier) {
     case Tier::avx512: return "avx512";
     case Tier::avx512_vnni: return "avx512_vnni";
     case Tier::avx512_bf16: return "avx512_bf16";
+    case Tier::neon: return "neon";
+    case Tier::neon_dotprod: return "neon_dotprod";
   }
   return "?";
 }
@@ -68,6 +94,8 @@ bool tier_available(Tier tier, const CpuFeatures& features) {
     case Tier::avx512: return features.avx512;
     case Tier::avx512_vnni: return features.avx512 && features.avx512_vnni;
     case Tier::avx512_bf16: return features.avx512 && features.avx512_vnni && features.avx512_bf16;
+    case Tier::neon: return features.neon;
+    case Tier::neon_dotprod: return features.neon && features.neon_dotprod;
   }
   return false;
 }
@@ -81,7 +109,8 @@ Tier best_tier(const CpuFeatures& features) {
 
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features) {
   if (wanted.empty() || wanted == "auto") return best_tier(features);
-  for (const Tier tier : kAllTiers) {
+  for (const Tier tier : {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::neon,
+                          Tier::neon_dotprod}) {  // of other architectures too: their names are not mistakes
     if (wanted != tier_name(tier)) continue;
     if (tier_available(tier, features)) return tier;
     return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it",

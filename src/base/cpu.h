@@ -1,4 +1,5 @@
-// What this processor can do, read by cpuid and XGETBV ourselves, and the kernel tier chosen from it.
+// What this processor can do, read by ourselves (x86-64: cpuid and XGETBV; AArch64: what the kernel passes to every process),
+// and the kernel tier chosen from it.
 #pragma once
 
 #include <array>
@@ -13,11 +14,21 @@ struct CpuFeatures {
   bool avx512 = false;  // F, BW, DQ, VL, saved by the operating system
   bool avx512_vnni = false;  // avx512 with 8-bit dot products
   bool avx512_bf16 = false;  // avx512 with bf16 dot products
+  bool neon = false;          // Advanced SIMD, in every AArch64 CPU that runs Linux
+  bool neon_dotprod = false;  // neon with 8-bit dot products (ARMv8.2)
 };
 
-// Kernel tiers in rising order of preference; each of the last three has all that the one before it has.
-enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16 };
-inline constexpr std::array<Tier, 5> kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16};
+// Kernel tiers; those of an architecture in rising order of preference, each but ref and avx2 with all that the one before it has.
+enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dotprod };
+
+// The tiers that this program was built with: those of its own architecture.
+#if defined(__x86_64__)
+inline constexpr std::array kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16};
+#elif defined(__aarch64__)
+inline constexpr std::array kAllTiers = {Tier::ref, Tier::neon, Tier::neon_dotprod};
+#else
+inline constexpr std::array kAllTiers = {Tier::ref};
+#endif
 
 CpuFeatures detect_cpu();
 std::string cpu_name();

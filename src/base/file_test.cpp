@@ -69,34 +69,62 @@ TEST(JsonRead, ChecksRangeAndType) {
   EXPECT_TRUE(json_bool(json, "b", "t").value());
 }
 
-TEST(Cpu, TiersAreOrderedAndForcedLoudly) {
-  CpuFeatures none, both;
-  both.avx2 = both.avx512 = true;
+TEST(Cpu, TiersAreForcedLoudly) {
+  const CpuFeatures none;
   EXPECT_EQ(best_tier(none), Tier::ref);
-  EXPECT_EQ(best_tier(both), Tier::avx512);
-  EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
-  EXPECT_EQ(choose_tier("avx512", none).error().code, Code::unsupported);
-  EXPECT_EQ(choose_tier("sse9", both).error().code, Code::usage);
-  EXPECT_NE(choose_tier("sse9", both).error().hint.find("avx512_bf16"), std::string::npos);
+  EXPECT_EQ(choose_tier("auto", none).value(), Tier::ref);
+  for (const char* name : {"avx2", "avx512_bf16", "neon", "neon_dotprod"}) {  // one of them is of another architecture
+    const auto refused = choose_tier(name, none);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::unsupported);
+    EXPECT_NE(refused.error().message.find(name), std::string::npos);
+    EXPECT_NE(refused.error().hint.find("ref"), std::string::npos);
+  }
+  const auto unknown = choose_tier("sse9", none);
+  EXPECT_EQ(unknown.error().code, Code::usage);
+  for (const Tier tier : kAllTiers) EXPECT_NE(unknown.error().hint.find(tier_name(tier)), std::string::npos);
 }
 
+TEST(Cpu, TiersOfThisMachineRiseToTheBest) {
+  const CpuFeatures here = detect_cpu();
+  for (const Tier tier : kAllTiers)
+    EXPECT_EQ(choose_tier(tier_name(tier), here).has_value(), tier_available(tier, here)) << tier_name(tier);
+  EXPECT_TRUE(tier_available(best_tier(here), here));
+  EXPECT_FALSE(cpu_name().empty());
+}
+
+#if defined(__x86_64__)
 TEST(Cpu, DotProductTiersNeedEverythingBelowThem) {
-  CpuFeatures vnni, all, bf16_alone;  // the last has bf16 dot products without the 8-bit ones: no such tier
-  vnni.avx2 = vnni.avx512 = vnni.avx512_vnni = true;
+  CpuFeatures both, all, bf16_alone;  // the last has bf16 dot products without the 8-bit ones: no such tier
+  both.avx2 = both.avx512 = true;
+  CpuFeatures vnni = both;
+  vnni.avx512_vnni = true;
   all = vnni;
   all.avx512_bf16 = true;
   bf16_alone = all;
   bf16_alone.avx512_vnni = false;
+  EXPECT_EQ(best_tier(both), Tier::avx512);
   EXPECT_EQ(best_tier(vnni), Tier::avx512_vnni);
   EXPECT_EQ(best_tier(all), Tier::avx512_bf16);
   EXPECT_EQ(best_tier(bf16_alone), Tier::avx512);
+  EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
   EXPECT_EQ(choose_tier("avx512_vnni", all).value(), Tier::avx512_vnni);
   const auto refused = choose_tier("avx512_bf16", vnni);
   ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().code, Code::unsupported);
-  EXPECT_NE(refused.error().message.find("avx512_bf16"), std::string::npos);
   EXPECT_NE(refused.error().hint.find("avx512_vnni"), std::string::npos);
 }
+#elif defined(__aarch64__)
+TEST(Cpu, DotProductTierNeedsNeon) {
+  CpuFeatures neon, all, dot_alone;
+  neon.neon = true;
+  all = neon;
+  all.neon_dotprod = dot_alone.neon_dotprod = true;
+  EXPECT_EQ(best_tier(neon), Tier::neon);
+  EXPECT_EQ(best_tier(all), Tier::neon_dotprod);
+  EXPECT_EQ(best_tier(dot_alone), Tier::ref);
+  EXPECT_EQ(choose_tier("neon", all).value(), Tier::neon);
+}
+#endif
 
 TEST(Random, StreamsAreRepeatableAndDistinct) {
   Random a(7, "x", 1), b(7, "x", 1), c(7, "x", 2), d(8, "x", 1);

@@ -15,15 +15,21 @@
 namespace fathom::cli {
 namespace {
 
-std::string why(const std::string& wanted, const CpuFeatures& features, Tier chosen) {
-  if (!wanted.empty() && wanted != "auto") return "asked for with --tier or FATHOM_TIER";
-  if (chosen == Tier::avx512_bf16) return "this CPU has AVX-512 with VNNI and BF16";
-  if (chosen == Tier::avx512_vnni) return "this CPU has AVX-512 with VNNI";
-  if (chosen == Tier::avx512) return "this CPU has AVX-512 F, BW, DQ and VL";
-  if (chosen == Tier::avx2)
-    return features.avx512 ? "AVX-512 is there but was not chosen"
-                           : "this CPU has AVX2, FMA and F16C but not all of AVX-512 F, BW, DQ, VL";
-  return "this CPU has neither AVX2 nor AVX-512";
+const char* needs(Tier tier) {
+  switch (tier) {
+    case Tier::ref: return "nothing";
+    case Tier::avx2: return "AVX2, FMA and F16C";
+    case Tier::avx512: return "AVX-512 F, BW, DQ and VL";
+    case Tier::avx512_vnni: return "AVX-512 VNNI";
+    case Tier::avx512_bf16: return "AVX-512 VNNI and BF16";
+    case Tier::neon: return "Advanced SIMD";
+    case Tier::neon_dotprod: return "8-bit dot products (ARMv8.2)";
+  }
+  return "?";
+}
+
+std::string why(const std::string& wanted) {
+  return wanted.empty() || wanted == "auto" ? "the best that this CPU has" : "asked for with --tier or FATHOM_TIER";
 }
 
 // "ready", or what is wrong and what to do.
@@ -51,11 +57,9 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
   const Json json = {{"cpu", cpu_name()},
                      {"cores", usable_cores()},
                      {"memory_bytes", memory},
-                     {"avx512_vnni", features.avx512_vnni},
-                     {"avx512_bf16", features.avx512_bf16},
                      {"tiers", tiers},
                      {"tier", tier_name(chosen)},
-                     {"why", why(runtime.tier, features, chosen)},
+                     {"why", why(runtime.tier)},
                      {"threads", runtime.threads > 0 ? runtime.threads : usable_cores()},
                      {"fathom_train", train}};
   if (as_json) {
@@ -67,8 +71,9 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
   std::printf("memory            %s\n", bytes_text(memory).c_str());
   for (const Tier tier : kAllTiers) {
     const bool there = tier_available(tier, features);
-    std::printf("tier %-12s %s%s\n", tier_name(tier), there ? "available" : "not on this CPU",
-                tier == chosen ? (", would be used: " + json["why"].get<std::string>()).c_str() : "");
+    const std::string state = there ? "available" : std::string("not on this CPU, needs ") + needs(tier);
+    std::printf("tier %-12s %s%s\n", tier_name(tier), state.c_str(),
+                tier == chosen ? (", would be used: " + why(runtime.tier)).c_str() : "");
   }
   std::printf("fathom-train      %s\n", train.c_str());
   return 0;

@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <string>
+#include <vector>
 
+#include "base/cpu.h"
 #include "engine/engine.h"
 
 namespace fathom::cli {
@@ -26,8 +28,10 @@ inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
   verb->add_option("--threads", runtime.threads, "Threads; 0: every core this process may use")
       ->check(between(0, 1024, "[0, 1024]"))
       ->envname("FATHOM_THREADS");
-  verb->add_option("--tier", runtime.tier, "Kernel tier: auto, ref, avx2, avx512, avx512_vnni, avx512_bf16")
-      ->check(CLI::IsMember({"auto", "ref", "avx2", "avx512", "avx512_vnni", "avx512_bf16"}))
+  std::vector<std::string> tiers = {"auto"};
+  for (const Tier tier : kAllTiers) tiers.push_back(tier_name(tier));
+  verb->add_option("--tier", runtime.tier, "Kernel tier: auto, or one that `fathom doctor` lists")
+      ->check(CLI::IsMember(tiers))
       ->envname("FATHOM_TIER");
 }
 

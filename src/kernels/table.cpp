@@ -6,74 +6,36 @@
 namespace fathom::kernels {
 namespace {
 
-constexpr Table kRef = {.tier = Tier::ref,
-                        .name = "ref",
-                        .panel = ref::kPanel,
-                        .levels = ref::kLevels,
-                        .packed_size = packed_size<ref::kPanel>,
-                        .pack_weights = pack_weights<ref::kPanel>,
-                        .gemm = ref::gemm,
-                        .packed_size_bf16 = packed_size_bf16<ref::kPanel>,
-                        .pack_weights_bf16 = pack_weights_bf16<ref::kPanel>,
-                        .gemm_bf16 = ref::gemm_bf16,
-                        .packed_size_int8 = packed_size_int8<ref::kPanel>,
-                        .pack_weights_int8 = pack_weights_int8<ref::kPanel>,
-                        .quantize_rows = ref::quantize_rows,
-                        .gemm_int8 = ref::gemm_int8,
-                        .attention_scratch = ref::attention_scratch,
-                        .attention = ref::attention,
-                        .layernorm = ref::layernorm,
-                        .layernorm_quantize = ref::layernorm_quantize,
-                        .embed = ref::embed,
-                        .mean_rows = ref::mean_rows,
-                        .softmax = ref::softmax,
-                        .lstm_cell = ref::lstm_cell};
+// The table of a tier that defines everything in kernels/tier.inc: names of namespaces cannot be template arguments.
+#define FATHOM_TABLE(space)                                     \
+  {.tier = Tier::space,                                         \
+   .name = #space,                                              \
+   .panel = space::kPanel,                                      \
+   .levels = space::kLevels,                                    \
+   .packed_size = packed_size<space::kPanel>,                   \
+   .pack_weights = pack_weights<space::kPanel>,                 \
+   .gemm = space::gemm,                                         \
+   .packed_size_bf16 = packed_size_bf16<space::kPanel>,         \
+   .pack_weights_bf16 = pack_weights_bf16<space::kPanel>,       \
+   .gemm_bf16 = space::gemm_bf16,                               \
+   .packed_size_int8 = packed_size_int8<space::kPanel>,         \
+   .pack_weights_int8 = pack_weights_int8<space::kPanel>,       \
+   .quantize_rows = space::quantize_rows,                       \
+   .gemm_int8 = space::gemm_int8,                               \
+   .attention_scratch = space::attention_scratch,               \
+   .attention = space::attention,                               \
+   .layernorm = space::layernorm,                               \
+   .layernorm_quantize = space::layernorm_quantize,             \
+   .embed = space::embed,                                       \
+   .mean_rows = space::mean_rows,                               \
+   .softmax = space::softmax,                                   \
+   .lstm_cell = space::lstm_cell}
+
+constexpr Table kRef = FATHOM_TABLE(ref);
 
 #if defined(__x86_64__)
-constexpr Table kAvx2 = {.tier = Tier::avx2,
-                        .name = "avx2",
-                        .panel = avx2::kPanel,
-                        .levels = avx2::kLevels,
-                        .packed_size = packed_size<avx2::kPanel>,
-                        .pack_weights = pack_weights<avx2::kPanel>,
-                        .gemm = avx2::gemm,
-                        .packed_size_bf16 = packed_size_bf16<avx2::kPanel>,
-                        .pack_weights_bf16 = pack_weights_bf16<avx2::kPanel>,
-                        .gemm_bf16 = avx2::gemm_bf16,
-                        .packed_size_int8 = packed_size_int8<avx2::kPanel>,
-                        .pack_weights_int8 = pack_weights_int8<avx2::kPanel>,
-                        .quantize_rows = avx2::quantize_rows,
-                        .gemm_int8 = avx2::gemm_int8,
-                        .attention_scratch = avx2::attention_scratch,
-                        .attention = avx2::attention,
-                        .layernorm = avx2::layernorm,
-                        .layernorm_quantize = avx2::layernorm_quantize,
-                        .embed = avx2::embed,
-                        .mean_rows = avx2::mean_rows,
-                        .softmax = avx2::softmax,
-                        .lstm_cell = avx2::lstm_cell};
-constexpr Table kAvx512 = {.tier = Tier::avx512,
-                        .name = "avx512",
-                        .panel = avx512::kPanel,
-                        .levels = avx512::kLevels,
-                        .packed_size = packed_size<avx512::kPanel>,
-                        .pack_weights = pack_weights<avx512::kPanel>,
-                        .gemm = avx512::gemm,
-                        .packed_size_bf16 = packed_size_bf16<avx512::kPanel>,
-                        .pack_weights_bf16 = pack_weights_bf16<avx512::kPanel>,
-                        .gemm_bf16 = avx512::gemm_bf16,
-                        .packed_size_int8 = packed_size_int8<avx512::kPanel>,
-                        .pack_weights_int8 = pack_weights_int8<avx512::kPanel>,
-                        .quantize_rows = avx512::quantize_rows,
-                        .gemm_int8 = avx512::gemm_int8,
-                        .attention_scratch = avx512::attention_scratch,
-                        .attention = avx512::attention,
-                        .layernorm = avx512::layernorm,
-                        .layernorm_quantize = avx512::layernorm_quantize,
-                        .embed = avx512::embed,
-                        .mean_rows = avx512::mean_rows,
-                        .softmax = avx512::softmax,
-                        .lstm_cell = avx512::lstm_cell};
+constexpr Table kAvx2 = FATHOM_TABLE(avx2);
+constexpr Table kAvx512 = FATHOM_TABLE(avx512);
 
 constexpr Table avx512_vnni_table() {
   Table t = kAvx512;
@@ -96,7 +58,20 @@ constexpr Table avx512_bf16_table() {
 }
 constexpr Table kAvx512Bf16 = avx512_bf16_table();
 static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel, "they read panels of avx512");
+#elif defined(__aarch64__)
+constexpr Table kNeon = FATHOM_TABLE(neon);
+
+constexpr Table neon_dotprod_table() {
+  Table t = kNeon;
+  t.tier = Tier::neon_dotprod;
+  t.name = "neon_dotprod";
+  t.gemm_int8 = neon_dotprod::gemm_int8;
+  return t;
+}
+constexpr Table kNeonDotprod = neon_dotprod_table();
+static_assert(neon_dotprod::kPanel == kNeon.panel, "it reads panels of neon");
 #endif
+#undef FATHOM_TABLE
 
 }  // namespace
 
@@ -107,6 +82,9 @@ const Table& table(Tier tier) {
     case Tier::avx512: return kAvx512;
     case Tier::avx512_vnni: return kAvx512Vnni;
     case Tier::avx512_bf16: return kAvx512Bf16;
+#elif defined(__aarch64__)
+    case Tier::neon: return kNeon;
+    case Tier::neon_dotprod: return kNeonDotprod;
 #endif
     default: return kRef;
   }

@@ -23,7 +23,7 @@ inline constexpr int kLevels = 127;
 #include "kernels/tier.inc"
 }  // namespace avx512
 
-// Only what differs from the tier below; table.cpp takes the rest from there.
+// Of tiers built upon another: only what differs; table.cpp takes the rest from the tier below.
 namespace avx512_vnni {
 inline constexpr std::size_t kPanel = avx512::kPanel;
 inline constexpr int kLevels = 255;
@@ -39,5 +39,16 @@ namespace avx512_bf16 {
 inline constexpr std::size_t kPanel = avx512::kPanel;
 void gemm_bf16(const GemmArgs& args) noexcept;
 }  // namespace avx512_bf16
+
+namespace neon {
+inline constexpr std::size_t kPanel = 16;
+inline constexpr int kLevels = 255;
+#include "kernels/tier.inc"
+}  // namespace neon
+
+namespace neon_dotprod {
+inline constexpr std::size_t kPanel = neon::kPanel;
+void gemm_int8(const Int8GemmArgs& args) noexcept;
+}  // namespace neon_dotprod
 
 }  // namespace fathom::kernels

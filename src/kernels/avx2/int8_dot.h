@@ -8,7 +8,9 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = 5;  // products and the constant take two more registers than fp32 needs
+constexpr int kInt8Shift = 0;
 
+inline Vec shifted(Vec a) { return a; }
 inline Vec dot4(Vec sum, Vec a, Vec w) {
   const __m256i pairs = _mm256_maddubs_epi16(_mm256_castps_si256(a), _mm256_castps_si256(w));
   const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));

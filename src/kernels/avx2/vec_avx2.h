@@ -68,6 +68,7 @@ inline float largest(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 inline float smallest(Vec a) { return -largest(sub(zero(), a)); }
+inline std::int32_t nearest(float x) { return _mm_cvtss_si32(_mm_set_ss(x)); }  // ties to even
 inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 // Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.

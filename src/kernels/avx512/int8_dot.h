@@ -8,7 +8,9 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = kTileRows;
+constexpr int kInt8Shift = 0;
 
+inline Vec shifted(Vec a) { return a; }
 inline Vec dot4(Vec sum, Vec a, Vec w) {
   const __m512i pairs = _mm512_maddubs_epi16(_mm512_castps_si512(a), _mm512_castps_si512(w));
   const __m512i fours = _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));

@@ -1,0 +1,14 @@
+#include "kernels/neon/int8_dot.h"
+#include "kernels/args.h"
+#include "kernels/math.inc"
+#include "kernels/gemm.inc"
+#include "kernels/gemm_int8.inc"
+#include "kernels/elementwise.inc"
+#include "kernels/quantize.inc"
+#include "kernels/tiers.h"
+
+namespace fathom::kernels::neon {
+
+#include "kernels/int8_entries.inc"
+
+}  // namespace fathom::kernels::neon
