@@ -172,7 +172,7 @@ class Checkpoint(ProgramTest):
         self.refused(2, "into itself", "compress", model, "--precision", "int8", "-o", model)
         self.refused(2, "precision", "compress", model, "--precision", "int3", "-o", self.folder / "no")
         shutil.rmtree(data)
-        self.refused(1, "gone|not there|no folder|cannot", "compress", model, "--precision", "int8", "-o", self.folder / "no")
+        self.refused(1, "no such folder", "compress", model, "--precision", "int8", "-o", self.folder / "no")
         self.assertFalse((self.folder / "no").exists())
 
     def test_texts_without_labels(self):
