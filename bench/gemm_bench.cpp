@@ -20,6 +20,7 @@
 #include "base/cpu.h"
 #include "base/thread_pool.h"
 #include "peaks.h"
+#include "kernels/packed_map.h"
 #include "kernels/parallel.h"
 
 namespace {
@@ -83,9 +84,7 @@ class Work {
     for (const Shape& s : shapes_) {
       std::vector<float> w(s.n * s.k);
       for (std::size_t i = 0; i < w.size(); ++i) w[i] = 0.01f * static_cast<float>(i * 2654435761u % 17) - 0.08f;
-      if (precision == Precision::fp32) table.pack_weights(w.data(), s.n, s.k, reinterpret_cast<float*>(at));
-      if (precision == Precision::bf16) table.pack_weights_bf16(w.data(), s.n, s.k, at);
-      if (precision == Precision::int8) table.pack_weights_int8(w.data(), s.n, s.k, at);
+      kernels::pack_map(table, precision, w.data(), s.n, s.k, at);
       at += (size_of(s) + 63) / 64 * 64;
     }
     for (std::size_t layer = 1; layer < layers_; ++layer) std::memcpy(weights_ + layer * layer_bytes_, weights_, layer_bytes_);
@@ -149,11 +148,7 @@ class Work {
   }
 
  private:
-  std::size_t size_of(const Shape& s) const {
-    if (precision_ == Precision::bf16) return table_.packed_size_bf16(s.n, s.k);
-    if (precision_ == Precision::int8) return table_.packed_size_int8(s.n, s.k);
-    return table_.packed_size(s.n, s.k) * sizeof(float);
-  }
+  std::size_t size_of(const Shape& s) const { return kernels::packed_bytes(table_, precision_, s.n, s.k); }
   void set_output(kernels::GemmOutput& g, std::size_t i) {
     g.bias = bias_.data(); g.c = c_.data(); g.ldc = shapes_[i].n;
     g.m = m_; g.n = g.n_end = shapes_[i].n; g.k = shapes_[i].k;
@@ -235,7 +230,7 @@ void run_set(const Set& set, std::size_t m, Precision precision, const kernels::
       hot.gemm[i].push_back(spent / repeats);
     }
   }
-  std::printf("%s m=%zu %s, %d thread%s, %s: peak of %s %.0f Gop/s\n", set.name, m, name_of(precision), pool.threads(),
+  std::printf("%s m=%zu %s, %d thread%s, %s: peak of %s %.0f Gop/s\n", set.name, m, precision_name(precision), pool.threads(),
               pool.threads() == 1 ? "" : "s", table.name, peak.instructions, median(cold.peak) * 1e-9);
   print("cold", work, cold, static_cast<double>(set.layers));
   print("hot ", work, hot, 1.0);
@@ -268,7 +263,7 @@ int main(int argc, char** argv) {
     for (const Set& set : sets)
       for (const std::string& m : split(rows))
         for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
-          if ((only.empty() || only == set.name) && precisions.find(name_of(precision)) != std::string::npos && std::atoi(m.c_str()) > 0)
+          if ((only.empty() || only == set.name) && precisions.find(precision_name(precision)) != std::string::npos && std::atoi(m.c_str()) > 0)
             run_set(set, static_cast<std::size_t>(std::atoi(m.c_str())), precision, table, pool, seconds);
   }
 }

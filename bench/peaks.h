@@ -6,104 +6,36 @@
 #include <immintrin.h>
 
 #include "base/cpu.h"
+#include "base/precision.h"
 
 namespace fathom::bench {
 
-enum class Precision { fp32, bf16, int8 };
-
-inline const char* name_of(Precision p) { return p == Precision::fp32 ? "fp32" : p == Precision::bf16 ? "bf16" : "int8"; }
-
 constexpr int kRounds = 20000;
 
-__attribute__((target("avx512f"))) inline double fma_avx512() {
-  __m512 sums[24];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm512_setzero_ps();
-  const __m512 x = _mm512_setzero_ps();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < 24; ++j) __asm__("vfmadd231ps %1, %1, %0" : "+v"(sums[j]) : "v"(x));
+// COUNT sums of VEC, BODY run on each in turn with `x` as its operands; returns the operations done, PRODUCTS a sum and round.
+// A macro because target attributes and the text of assembler cannot be parameters of a template.
+#define FATHOM_PEAK(NAME, TARGET, VEC, REGISTER, COUNT, PRODUCTS, BODY)          \
+  __attribute__((target(TARGET))) inline double NAME() {                         \
+    VEC sums[COUNT];                                                             \
+    _Pragma("GCC unroll 24") for (auto& s : sums) s = VEC{};                     \
+    const VEC x{};                                                               \
+    for (int i = 0; i < kRounds; ++i) {                                          \
+      _Pragma("GCC unroll 24") for (auto& sum : sums) { BODY; }                  \
+    }                                                                            \
+    _Pragma("GCC unroll 24") for (auto& s : sums) __asm__ volatile("" : : REGISTER(s)); \
+    return kRounds * double{COUNT} * PRODUCTS * 2;                               \
   }
-#pragma GCC unroll 24
-  for (int j = 0; j < 24; ++j) __asm__ volatile("" : : "v"(sums[j]));
-  return kRounds * 24.0 * 16 * 2;
-}
 
-__attribute__((target("avx2,fma"))) inline double fma_avx2() {
-  __m256 sums[12];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm256_setzero_ps();
-  const __m256 x = _mm256_setzero_ps();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) __asm__("vfmadd231ps %1, %1, %0" : "+x"(sums[j]) : "x"(x));
-  }
-#pragma GCC unroll 12
-  for (int j = 0; j < 12; ++j) __asm__ volatile("" : : "x"(sums[j]));
-  return kRounds * 12.0 * 8 * 2;
-}
+#define FATHOM_MADDUBS "vpmaddubsw %2, %2, %1\n\tvpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0"
 
-__attribute__((target("avx512bw"))) inline double maddubs_avx512() {
-  __m512i sums[24];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm512_setzero_si512();
-  const __m512i x = _mm512_setzero_si512();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < 24; ++j) {
-      __m512i t;
-      __asm__("vpmaddubsw %2, %2, %1\n\tvpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0" : "+v"(sums[j]), "=&v"(t) : "v"(x));
-    }
-  }
-#pragma GCC unroll 24
-  for (int j = 0; j < 24; ++j) __asm__ volatile("" : : "v"(sums[j]));
-  return kRounds * 24.0 * 64 * 2;
-}
-
-__attribute__((target("avx2"))) inline double maddubs_avx2() {
-  __m256i sums[12];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm256_setzero_si256();
-  const __m256i x = _mm256_setzero_si256();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) {
-      __m256i t;
-      __asm__("vpmaddubsw %2, %2, %1\n\tvpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0" : "+x"(sums[j]), "=&x"(t) : "x"(x));
-    }
-  }
-#pragma GCC unroll 12
-  for (int j = 0; j < 12; ++j) __asm__ volatile("" : : "x"(sums[j]));
-  return kRounds * 12.0 * 32 * 2;
-}
-
-__attribute__((target("avx512vnni,avx512f"))) inline double dpbusd() {
-  __m512i sums[24];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm512_setzero_si512();
-  const __m512i x = _mm512_setzero_si512();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < 24; ++j) __asm__("vpdpbusd %1, %1, %0" : "+v"(sums[j]) : "v"(x));
-  }
-#pragma GCC unroll 24
-  for (int j = 0; j < 24; ++j) __asm__ volatile("" : : "v"(sums[j]));
-  return kRounds * 24.0 * 64 * 2;
-}
-
-__attribute__((target("avx512bf16,avx512f"))) inline double dpbf16() {
-  __m512 sums[24];
-#pragma GCC unroll 24
-  for (auto& s : sums) s = _mm512_setzero_ps();
-  const __m512 x = _mm512_setzero_ps();
-  for (int i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < 24; ++j) __asm__("vdpbf16ps %1, %1, %0" : "+v"(sums[j]) : "v"(x));
-  }
-#pragma GCC unroll 24
-  for (int j = 0; j < 24; ++j) __asm__ volatile("" : : "v"(sums[j]));
-  return kRounds * 24.0 * 32 * 2;
-}
+FATHOM_PEAK(fma_avx512, "avx512f", __m512, "v", 24, 16, __asm__("vfmadd231ps %1, %1, %0" : "+v"(sum) : "v"(x)))
+FATHOM_PEAK(fma_avx2, "avx2,fma", __m256, "x", 12, 8, __asm__("vfmadd231ps %1, %1, %0" : "+x"(sum) : "x"(x)))
+FATHOM_PEAK(maddubs_avx512, "avx512bw", __m512i, "v", 24, 64, __m512i t; __asm__(FATHOM_MADDUBS : "+v"(sum), "=&v"(t) : "v"(x)))
+FATHOM_PEAK(maddubs_avx2, "avx2", __m256i, "x", 12, 32, __m256i t; __asm__(FATHOM_MADDUBS : "+x"(sum), "=&x"(t) : "x"(x)))
+FATHOM_PEAK(dpbusd, "avx512vnni,avx512f", __m512i, "v", 24, 64, __asm__("vpdpbusd %1, %1, %0" : "+v"(sum) : "v"(x)))
+FATHOM_PEAK(dpbf16, "avx512bf16,avx512f", __m512, "v", 24, 32, __asm__("vdpbf16ps %1, %1, %0" : "+v"(sum) : "v"(x)))
+#undef FATHOM_MADDUBS
+#undef FATHOM_PEAK
 
 struct Peak {
   double (*run)();  // returns the operations done

@@ -31,22 +31,6 @@ struct Problem : FloatCase {
   }
 };
 
-void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activation, bool extras) {
-  for (std::size_t i = 0; i < p.m; ++i)
-    for (std::size_t j = 0; j < p.n; ++j) {
-      double y = extras ? p.bias[1 + j] : 0.0, size = std::abs(y);
-      for (std::size_t l = 0; l < p.k; ++l) {
-        const double term = static_cast<double>(rounded(p.a[1 + i * p.lda() + l])) * rounded(p.w[j * p.k + l]);
-        y += term;
-        size += std::abs(term);
-      }
-      // Products of two bf16 are exact in fp32, so k (of a pair: two) roundings err by at most k eps/2 of the magnitudes.
-      expect_element(p, c, i, j, y, kEps * (static_cast<double>(p.k) / 2 + 2) * size, activation, extras);
-      if (::testing::Test::HasFatalFailure()) return;
-    }
-  expect_guards(p, c);
-}
-
 TEST(Bf16, RoundsToNearestEven) {
   for (std::uint32_t high = 0; high < 0x7F80; ++high) {  // every finite bf16, both neighbours of both ends, and the tie
     const std::uint32_t bits = high << 16;
@@ -98,7 +82,7 @@ TEST_P(GemmBf16, MatchesDoubleOnRaggedShapes) {
       const Problem p(t(), s.m, s.n, s.k);
       std::vector<float> c = p.output();
       t().gemm_bf16(p.args(c, activation, activation != Activation::none));
-      expect_gemm(p, c, activation, activation != Activation::none);
+      expect_float_gemm(p, c, activation, activation != Activation::none, rounded);
       if (HasFatalFailure()) return;
     }
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/packed_map.h"
 #include "tensor/tensor.h"
 
 namespace fathom::kernels {
@@ -17,12 +18,8 @@ double hot_gemm(const Table& table, ThreadPool& pool, Precision precision) {
   std::vector<float> w(kSide * kSide), x(kRows * kSide);
   for (float& value : w) value = static_cast<float>(random.normal());
   for (float& value : x) value = static_cast<float>(random.normal());
-  const std::size_t bytes = precision == Precision::fp32 ? 4 * table.packed_size(kSide, kSide)
-                            : precision == Precision::bf16 ? table.packed_size_bf16(kSide, kSide) : table.packed_size_int8(kSide, kSide);
-  Buffer<std::byte> packed(bytes);
-  if (precision == Precision::fp32) table.pack_weights(w.data(), kSide, kSide, reinterpret_cast<float*>(packed.data()));
-  if (precision == Precision::bf16) table.pack_weights_bf16(w.data(), kSide, kSide, packed.data());
-  if (precision == Precision::int8) table.pack_weights_int8(w.data(), kSide, kSide, packed.data());
+  Buffer<std::byte> packed(packed_bytes(table, precision, kSide, kSide));
+  pack_map(table, precision, w.data(), kSide, kSide, packed.data());
   Buffer<std::uint8_t> q(kRows * kSide);
   std::vector<float> scale(kRows);
   std::vector<std::int32_t> zero(kRows);
@@ -38,14 +35,16 @@ double hot_gemm(const Table& table, ThreadPool& pool, Precision precision) {
       args.a = x.data(), args.c = c.data(), args.packed = packed.data();
       Int8GemmArgs quantized;
       static_cast<GemmOutput&>(quantized) = args;
-      quantized.a = q.data(), quantized.lda = kSide, quantized.row_scale = scale.data(), quantized.row_zero = zero.data(), quantized.packed = packed.data();
+      quantized.a = q.data(), quantized.lda = kSide, quantized.packed = packed.data();
+      quantized.row_scale = scale.data(), quantized.row_zero = zero.data();
       for (int i = 0; i < kTimes; ++i) {
         if (precision == Precision::fp32) table.gemm(args);
         if (precision == Precision::bf16) table.gemm_bf16(args);
         if (precision == Precision::int8) table.gemm_int8(quantized);
       }
     });
-    rates.push_back(1e-6 * kTimes * static_cast<double>(kRows * kSide * kSide * static_cast<std::size_t>(pool.threads())) / std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    rates.push_back(1e-9 * kTimes * kRows * kSide * kSide * pool.threads() / seconds);
   }
   std::nth_element(rates.begin(), rates.begin() + 4, rates.end());
   return rates[4];

@@ -63,6 +63,25 @@ inline void expect_element(const GemmCase& p, const std::vector<float>& c, std::
   ASSERT_NEAR(c[1 + i * p.ldc() + j], y, tolerance) << p.m << "x" << p.n << "x" << p.k << " at " << i << "," << j;
 }
 
+// All of c in double precision over the operands as `number` reads them: as they are, or rounded as the kernel rounds them.
+template <class Number>
+void expect_float_gemm(const FloatCase& p, const std::vector<float>& c, Activation activation, bool extras, const Number& number) {
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = 0; j < p.n; ++j) {
+      double y = extras ? p.bias[1 + j] : 0.0, size = std::abs(y);
+      for (std::size_t l = 0; l < p.k; ++l) {
+        const double term = static_cast<double>(number(p.a[1 + i * p.lda() + l])) * number(p.w[j * p.k + l]);
+        y += term;
+        size += std::abs(term);
+      }
+      // A chain of k roundings errs by at most k eps/2 of the sum of magnitudes. Products of two bf16 are exact in fp32, so k (of
+      // a pair: two) roundings do there as well.
+      expect_element(p, c, i, j, y, kEps * (static_cast<double>(p.k) / 2 + 2) * size, activation, extras);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  expect_guards(p, c);
+}
+
 // Row i of any call equals that row computed alone, bit for bit: the promise that batching rests on.
 template <class Problem>
 void expect_rows_alone(const Problem& p) {

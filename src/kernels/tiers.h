@@ -27,12 +27,7 @@ inline constexpr int kLevels = 127;
 namespace avx512_vnni {
 inline constexpr std::size_t kPanel = avx512::kPanel;
 inline constexpr int kLevels = 255;
-void gemm_int8(const Int8GemmArgs& args) noexcept;
-void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_t k, std::uint8_t* q, std::size_t ldq,
-                   float* scale, std::int32_t* zero) noexcept;
-void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
-                        float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq, float* scale,
-                        std::int32_t* zero) noexcept;
+#include "kernels/tier_int8.inc"
 }  // namespace avx512_vnni
 
 namespace avx512_bf16 {
