@@ -128,9 +128,7 @@ Result<std::string> checkpoint_sha256(const std::filesystem::path& folder) {
   Sha256 all;
   for (const std::string& name : names) {
     FATHOM_TRY(const MappedFile file, MappedFile::open(folder / name));
-    Sha256 one;
-    one.update(file.bytes().data(), file.bytes().size());
-    all.update(name + " " + one.hex() + "\n");
+    all.update(name + " " + sha256_hex(file.bytes()) + "\n");
   }
   return all.hex();
 }

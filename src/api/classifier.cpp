@@ -20,6 +20,8 @@ Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
   auto opened = std::make_shared<Opened>();
   FATHOM_TRY(auto bundle, Bundle::open(folder));
   FATHOM_TRY(opened->model, Model::load(std::move(bundle)));
+  if (const auto data = opened->bundle().fathom().find("data"); data != opened->bundle().fathom().end())
+    opened->pairs = data->is_object() && data->contains("pairs") && (*data)["pairs"] == true;
   FATHOM_TRY(opened->runtime, engine::Runtime::create(options));
   FATHOM_TRY(opened->plan, engine::Plan::compile(opened->model, *opened->runtime));
   if (opened->spec().modality == Modality::text) {
@@ -35,11 +37,6 @@ Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
     FATHOM_TRY(opened->preprocessing, data::read_preprocessing(folder));
   }
   return opened;
-}
-
-bool reads_pairs(const Bundle& bundle) {
-  const Json& fathom = bundle.fathom();
-  return fathom.contains("data") && fathom["data"].is_object() && fathom["data"].contains("pairs") && fathom["data"]["pairs"] == true;
 }
 
 Classifier::Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch)
@@ -86,14 +83,13 @@ Result<std::vector<Outcome>> Classifier::encoded(std::size_t inputs, const Encod
 
 Result<std::vector<Outcome>> Classifier::texts(std::span<const std::string> texts, const engine::RunOptions& options) {
   if (!opened_->tokenizer) return wrong_kind("pictures", "text");
-  if (reads_pairs(opened_->bundle())) return wrong_kind("pairs of texts", "single texts");
+  if (opened_->pairs.value_or(false)) return wrong_kind("pairs of texts", "single texts");
   return encoded(texts.size(), [&](std::size_t i) { return opened_->tokenizer->encode(texts[i], opened_->spec().max_tokens, ids_); }, options);
 }
 
 Result<std::vector<Outcome>> Classifier::pairs(std::span<const TextPair> pairs, const engine::RunOptions& options) {
   if (!opened_->tokenizer) return wrong_kind("pictures", "pairs of texts");
-  const Json& fathom = opened_->bundle().fathom();
-  if (fathom.contains("data") && !reads_pairs(opened_->bundle())) return wrong_kind("single texts", "pairs");
+  if (!opened_->pairs.value_or(true)) return wrong_kind("single texts", "pairs");
   return encoded(pairs.size(), [&](std::size_t i) {
     return opened_->tokenizer->encode_pair(pairs[i].first, pairs[i].second, opened_->spec().max_tokens, ids_, types_);
   }, options);

@@ -23,13 +23,11 @@ struct Opened {
   std::unique_ptr<engine::Runtime> runtime;
   std::optional<data::Tokenizer> tokenizer;          // text only
   std::optional<data::Preprocessing> preprocessing;  // pictures of an imported checkpoint; else they are resized to fit
+  std::optional<bool> pairs;  // whether the data it was fitted on were pairs of texts, and so its inputs; empty: not fitted
   const ModelSpec& spec() const { return model->spec(); }
   const Bundle& bundle() const { return *model->bundle(); }
 };
 Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder, const engine::RuntimeOptions& options);
-
-// Whether the data that the bundle was fitted on were pairs of texts: then so are its inputs.
-bool reads_pairs(const Bundle& bundle);
 
 struct TextPair {
   std::string first, second;

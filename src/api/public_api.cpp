@@ -136,7 +136,7 @@ Result<Model> Model::open(const std::string& folder, const Options& options) {
 }
 
 bool Model::reads_text() const { return state_->opened->tokenizer.has_value(); }
-bool Model::reads_pairs() const { return api::reads_pairs(state_->opened->bundle()); }
+bool Model::reads_pairs() const { return state_->opened->pairs.value_or(false); }
 int Model::layers() const { return state_->opened->spec().layers; }
 const std::vector<std::string>& Model::labels() const { return state_->opened->spec().label_names; }
 std::string Model::tier() const { return tier_name(state_->opened->runtime->kernels().tier); }

@@ -193,9 +193,7 @@ Status Bundle::verify() const {
   for (const auto& [name, listed] : files) {
     FATHOM_TRY_VOID(check_size(folder_ / name, listed.bytes));
     FATHOM_TRY(const MappedFile file, MappedFile::open(folder_ / name));
-    Sha256 hash;
-    hash.update(file.bytes().data(), file.bytes().size());
-    if (const std::string got = hash.hex(); got != listed.sha256)
+    if (const std::string got = sha256_hex(file.bytes()); got != listed.sha256)
       return corrupt(quoted(folder_ / name) + ": expected SHA-256 " + listed.sha256 + ", got " + got);
   }
   FATHOM_TRY_VOID(check_finite(*weights_));
@@ -235,9 +233,7 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
   for (const auto& [name, path] : copies) {
     if (bad_name(name) || files.contains(name)) return refuse(name);
     FATHOM_TRY(const MappedFile file, MappedFile::open(path));
-    Sha256 hash;
-    hash.update(file.bytes().data(), file.bytes().size());
-    listed[name] = {{"bytes", file.bytes().size()}, {"sha256", hash.hex()}};
+    listed[name] = {{"bytes", file.bytes().size()}, {"sha256", sha256_hex(file.bytes())}};
   }
   for (const auto& [name, entry] : listed) out["files"][name] = entry;
   FATHOM_TRY(const auto checked, listed_files(out, "write_bundle"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "base/json.h"
@@ -205,6 +206,24 @@ Result<std::vector<Entry>> read_header(std::span<const std::byte> file, std::uin
   return std::move(reader.entries);
 }
 
+// Of a float32 tensor NAME.scale: NAME.
+std::optional<std::string_view> owner_of(const Entry& entry) {
+  const std::string_view name = entry.name;
+  if (entry.dtype != "F32" || !name.ends_with(kScale)) return std::nullopt;
+  return name.substr(0, name.size() - kScale.size());
+}
+
+// The scales of the int8 tensors that have them, by the name of the tensor.
+std::map<std::string_view, const Entry*> scales_of(const std::vector<Entry>& entries) {
+  std::set<std::string_view> bytes;
+  for (const Entry& entry : entries)
+    if (entry.dtype == "I8") bytes.insert(entry.name);
+  std::map<std::string_view, const Entry*> scales;
+  for (const Entry& entry : entries)
+    if (const auto owner = owner_of(entry); owner && bytes.contains(*owner)) scales[*owner] = &entry;
+  return scales;
+}
+
 float float_of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
 // IEEE half to float, exactly: subnormals are scaled by 2^-24.
@@ -259,19 +278,13 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   std::uint64_t data_start = 0;
   auto entries = read_header(opened->file_.bytes(), data_start);
   if (!entries) return entries.error().within("'" + path.string() + "'");
-  std::map<std::string, const Entry*> scales;  // by the name of the int8 tensor
-  for (const Entry& entry : *entries)
-    if (entry.dtype == "F32" && entry.name.ends_with(kScale)) scales[entry.name.substr(0, entry.name.size() - kScale.size())] = &entry;
-  for (auto it = scales.begin(); it != scales.end();) {
-    const bool used = std::any_of(entries->begin(), entries->end(), [&](const Entry& e) { return e.name == it->first && e.dtype == "I8"; });
-    it = used ? std::next(it) : scales.erase(it);
-  }
+  const auto scales = scales_of(*entries);
   const auto bytes_of = [&](const Entry& entry) { return opened->file_.bytes().data() + data_start + entry.offsets[0]; };
   for (const Entry& entry : *entries) {
-    if (entry.name.ends_with(kScale) && scales.contains(entry.name.substr(0, entry.name.size() - kScale.size()))) continue;
+    if (const auto owner = owner_of(entry); owner && scales.contains(*owner)) continue;  // a scale is a part of its tensor
     const std::byte* data = bytes_of(entry);
     const bool half = entry.dtype == "F16" || entry.dtype == "BF16";
-    const bool scaled = entry.dtype == "I8" && scales.contains(entry.name);
+    const bool scaled = scales.contains(entry.name);
     if (scaled && (entry.shape.empty() || scales.at(entry.name)->shape != std::vector<std::uint64_t>{entry.shape[0]}))
       return Error{Code::corrupt_bundle, "'" + path.string() + "': tensor " + shown(entry.name) + " of int8 needs one scale for each row",
                    "the file is damaged; copy or make it again"};

@@ -18,7 +18,8 @@
 namespace fathom::cli {
 namespace {
 
-constexpr std::size_t kMostRows = 1000;  // compared
+constexpr std::size_t kMostRows = 1000;     // compared
+constexpr double kDefaultBudget = 0.005;  // as fit's --max-disagreement
 
 struct Options {
   fs::path bundle, out, data;
@@ -92,12 +93,6 @@ void print(const Json& report) {
                 side["weights_mb"].get<double>());
 }
 
-double budget_of(const Json& fathom) {
-  const Json points = fathom.value("operating_points", Json::object());
-  const Json point = points.is_object() ? points.value(eval::kFathom, Json::object()) : Json::object();
-  return point.is_object() && point.contains("budget") && point["budget"].is_number() ? point["budget"].get<double>() : 0.005;
-}
-
 Result<int> act(const Options& options) {
   FATHOM_TRY(const Precision precision, parse_precision(options.precision));
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
@@ -111,7 +106,7 @@ Result<int> act(const Options& options) {
   FATHOM_TRY_VOID(compress::to_precision(options.bundle, options.out, precision));
   if (before->has_decision()) {
     Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
-    FATHOM_TRY_VOID(eval::calibrate_bundle(options.out, data->dataset, *runtime, budget_of(fathom),
+    FATHOM_TRY_VOID(eval::calibrate_bundle(options.out, data->dataset, *runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),
                                            [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }));
   }
   std::vector<Side> sides;

@@ -45,18 +45,14 @@ Json asked(const FitFrom& options, const std::string& trunk, const std::string& 
   return out;
 }
 
-bool finished(const FitFrom& options, const Json& wanted, const std::string& fingerprint) {
+// True: `out` is this very fit. A bundle that another one finished is an error: it may be all that is left of hours.
+Result<bool> finished(const FitFrom& options, const Json& wanted, const std::string& fingerprint) {
   const auto bundle = Bundle::open(options.out);
-  if (!bundle) return false;
+  if (!bundle || !(*bundle)->fathom().contains("policy")) return false;
   const Json& fathom = (*bundle)->fathom();
-  return fathom.contains("policy") && fathom.contains("data") && fathom["data"].value("fingerprint", "") == fingerprint &&
-         fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == wanted;
-}
-
-// A finished bundle is not replaced by another fit's: it may be all that is left of hours.
-Status keep_others(const FitFrom& options) {
-  const auto bundle = Bundle::open(options.out);
-  if (!bundle || !(*bundle)->fathom().contains("policy")) return {};
+  if (fathom.contains("data") && fathom["data"].value("fingerprint", "") == fingerprint && fathom.contains("provenance") &&
+      fathom["provenance"].value("options", Json()) == wanted)
+    return true;
   return Error{Code::usage, "'" + options.out.string() + "' holds a bundle fitted with other options, other data or another checkpoint",
                "choose another -o, or delete it"};
 }
@@ -141,11 +137,11 @@ Result<int> fit_from(const FitFrom& options) {
   FATHOM_TRY(const std::string trunk, trunk_of(options, found.has_classifier));
   FATHOM_TRY(const std::string checkpoint, api::checkpoint_sha256(options.from));
   const Json wanted = asked(options, trunk, checkpoint);
-  if (finished(options, wanted, dataset.fingerprint)) {
+  FATHOM_TRY(const bool done, finished(options, wanted, dataset.fingerprint));
+  if (done) {
     say(options.out.string() + " is already fitted with these options");
     return 0;
   }
-  FATHOM_TRY_VOID(keep_others(options));
   constexpr std::size_t kLeastTune = 192;  // fathom-train cross-fits the decision on them
   if (const std::size_t rows = dataset.part(data::Part::tune).size(); rows < kLeastTune)
     return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",

@@ -228,7 +228,7 @@ Result<int> act(const Options& options) {
   if (options.lambda >= 0) run.lambda = static_cast<float>(options.lambda);
   tell_certificate(*opened, run);
   Printer printer(opened->spec(), options.json);
-  Runner runner(classifier, run, printer, options.pairs || api::reads_pairs(opened->bundle()));
+  Runner runner(classifier, run, printer, options.pairs || opened->pairs.value_or(false));
   const bool from_stdin = options.inputs.empty() && options.files.empty();
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   if (from_stdin && terminal) say("reading one input a line; end with ctrl-D");

@@ -35,14 +35,7 @@ Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& run
   const bool proven = eval::certificate_state(fathom) == eval::CertificateState::valid;  // better than chosen
   const bool has_table = fathom.contains("budget_table");
   if (proven && has_table) return false;
-  const auto points = fathom.find("operating_points");
-  bool chosen = proven;
-  if (points != fathom.end() && points->is_object() && points->contains(eval::kFathom)) {
-    const Json& point = (*points)[eval::kFathom];
-    if (point.is_object() && point.contains("budget") && point["budget"].is_number() &&
-        point["budget"].get<double>() == budget)
-      chosen = true;
-  }
+  const bool chosen = proven || eval::recorded_budget(fathom) == budget;
   if (chosen && has_table) return false;
   const std::string where = "bundle '" + folder.string() + "': fathom.json";
   FATHOM_TRY(const auto data, eval::read_eval_data(fathom, {}, where));

@@ -55,7 +55,6 @@ struct PolicyNet {
 struct Plan::Parts {
   std::shared_ptr<const Model> model;
   ModelSpec spec;
-  Precision precision = Precision::fp32;  // of the layers' maps
   bool decides = false;   // heads, extractor and policy are there
   bool answers = false;   // the last head is there
   policy::Policy policy;

@@ -104,7 +104,6 @@ void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
 Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model, const Runtime& runtime) {
   auto parts = std::make_unique<Plan::Parts>();
   parts->spec = model->spec();
-  parts->precision = model->precision();
   parts->decides = model->has_decision() && model->bundle() != nullptr;
   parts->answers = parts->decides || model->has_task_head();
   parts->model = std::move(model);

@@ -51,7 +51,7 @@ void carve_layers(Session::State& st, Carvers& carvers) {
     scratch.wide = floats.take(st.chunk_rows * std::max(3 * parts.hidden, parts.ffn));
     scratch.attention = attention == nullptr ? nullptr : attention + w * st.attention_stride;
     scratch.offsets = ints.take(st.max_batch + 1);
-    if (parts.precision == Precision::int8) scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));
+    if (parts.model->precision() == Precision::int8) scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));
   }
 }
 
@@ -64,7 +64,7 @@ void carve_inputs(Session::State& st, Carvers& carvers) {
   const std::size_t second = text ? st.max_tokens : e.pooled_rows * e.pooled_columns;
   for (InputScratch& scratch : st.input_scratch) {
     if (!text) scratch.patches = floats.take(positions * parts.embedding.patch.k);
-    if (!text && parts.precision == Precision::int8) scratch.quantized = carve_quantized(carvers, positions, parts.embedding.patch.k);
+    if (!text && parts.model->precision() == Precision::int8) scratch.quantized = carve_quantized(carvers, positions, parts.embedding.patch.k);
     if (!parts.decides) continue;
     scratch.proj = floats.take((positions + 2) * e.proj.n);
     scratch.h1 = floats.take((positions + 2) * e.conv1.n);

@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/sha256.h"
+#include "kernels/packed_map.h"
 
 namespace fathom::engine {
 namespace {
@@ -47,36 +48,19 @@ std::uint64_t hash_bytes(const std::byte* data, std::size_t bytes) {
   return hash ^ (hash >> 32);
 }
 
-std::size_t map_bytes(const kernels::Table& table, Precision precision, std::size_t n, std::size_t k) {
-  switch (precision) {
-    case Precision::bf16: return table.packed_size_bf16(n, k);
-    case Precision::int8: return table.packed_size_int8(n, k);
-    case Precision::fp32: break;
-  }
-  return table.packed_size(n, k) * sizeof(float);
-}
-
-void pack_map(const kernels::Table& table, Precision precision, const float* w, std::size_t n, std::size_t k, std::byte* to) {
-  switch (precision) {
-    case Precision::bf16: return table.pack_weights_bf16(w, n, k, to);
-    case Precision::int8: return table.pack_weights_int8(w, n, k, to);
-    case Precision::fp32: return table.pack_weights(w, n, k, reinterpret_cast<float*>(to));
-  }
-}
-
 std::uint64_t layout_hash(const kernels::Table& table, Precision precision) {
   constexpr std::size_t kN = 37, kK = 19;
   std::vector<float> w(kN * kK);
   for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i + 1);
-  Buffer<std::byte> packed(map_bytes(table, precision, kN, kK));
-  pack_map(table, precision, w.data(), kN, kK, packed.data());
+  Buffer<std::byte> packed(kernels::packed_bytes(table, precision, kN, kK));
+  kernels::pack_map(table, precision, w.data(), kN, kK, packed.data());
   return hash_bytes(packed.data(), packed.size()) + static_cast<std::uint64_t>(precision);
 }
 
 bool is_map(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table; }
 
 std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) {
-  return aligned(is_map(entry) ? map_bytes(table, entry.precision, entry.n, entry.k) : entry.n * entry.k * sizeof(float));
+  return aligned(is_map(entry) ? kernels::packed_bytes(table, entry.precision, entry.n, entry.k) : entry.n * entry.k * sizeof(float));
 }
 std::size_t bias_bytes(const PackedEntry& entry) { return entry.kind == PackedEntry::Kind::table ? 0 : aligned(entry.n * sizeof(float)); }
 
@@ -193,7 +177,7 @@ bool hash_agrees(std::span<const std::byte> file) {
 std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table, std::vector<float>& temp,
                        std::byte* at) {
   const float* numbers = assemble(entry, model, temp);
-  if (is_map(entry)) pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
+  if (is_map(entry)) kernels::pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
   else std::memcpy(at, numbers, entry.n * entry.k * sizeof(float));
   at += number_bytes(entry, table);
   copy_bias(entry, model, reinterpret_cast<float*>(at));

@@ -85,6 +85,14 @@ Json choose_operating_points(const policy::Trace& calibrate, const policy::Polic
   return points;
 }
 
+std::optional<double> recorded_budget(const Json& fathom) {
+  const auto points = fathom.find("operating_points");
+  if (points == fathom.end() || !points->is_object() || !points->contains(kFathom)) return std::nullopt;
+  const Json& point = (*points)[kFathom];
+  if (!point.is_object() || !point.contains("budget") || !point["budget"].is_number()) return std::nullopt;
+  return point["budget"].get<double>();
+}
+
 Result<OperatingPoint> read_operating_point(const Json& fathom, const std::string& system, const std::string& where) {
   const auto points = fathom.find("operating_points");
   if (points == fathom.end() || !points->is_object() || !points->contains(system))

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "base/json.h"
 #include "data/dataset.h"
@@ -33,6 +34,9 @@ Json make_budget_table(const Traced& calibrate, const ModelSpec& spec, const pol
 
 // "operating_points".<system> of fathom.json. Errors: corrupt_bundle when it is not there or out of range.
 Result<OperatingPoint> read_operating_point(const Json& fathom, const std::string& system, const std::string& where);
+
+// The budget that the bundle's own operating point was chosen with; none where there is no such point.
+std::optional<double> recorded_budget(const Json& fathom);
 
 // Budget: a fraction in [0, 1]. keep_points: only the budget table is written. Errors: usage, and everything reading and
 // running can say.
