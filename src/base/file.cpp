@@ -99,6 +99,52 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
   return mapped;
 }
 
+void MappedFile::use_large_pages(bool yes) const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+namespace {
+
+struct Pages {
+  void* begin;
+  std::size_t bytes;
+};
+
+// The whole pages inside a piece, or (`touching`) all that hold a byte of it.
+Pages pages_of(std::span<const std::byte> piece, bool touching) {
+  const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(piece.data()), last = first + piece.size();
+  const std::uintptr_t begin = touching ? first / page * page : (first + page - 1) / page * page;
+  const std::uintptr_t end = touching ? (last + page - 1) / page * page : last / page * page;
+  return {reinterpret_cast<void*>(begin), end > begin ? end - begin : 0};
+}
+
+}  // namespace
+
+void MappedFile::prefetch(std::span<const std::byte> piece) {
+  const Pages pages = pages_of(piece, true);
+  ::madvise(pages.begin, pages.bytes, MADV_WILLNEED);
+}
+
+void MappedFile::populate(std::span<const std::byte> piece) {
+  const Pages pages = pages_of(piece, true);
+#ifdef MADV_POPULATE_READ
+  if (::madvise(pages.begin, pages.bytes, MADV_POPULATE_READ) == 0) return;
+#endif
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));  // before Linux 5.14: by hand
+  const volatile std::byte* at = piece.data();
+  for (std::size_t i = 0; i < piece.size(); i += page) (void)at[i];
+}
+
+void MappedFile::release(std::span<const std::byte> piece, bool forget) {
+  const Pages pages = pages_of(piece, false);
+  if (pages.bytes == 0) return;
+#ifdef MADV_PAGEOUT
+  if (forget) ::madvise(pages.begin, pages.bytes, MADV_PAGEOUT);
+#endif
+  ::madvise(pages.begin, pages.bytes, MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
