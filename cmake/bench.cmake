@@ -1,4 +1,4 @@
-# Benchmarks, never part of a plain build: -DFATHOM_BENCH=ON makes bench/gemm_bench and bench/peer_row in the build folder.
+# Benchmarks, never part of a plain build: -DFATHOM_BENCH=ON makes the programs of bench/ in the build folder.
 option(FATHOM_BENCH "Build the benchmarks" OFF)
 if(FATHOM_BENCH)
   function(fathom_bench name)
@@ -9,5 +9,6 @@ if(FATHOM_BENCH)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")  # it measures against peaks of x86 instructions
     fathom_bench(gemm_bench fathom_kernels)
   endif()
-  fathom_bench(peer_row fathom_engine)
+  fathom_bench(peer_row fathom_eval fathom_compress)
+  fathom_bench(residency_bench fathom_eval)
 endif()

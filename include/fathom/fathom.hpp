@@ -65,6 +65,9 @@ struct Options {
   int threads = 0;             // 0: every core this process may use
   std::string tier;            // kernel tier, one that `fathom doctor` lists; empty: the best this CPU has
   std::size_t max_batch = 32;  // inputs that run together, 1..4096; longer lists are cut into such batches
+  // Bytes of layers' weights that a session holds in memory, at least one layer's; 0: all. Layers chosen least leave memory and
+  // are read from the bundle again when an input needs them: slower, the same answers.
+  std::size_t memory_budget = 0;
 };
 
 // How deep to go. Nothing set: as the bundle says.

@@ -48,6 +48,7 @@ class Classifier {
   Result<std::vector<Outcome>> pairs(std::span<const TextPair> pairs, const engine::RunOptions& options);
   Result<std::vector<Outcome>> pictures(std::span<const data::Picture> pictures, const engine::RunOptions& options);
   std::size_t buffer_bytes() const { return session_.buffer_bytes(); }  // engine::Session's
+  engine::ResidencyReport residency() const { return session_.residency(); }
 
  private:
   Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch);

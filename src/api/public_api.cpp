@@ -127,6 +127,7 @@ Result<Model> Model::open(const std::string& folder, const Options& options) {
   engine::RuntimeOptions runtime;
   runtime.tier = options.tier;
   runtime.threads = options.threads;
+  runtime.memory_budget = options.memory_budget;
   auto opened = api::open_bundle(folder, runtime);
   if (!opened) return outward(opened.error());
   auto state = std::make_shared<State>();

@@ -61,6 +61,8 @@ void print(const Json& bench) {
     std::printf("switching trajectory, against repeating one: median %+.2f us (10th to 90th percentile %+.2f to %+.2f) over %d random trajectories\n",
                 d["p50"].get<double>(), d["p10"].get<double>(), d["p90"].get<double>(), bench["switching"]["trajectories"].get<int>());
   }
+  for (const auto& [name, row] : bench["systems"].items())
+    if (row.contains("memory")) std::printf("%s, one by one: %s\n", name.c_str(), memory_text(row["memory"]).c_str());
   std::printf("energy: %s\n", bench["energy"].get<std::string>().c_str());
   for (const auto& [name, row] : bench["systems"].items())
     if (row.contains("joules_per_input")) std::printf("  %-11s %.4g J an input at batch 32\n", name.c_str(), row["joules_per_input"].get<double>());
@@ -90,6 +92,7 @@ void add_bench(Frame& frame) {
       ->check(between(0, 1e6, "[0, 1000000]"))
       ->capture_default_str();
   add_runtime_flags(verb, options->bench.runtime);
+  add_memory_flag(verb, options->bench.runtime);
   add_json_flag(verb, options->json);
   frame.on(verb, [options] { return act(*options); });
 }

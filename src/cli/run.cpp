@@ -14,6 +14,7 @@
 #include "cli/verbs.h"
 #include "cli/words.h"
 #include "data/text_lines.h"
+#include "eval/bench_bundle.h"
 #include "eval/certify_bundle.h"
 
 namespace fathom::cli {
@@ -246,6 +247,7 @@ Result<int> act(const Options& options) {
     FATHOM_TRY_VOID(runner.pictures(paths));
   }
   printer.close();
+  if (options.runtime.memory_budget > 0) say(memory_text(eval::memory_json(classifier.residency())));
   return 0;
 }
 
@@ -268,6 +270,7 @@ void add_run(Frame& frame) {
       ->excludes(lambda)
       ->excludes(full);
   add_runtime_flags(verb, options->runtime);
+  add_memory_flag(verb, options->runtime);
   add_json_flag(verb, options->json);
   frame.on(verb, [options] { return act(*options); });
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace fathom::cli {
@@ -15,6 +16,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
 std::string trajectory_text(std::uint64_t mask, int layers);  // "●●●○○○": layers that ran, first to last
 std::string macs_text(double macs);                           // "1.24 MMAC"
 std::string bytes_text(double bytes);                         // "3.1 MB"
+std::string memory_text(const Json& memory);                  // eval::memory_json in a line
 std::string one_line(const std::string& text,
                      std::size_t most);      // control characters and line breaks as spaces, cut with ...
 std::string error_text(const Error& error);  // "error FTH-301: ...\n  next: ..."

@@ -246,6 +246,11 @@ void run_gates(Session::State& state, bool profile) {
 
 void run_masks(Session::State& state) {
   const int layers = layers_of(state);
+  if (state.residency) {
+    std::uint64_t some = 0;
+    for (std::size_t s = 0; s < state.active; ++s) some |= state.masks[s];
+    state.residency->expect(some);
+  }
   for (int l = 1; l <= layers; ++l) {
     std::size_t count = 0, rows = 0;
     for (std::size_t s = 0; s < state.active; ++s) {

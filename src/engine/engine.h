@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "kernels/table.h"
+#include "model/input_sums.h"
 #include "model/model.h"
 #include "policy/policy.h"
 
@@ -22,6 +23,8 @@ namespace fathom::engine {
 struct RuntimeOptions {
   std::string tier;  // "" or "auto": best
   int threads = 0;   // 0: all usable cores
+  std::size_t memory_budget = 0;  // bytes of layers' packed weights that a session holds in memory; 0: all of them
+  bool forget_evicted = false;    // with a budget: layers that leave memory leave the system's page cache too
 };
 
 class Runtime {
@@ -29,10 +32,15 @@ class Runtime {
   static Result<std::unique_ptr<Runtime>> create(const RuntimeOptions& options);
   ThreadPool& pool() { return pool_; }
   const kernels::Table& kernels() const { return *kernels_; }
+  std::size_t memory_budget() const { return memory_budget_; }
+  bool forget_evicted() const { return forget_evicted_; }
 
  private:
-  Runtime(const kernels::Table& kernels, int threads) : kernels_(&kernels), pool_(threads) {}
+  Runtime(const kernels::Table& kernels, int threads, const RuntimeOptions& options)
+      : kernels_(&kernels), memory_budget_(options.memory_budget), forget_evicted_(options.forget_evicted), pool_(threads) {}
   const kernels::Table* kernels_;
+  std::size_t memory_budget_;
+  bool forget_evicted_;
   ThreadPool pool_;
 };
 
@@ -98,8 +106,16 @@ struct SessionLimits {
   std::size_t max_tokens = 0;  // of one input; 0: the spec's
 };
 
+// What a session under a memory budget did (residency.h says what the words mean); all 0 without one.
+struct ResidencyReport {
+  std::size_t budget_bytes = 0, held_bytes = 0, most_held_bytes = 0;
+  std::uint64_t hits = 0, read_ahead = 0, misses = 0, evictions = 0;
+  double stall_seconds = 0;  // waited for layers
+};
+
 class Session {
  public:
+  // Errors: usage, a memory budget below the largest layer; unsupported, a budget for weights that are not mapped from a file.
   static Result<Session> create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -114,6 +130,9 @@ class Session {
   // `start` [total tokens][hidden]. Errors: as run(); unsupported without a last head.
   Status run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start = {});
 
+  // Every layer; adds what each map reads to `sums` (made for this spec). Allocates. Errors: as run(); unsupported, layers not in fp32.
+  Status add_input_sums(const Batch& batch, InputSums& sums);
+
   // After run(): logits of the exit taken [count, classes]; valid until the next run.
   std::span<const float> logits() const;
   // After Mode::trace: [count, layers, classes]; scores [count, layers - 1] by Score (empty if that score has no parts).
@@ -126,6 +145,7 @@ class Session {
   std::size_t buffer_bytes() const;         // that the largest batch could touch; untouched ones cost no memory
   double decision_seconds() const;          // accumulated while profile_decision was set
   void reset_decision_seconds();
+  ResidencyReport residency() const;
 
   struct State;
 

@@ -51,6 +51,27 @@ struct Spread {
   }
 };
 
+// Spread, and the rows of every GEMM are added to the sums; GEMMs come in the order of layer_forward.
+struct Watched : Spread {
+  double *&exact, *&rounded;
+  void gemm(const GemmArgs& args) const {
+    std::vector<std::uint8_t> q(kernels::int8_row_bytes(args.k));
+    for (std::size_t r = 0; r < args.m; ++r) {
+      const float* row = args.a + r * args.lda;
+      float scale = 0;
+      std::int32_t zero = 0;
+      table.quantize_rows(row, args.lda, 1, args.k, q.data(), q.size(), &scale, &zero);
+      for (std::size_t i = 0; i < args.k; ++i) {
+        exact[i] += static_cast<double>(row[i]);
+        rounded[i] += static_cast<double>(scale) * (static_cast<std::int32_t>(q[i]) - zero);
+      }
+    }
+    exact += args.k;
+    rounded += args.k;
+    Spread::gemm(args);
+  }
+};
+
 struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
   float* x;
   std::size_t rows, count;
@@ -249,9 +270,22 @@ void embed(Session::State& state, const Batch& batch) {
   });
 }
 
+void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
+                       std::size_t count, std::size_t rows, InputSums& sums) {
+  const std::size_t chunks = cut(state, lengths, count, rows, 1);
+  for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
+    double *exact = sums.exact.data() + index * sums.layer_width(), *rounded = sums.rounded.data() + index * sums.layer_width();
+    const Watched exec{{*state.table, *state.pool, state.attention_stride}, exact, rounded};
+    const std::size_t end = static_cast<std::size_t>(state.chunk_ends[c]);
+    run_chunk(state, state.parts->layers[index], exec, state.layer_scratch[0], starts, lengths, begin, end);
+    begin = end;
+  }
+}
+
 void run_layer(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
                std::size_t count, std::size_t rows) {
   if (count == 0) return;
+  if (state.residency) state.residency->enter(index, count);
   const Layer& layer = state.parts->layers[index];
   const std::size_t threads = static_cast<std::size_t>(state.pool->threads());
   const bool owned = threads > 1 && count >= threads && rows >= threads * kRowsOfOwn;

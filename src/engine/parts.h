@@ -61,6 +61,7 @@ struct Plan::Parts {
   const kernels::Table* kernels = nullptr;
   PackedWeights weights;
   std::vector<std::size_t> depth_bytes;  // [layers + 1]: Plan::weight_bytes
+  std::vector<std::span<const std::byte>> layer_bytes;  // [layers]: where each layer lies in `weights`
 
   Embedding embedding;
   std::vector<Layer> layers;

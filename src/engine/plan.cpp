@@ -15,6 +15,7 @@ class Cursor {
   const Linear& next() { return weights_[at_++]; }
   bool finished() const { return at_ == weights_.size(); }
   std::size_t bytes() const { return weights_.bytes_before(at_) - left_out_; }  // of all taken so far
+  std::size_t at() const { return at_; }
   void leave_out() { left_out_ = weights_.bytes_before(at_); }                   // what was taken so far does not count
 
  private:
@@ -27,6 +28,7 @@ Norm norm_of(const Linear& entry) { return {entry.floats(), entry.bias}; }
 void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
   for (int i = 0; i < parts.spec.layers; ++i) {
     Layer layer;
+    const std::size_t first = cursor.at();
     layer.qkv = cursor.next();
     layer.o = cursor.next();
     layer.first = norm_of(cursor.next());
@@ -34,6 +36,7 @@ void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
     layer.f2 = cursor.next();
     layer.second = norm_of(cursor.next());
     parts.layers.push_back(layer);
+    parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
     parts.depth_bytes.push_back(cursor.bytes());
   }
 }
@@ -141,7 +144,7 @@ Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeOptions& options) 
                                   std::to_string(options.threads), "0 takes all usable cores"};
   FATHOM_TRY(const Tier tier, choose_tier(options.tier, detect_cpu()));
   const int threads = options.threads == 0 ? usable_cores() : options.threads;
-  return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), threads));
+  return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), threads, options));
 }
 
 Plan::Plan(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -1,5 +1,6 @@
 // Session: plans its buffers, checks every batch and request, then hands over to batching.cpp.
 #include <algorithm>
+#include <cstdio>
 #include <new>
 
 #include "engine/batching.h"
@@ -240,6 +241,7 @@ void lay_out(Session::State& st, const Batch& batch) {
     row += length;
   }
   st.inputs = st.active = batch.count;
+  if (st.residency) st.residency->start(batch.count);
   st.rows = static_cast<std::size_t>(row);
   st.ids = text ? batch.ids.data() + batch.offsets[0] : nullptr;
   st.types = text && !batch.types.empty() ? batch.types.data() + batch.offsets[0] : nullptr;
@@ -266,6 +268,26 @@ void dispatch(Session::State& st, const RunOptions& options) {
   }
 }
 
+std::string megabytes(std::size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
+Status plan_residency(Session::State& st, const Runtime& runtime) {
+  if (runtime.memory_budget() == 0) return {};
+  const Plan::Parts& parts = *st.parts;
+  if (!parts.weights.mapped())
+    return Error{Code::unsupported, "memory budget: this model's packed weights are not mapped from a file, so layers cannot leave memory",
+                 "let the bundle's folder be written once: the first start keeps the packed weights there"};
+  std::size_t largest = 0;
+  for (const auto& bytes : parts.layer_bytes) largest = std::max(largest, bytes.size());
+  if (runtime.memory_budget() < largest)
+    return Error{Code::usage, "memory budget: " + megabytes(runtime.memory_budget()) + ", and one layer takes " + megabytes(largest), "give at least that"};
+  st.residency = std::make_unique<Residency>(parts.layer_bytes, runtime.memory_budget(), runtime.forget_evicted());
+  return {};
+}
+
 Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& limits) {
   const Plan::Parts& parts = *st.parts;
   const std::size_t most = static_cast<std::size_t>(parts.spec.tokens());
@@ -289,7 +311,7 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
   for (std::size_t tokens = 0; text && tokens <= st.max_tokens; ++tokens)
     st.ledgers.push_back(ledger_for(parts.spec, static_cast<int>(tokens)));
   plan_buffers(st);
-  return {};
+  return plan_residency(st, runtime);
 }
 
 }  // namespace
@@ -371,6 +393,22 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   return {};
 }
 
+Status Session::add_input_sums(const Batch& batch, InputSums& sums) {
+  State& st = *state_;
+  const Plan::Parts& parts = *st.parts;
+  st.inputs = st.rows = 0;
+  FATHOM_TRY_VOID(check_batch(st, batch));
+  if (parts.model->precision() != Precision::fp32)
+    return Error{Code::unsupported, "inputs of the maps are summed in fp32, and these layers are in " + std::string(precision_name(parts.model->precision())), "use the bundle it was made from"};
+  FATHOM_CHECK(sums.exact.size() == parts.layers.size() * (3 * parts.hidden + parts.ffn), "input sums made for another spec");
+  if (batch.count == 0) return {};
+  lay_out(st, batch);
+  embed(st, batch);
+  for (std::size_t l = 0; l < parts.layers.size(); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, st.rows, sums);
+  sums.rows += st.rows;
+  return {};
+}
+
 std::span<const float> Session::logits() const { return {state_->logits, state_->inputs * state_->parts->classes}; }
 
 std::span<const float> Session::trace_logits() const {
@@ -394,5 +432,6 @@ std::size_t Session::buffer_bytes() const {
 }
 double Session::decision_seconds() const { return state_->decision_seconds; }
 void Session::reset_decision_seconds() { state_->decision_seconds = 0; }
+ResidencyReport Session::residency() const { return state_->residency ? state_->residency->report() : ResidencyReport{}; }
 
 }  // namespace fathom::engine

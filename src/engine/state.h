@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "engine/parts.h"
+#include "engine/residency.h"
 #include "tensor/tensor.h"
 
 namespace fathom::engine {
@@ -41,6 +43,7 @@ struct Session::State {
   const Plan::Parts* parts = nullptr;
   const kernels::Table* table = nullptr;
   ThreadPool* pool = nullptr;
+  std::unique_ptr<Residency> residency;  // with a memory budget
 
   // Limits and planned sizes.
   std::size_t max_batch = 0, max_tokens = 0, max_rows = 0, chunk_rows = 0, attention_stride = 0;

@@ -310,6 +310,11 @@ void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>
   }
 }
 
+std::span<const std::byte> PackedWeights::piece(std::size_t first, std::size_t end) const {
+  const std::byte* image = mapped() ? file_.bytes().data() : memory_.data();
+  return {image + kHeaderBytes + ends_[first], ends_[end] - ends_[first]};
+}
+
 Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
   PackedWeights weights;
   const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
@@ -326,6 +331,7 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
       if (!whole || whole->bytes().size() != header.file_bytes || !hash_agrees(whole->bytes())) return false;
     }
     weights.file_ = std::move(*file);
+    weights.file_.use_large_pages(true);  // read front to back at each run: fewer walks of page tables
     weights.point(weights.file_.bytes().data(), entries, table);
     return true;
   };

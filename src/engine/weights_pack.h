@@ -68,6 +68,7 @@ class PackedWeights {
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }
   std::size_t bytes_before(std::size_t entry) const { return ends_[entry]; }  // of the entries before it; size(): of all
+  std::span<const std::byte> piece(std::size_t first, std::size_t end) const;  // entries [first, end) in memory
 
  private:
   void point(const std::byte* image, const std::vector<PackedEntry>& entries, const kernels::Table& table);

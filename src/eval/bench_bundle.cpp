@@ -101,6 +101,7 @@ Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const E
     double sum = 0;
     for (const double time : times) sum += time;
     if (size == 1) out["latency_ms"] = spread(times);
+    if (size == 1 && bench.runtime->memory_budget() > 0) out["memory"] = memory_json(session.residency());
     else out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum}, {"ms_per_input", sum / static_cast<double>(done)}};
     if (size > 1 && energy.why_not().empty()) out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
   }
@@ -140,23 +141,10 @@ Result<Json> run_switching(Bench& bench, int trajectories) {
 
 }  // namespace
 
-Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std::uint64_t seed) {
-  Random random(seed, "bench");
-  Encoded out;
-  out.count = count;
-  out.tokens.assign(count, spec.modality == Modality::text ? tokens : spec.tokens());
-  if (spec.modality == Modality::image) {
-    out.picture_bytes = 3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
-    out.pixels.resize(count * out.picture_bytes);
-    for (auto& byte : out.pixels) byte = static_cast<std::uint8_t>(random.below(256));
-    return out;
-  }
-  out.offsets.assign(1, 0);
-  for (std::size_t i = 0; i < count; ++i) {
-    for (int t = 0; t < tokens; ++t) out.ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
-    out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
-  }
-  return out;
+Json memory_json(const engine::ResidencyReport& report) {
+  return {{"budget_mb", static_cast<double>(report.budget_bytes) / 1e6}, {"most_held_mb", static_cast<double>(report.most_held_bytes) / 1e6},
+          {"hits", report.hits}, {"read_ahead", report.read_ahead}, {"misses", report.misses}, {"evictions", report.evictions},
+          {"stall_ms", 1e3 * report.stall_seconds}};
 }
 
 Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
@@ -195,7 +183,7 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
       std::vector<std::size_t> some(std::min<std::size_t>(inputs.count, 16));
       for (std::size_t i = 0; i < some.size(); ++i) some[i] = i;
       FATHOM_TRY_VOID(write_inputs(file, select(inputs, some)));
-      PeakRun peak{options.bundle, run.mode, 0, -1, -1, 0, options.runtime.tier, 1};
+      PeakRun peak{options.bundle, run.mode, 0, -1, -1, 0, options.runtime.tier, 1, options.runtime.memory_budget};
       const auto mb = measure_peak(options.self, peak, file);
       std::error_code ignored;
       std::filesystem::remove(file, ignored);

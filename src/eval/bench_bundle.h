@@ -6,6 +6,7 @@
 //               each random trajectory is run twice in a row; first run minus second, microseconds
 //   peak        memory of a fresh process that answers inputs one by one, MB
 //   share_of_hot_gemm  the rate of multiply-accumulates, against that of the same kernels on one matrix held in cache
+//   memory      with a memory budget: layers found in memory, read ahead or missed, and what waiting for them took
 //   energy      joules an input, where /sys/class/powercap can be read; else why not
 // Errors: the engine's; io. Thread rule: one call at a time; other work on the machine shows in the figures.
 #pragma once
@@ -25,8 +26,8 @@ struct BenchOptions {
   int trajectories = 1000;             // 0: switching is left out
 };
 
-// Texts of `tokens` random ids, or random pictures.
-Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std::uint64_t seed);
+// budget_mb, most_held_mb, hits, read_ahead, misses, evictions, stall_ms.
+Json memory_json(const engine::ResidencyReport& report);
 
 Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs);
 

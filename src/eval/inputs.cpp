@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/random.h"
 #include "data/encode_row.h"
 #include "data/labels.h"
 #include "data/preprocessing.h"
@@ -119,6 +120,38 @@ Batches::Batches(const Encoded& all, std::size_t size) : size_(size) {
   offsets_.resize(number);
   for (std::size_t i = 0; i < number; ++i)
     batches_.push_back(batch_of(all, i * size, std::min(size, all.count - i * size), offsets_[i]));
+}
+
+Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std::uint64_t seed) {
+  Random random(seed, "bench");
+  Encoded out;
+  out.count = count;
+  out.tokens.assign(count, spec.modality == Modality::text ? tokens : spec.tokens());
+  if (spec.modality == Modality::image) {
+    out.picture_bytes = 3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
+    out.pixels.resize(count * out.picture_bytes);
+    for (auto& byte : out.pixels) byte = static_cast<std::uint8_t>(random.below(256));
+    return out;
+  }
+  out.offsets.assign(1, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (int t = 0; t < tokens; ++t) out.ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
+    out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
+  }
+  return out;
+}
+
+Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs) {
+  constexpr std::size_t kBatch = 8;
+  engine::SessionLimits limits;
+  limits.max_batch = kBatch;
+  if (plan->spec().modality == Modality::text && inputs.count > 0)
+    limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
+  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits));
+  InputSums sums(plan->spec());
+  const Batches batches(inputs, kBatch);
+  for (std::size_t i = 0; i < batches.size(); ++i) FATHOM_TRY_VOID(session.add_input_sums(batches[i], sums));
+  return sums;
 }
 
 }  // namespace fathom::eval

@@ -68,7 +68,7 @@ Status run_child(const std::map<std::string, std::string>& flags) {
     const auto found = flags.find(name);
     return found == flags.end() ? std::string() : found->second;
   };
-  engine::RuntimeOptions runtime_options{flag("--tier"), std::atoi(flag("--threads").c_str())};
+  engine::RuntimeOptions runtime_options{flag("--tier"), std::atoi(flag("--threads").c_str()), std::strtoull(flag("--memory-budget").c_str(), nullptr, 10)};
   FATHOM_TRY(auto runtime, engine::Runtime::create(runtime_options));
   FATHOM_TRY(auto bundle, Bundle::open(flag("--model")));
   FATHOM_TRY(auto model, Model::load(bundle));
@@ -136,7 +136,7 @@ Result<double> measure_peak(const fs::path& self, const PeakRun& run, const fs::
   std::vector<std::string> words = {self.string(), "peak", "--model", run.model.string(), "--inputs", inputs.string(),
                                     "--mode", mode_name(run.mode), "--exit", std::to_string(run.exit), "--score",
                                     std::to_string(run.score), "--lambda", lambda, "--mask", std::to_string(run.mask),
-                                    "--threads", std::to_string(run.threads)};
+                                    "--threads", std::to_string(run.threads), "--memory-budget", std::to_string(run.memory_budget)};
   if (!run.tier.empty()) words.insert(words.end(), {"--tier", run.tier});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

@@ -21,6 +21,7 @@ struct PeakRun {
   std::uint64_t mask = 0; // masks: the same for every input
   std::string tier;
   int threads = 1;
+  std::size_t memory_budget = 0;  // as in RuntimeOptions
 };
 
 // Inputs in a small binary file of our own, so that the child reads no data set. Little-endian:

@@ -28,6 +28,20 @@ class Bench(ProgramTest):
         self.assertIn("full_depth", shown)
         self.assertNotIn("switching", shown)
 
+    def test_memory_budget(self):
+        bundle = self.bundle()
+        refused = self.refused(2, "one layer takes", "run", bundle, "a", "--memory-budget", "0.001")
+        words = refused.split()
+        layer = float(words[words.index("takes") + 1])
+        texts = ["one", "two words", "and three of them", "a b c d e f g h"]
+        free, bound = (self.good("run", bundle, *texts, "--json", *more) for more in ((), ("--memory-budget", str(2.001 * layer))))
+        self.assertEqual(free.stdout, bound.stdout)
+        self.assertIn("missed", bound.stderr.decode())
+        bench = json.loads(self.good("bench", bundle, "--json", "--seconds", "0.1", "--trajectories", "0", "--memory-budget", str(2.001 * layer)).stdout)
+        memory = bench["systems"]["full_depth"]["memory"]
+        self.assertLessEqual(memory["most_held_mb"], memory["budget_mb"])
+        self.assertGreater(memory["hits"] + memory["read_ahead"] + memory["misses"], 0)
+
     def test_wrong_input(self):
         bundle = self.bundle()
         self.refused(2, "at most", "bench", bundle, "--tokens", "100000")
