@@ -20,7 +20,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "bundle/safetensors.h"
+#include "compress/to_precision.h"
 #include "engine/engine.h"
+#include "eval/inputs.h"
 #include "model/model.h"
 #include "model/naming.h"
 
@@ -212,6 +214,12 @@ std::string padded_bytes(const Inputs& in, const std::vector<float>& hidden, std
 
 std::filesystem::path bundle_of(std::map<std::string, std::string>& flags) { return flags["model"] + "." + flags["precision"] + ".bundle"; }
 
+Result<std::shared_ptr<const engine::Plan>> compiled(const std::filesystem::path& folder, engine::Runtime& runtime) {
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  FATHOM_TRY(const auto model, Model::load(bundle));
+  return engine::Plan::compile(model, runtime);
+}
+
 // The encoder as a bundle without decision; compiling it writes the packed weights for the machine's tier.
 Status pack(std::map<std::string, std::string>& flags) {
   FATHOM_TRY(const Precision precision, parse_precision(flags["precision"]));
@@ -233,12 +241,19 @@ Status pack(std::map<std::string, std::string>& flags) {
     for (const char* last : {"layernorm.weight", "layernorm.bias"}) named.push_back({last, *tensors->find(last)});
     files["model.safetensors"] = safetensors_bytes(named);
   }
-  const Json fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json({})}}}, {"precision", precision_name(precision)}};
-  FATHOM_TRY_VOID(write_bundle(bundle_of(flags), files, fathom, copies));
-  FATHOM_TRY(const auto bundle, Bundle::open(bundle_of(flags)));
-  FATHOM_TRY(const auto model, Model::load(bundle));
-  FATHOM_TRY(const auto runtime, engine::Runtime::create({flags["tier"], 1}));
-  FATHOM_TRY(const auto plan, engine::Plan::compile(model, *runtime));
+  const std::filesystem::path folder = bundle_of(flags), plain = folder.string() + ".fp32";
+  const Json fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json({})}}}};
+  const bool smaller = precision != Precision::fp32;
+  FATHOM_TRY_VOID(write_bundle(smaller ? plain : folder, files, fathom, copies));
+  FATHOM_TRY(const auto runtime, engine::Runtime::create({flags["tier"], 0}));
+  if (smaller) {  // as `fathom compress` does it, biases corrected on other inputs than those that are timed
+    FATHOM_TRY(const auto plan, compiled(plain, *runtime));
+    FATHOM_TRY(const auto sums, eval::input_sums(plan, *runtime, eval::random_inputs(spec, 64, 33, 7)));
+    FATHOM_TRY_VOID(compress::to_precision(plain, folder, precision, &sums));
+    std::error_code ignored;
+    std::filesystem::remove_all(plain, ignored);
+  }
+  FATHOM_TRY(const auto plan, compiled(folder, *runtime));
   (void)plan;
   return {};
 }

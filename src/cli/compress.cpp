@@ -19,6 +19,7 @@ namespace fathom::cli {
 namespace {
 
 constexpr std::size_t kMostRows = 1000;     // compared
+constexpr std::size_t kMeanRows = 256;      // of the calibrate split, that biases are corrected on
 constexpr double kDefaultBudget = 0.005;  // as fit's --max-disagreement
 
 struct Options {
@@ -103,7 +104,16 @@ Result<int> act(const Options& options) {
   if (before->has_decision() || !options.data.empty()) {
     FATHOM_TRY(data, eval::read_eval_data(fathom, options.data, "bundle '" + options.bundle.string() + "': fathom.json"));
   }
-  FATHOM_TRY_VOID(compress::to_precision(options.bundle, options.out, precision));
+  std::optional<InputSums> sums;
+  if (data && precision == Precision::int8 && before->precision() == Precision::fp32) {
+    FATHOM_TRY(const auto inputs, eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.bundle));
+    FATHOM_TRY(const auto plan, engine::Plan::compile(before, *runtime));
+    FATHOM_TRY(sums, eval::input_sums(plan, *runtime, eval::select(inputs, eval::spread_rows(inputs.count, kMeanRows))));
+    say("biases corrected for what rounding changes on average, on " + std::to_string(std::min(inputs.count, kMeanRows)) + " inputs of the calibrate split");
+  } else if (precision == Precision::int8) {
+    say("no data known to correct biases on: with --data FOLDER answers come closer to those before");
+  }
+  FATHOM_TRY_VOID(compress::to_precision(options.bundle, options.out, precision, sums ? &*sums : nullptr));
   if (before->has_decision()) {
     Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
     FATHOM_TRY_VOID(eval::calibrate_bundle(options.out, data->dataset, *runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),

@@ -69,7 +69,39 @@ Stored in_fp32(const TensorView& view) {
   return {"F32", {bytes.begin(), bytes.end()}, {}};
 }
 
-Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights, Precision precision) {
+// b + W mean(x) - W_int8 mean(x_int8) of every map, into the stored biases.
+void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
+  struct Map {
+    const char* name;
+    std::size_t reads, width;  // where its inputs begin in a layer's sums, and how many they are
+  };
+  const std::size_t hidden = sums.hidden, ffn = sums.ffn;
+  const Map maps[] = {{"attention.self.query", 0, hidden}, {"attention.self.key", 0, hidden}, {"attention.self.value", 0, hidden},
+                      {"attention.output.dense", hidden, hidden}, {"intermediate.dense", 2 * hidden, hidden}, {"output.dense", 3 * hidden, ffn}};
+  const double rows = static_cast<double>(sums.rows);
+  for (int layer = 0; layer < model.spec().layers; ++layer)
+    for (const Map& map : maps) {
+      const std::string name = "encoder.layer." + std::to_string(layer) + "." + map.name;
+      const std::size_t outputs = std::string_view(map.name) == "intermediate.dense" ? ffn : hidden, at = static_cast<std::size_t>(layer) * sums.layer_width() + map.reads;
+      const TensorSource place = sources_of(model.spec(), model.naming(), {name + ".bias", {static_cast<std::int64_t>(outputs)}}).at(0);
+      std::byte* biases = stored.at(place.name).bytes.data() + static_cast<std::size_t>(place.offset) * sizeof(float);
+      const float* weights = model.weight(name + ".weight");
+      for (std::size_t n = 0; n < outputs; ++n) {
+        const float* row = weights + n * map.width;
+        const float scale = kernels::column_scale(row, map.width), inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+        double lost = 0;
+        for (std::size_t k = 0; k < map.width; ++k)
+          lost += static_cast<double>(row[k]) * sums.exact[at + k] -
+                  static_cast<double>(scale) * static_cast<double>(kernels::int8_weight(row[k], inverse)) * sums.rounded[at + k];
+        float bias = 0;
+        std::memcpy(&bias, biases + n * sizeof bias, sizeof bias);
+        bias = static_cast<float>(static_cast<double>(bias) + lost / rows);
+        std::memcpy(biases + n * sizeof bias, &bias, sizeof bias);
+      }
+    }
+}
+
+Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights, Precision precision, const InputSums* sums) {
   const Matrices matrices = matrices_of(model);
   std::map<std::string, Stored> stored;
   for (const auto& [name, unread] : weights.all()) {
@@ -80,6 +112,7 @@ Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights
                      "copy or make the bundle again"};
     stored[name] = precision == Precision::int8 && matrices.maps.contains(name) ? in_int8(view) : matrices.all.contains(name) ? in_bf16(view) : in_fp32(view);
   }
+  if (precision == Precision::int8 && sums != nullptr && sums->rows > 0) correct_biases(model, *sums, stored);
   std::vector<StoredTensor> list;
   for (const auto& [name, tensor] : stored) {
     const auto& shape = weights.peek(name)->shape;
@@ -93,7 +126,7 @@ Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights
 
 }  // namespace
 
-Status to_precision(const std::filesystem::path& folder, const std::filesystem::path& out, Precision precision) {
+Status to_precision(const std::filesystem::path& folder, const std::filesystem::path& out, Precision precision, const InputSums* sums) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   FATHOM_TRY(const auto model, Model::load(bundle));
   const std::string where = "bundle '" + folder.string() + "'";
@@ -104,7 +137,7 @@ Status to_precision(const std::filesystem::path& folder, const std::filesystem::
   if (fs::equivalent(folder, out, ignored)) return Error{Code::usage, where + " cannot be compressed into itself", "choose another -o"};
   if (const auto there = Bundle::open(out); there && !(*there)->fathom().value("provenance", Json::object()).contains("compressed"))
     return Error{Code::usage, "'" + out.string() + "' holds a bundle that was not made by compressing", "choose another -o, or delete it"};
-  FATHOM_TRY(const std::string bytes, weights_bytes(*model, *bundle->weights(), precision));
+  FATHOM_TRY(const std::string bytes, weights_bytes(*model, *bundle->weights(), precision, sums));
   const std::string file = precision == Precision::int8 ? "weights.int8.safetensors" : "model.safetensors";
   std::map<std::string, std::filesystem::path> copies;
   for (const auto& [name, entry] : bundle->fathom()["files"].items()) {
@@ -115,6 +148,7 @@ Status to_precision(const std::filesystem::path& folder, const std::filesystem::
   for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);
   fathom["precision"] = precision_name(precision);
   fathom["provenance"]["compressed"] = {{"from", bundle->checksum()}, {"precision", precision_name(precision)}};
+  if (precision == Precision::int8 && sums != nullptr) fathom["provenance"]["compressed"]["biases_corrected_on_tokens"] = sums->rows;
   return write_bundle(out, {{file, bytes}}, fathom, copies);
 }
 

@@ -98,6 +98,40 @@ TEST_P(ToPrecision, SameInputSameBytesAndNothingTwice) {
   EXPECT_TRUE(Bundle::open(work_ / "other").value()->verify());
 }
 
+// With sums of one row x and its rounded form, W x + b and W_int8 x_int8 + b' are the same numbers.
+TEST_P(ToPrecision, BiasesTakeBackTheMeanError) {
+  const auto before = model("before");
+  InputSums sums(before->spec());
+  sums.rows = 2;
+  for (std::size_t i = 0; i < sums.exact.size(); ++i) {
+    sums.exact[i] = 2 * std::sin(static_cast<double>(i));
+    sums.rounded[i] = sums.exact[i] + 0.02 * std::cos(static_cast<double>(3 * i));
+  }
+  ASSERT_TRUE(to_precision(work_ / "before", work_ / "after", Precision::int8, &sums));
+  const auto after = model("after");
+  EXPECT_EQ(after->bundle()->fathom()["provenance"]["compressed"]["biases_corrected_on_tokens"], 2);
+  const int last = before->spec().layers - 1;
+  const std::size_t hidden = sums.hidden;
+  const std::pair<const char*, std::size_t> maps[] = {{"attention.self.query", 0}, {"attention.self.key", 0}, {"attention.self.value", 0},
+                                                      {"attention.output.dense", hidden}, {"intermediate.dense", 2 * hidden}, {"output.dense", 3 * hidden}};
+  double moved = 0;
+  for (const auto& [map, reads] : maps) {
+    const std::string name = "encoder.layer." + std::to_string(last) + "." + map;
+    const bool widens = std::string(map) == "intermediate.dense", narrows = std::string(map) == "output.dense";
+    const std::size_t outputs = widens ? sums.ffn : hidden, width = narrows ? sums.ffn : hidden, at = static_cast<std::size_t>(last) * sums.layer_width() + reads;
+    for (std::size_t n = 0; n < outputs; ++n) {
+      double a = before->weight(name + ".bias")[n], b = after->weight(name + ".bias")[n];
+      moved += std::fabs(a - b);
+      for (std::size_t k = 0; k < width; ++k) {
+        a += static_cast<double>(before->weight(name + ".weight")[n * width + k]) * sums.exact[at + k] / 2;
+        b += static_cast<double>(after->weight(name + ".weight")[n * width + k]) * sums.rounded[at + k] / 2;
+      }
+      ASSERT_NEAR(a, b, 1e-5) << name << " " << n;
+    }
+  }
+  EXPECT_GT(moved, 1e-4);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, ToPrecision, ::testing::Values("bert", "distilbert", "roberta", "vit", "deit_teacher"));
 
 }  // namespace
