@@ -167,7 +167,7 @@ Result<int> fit_from(const FitFrom& options) {
     FATHOM_TRY(const auto inputs, eval::encode_split(dataset, part, spec, options.out, most));
     Progress bar(std::string("states of ") + data::part_name(part), static_cast<long>(inputs.count));
     FATHOM_TRY_VOID(eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
-                                              [&](std::size_t done, std::size_t) { bar.update(static_cast<long>(done)); }));
+                                              [&](std::size_t rows, std::size_t) { bar.update(static_cast<long>(rows)); }));
   }
   const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", wanted}, {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));
