@@ -89,12 +89,12 @@ def prepare(asked, peers, shapes):
 
 def facts(store, peers):
     """Of the machine and of what ran on it."""
-    ours = next((r for r in store.of("row") if r["engine"] == OURS and "tier" in r), None)
+    ours = next((r for r in store.rows() if r["engine"] == OURS and "tier" in r), None)
     if ours is None:
-        raise Stop("no row of Fathom was measured: " + next((r["error"] for r in store.of("row") if "error" in r), "none was asked for"), "run peer_row by hand", 1)
+        raise Stop("no row of Fathom was measured: " + next((r["error"] for r in store.rows() if "error" in r), "none was asked for"), "run peer_row by hand", 1)
     cpu, cores = machine.cpu_name(), machine.usable_cores()
-    cache = max((m["cache_bytes"] for m in store.of("limit")), default=0)
-    versions = {r["engine"]: r["version"] for r in store.of("row") if r.get("version")}
+    cache = max((m["cache_bytes"] for m in store.limits()), default=0)
+    versions = {r["engine"]: r["version"] for r in store.rows() if r.get("version")}
     return {"name": machine.results_name(cpu, ours["tier"], cores), "cpu": cpu, "tier": ours["tier"], "cores": cores,
             "cache_mb": cache / 1e6, "versions": {p: versions[p] for p in peers if p in versions}, "measured": time.strftime("%Y-%m-%d")}
 
@@ -103,7 +103,7 @@ def results_of(store, peers, keys):
     def kept(record):
         return (record["workload"], record["precision"], record["threads"]) in keys and record.get("engine", OURS) in [OURS, *peers]
 
-    rows, limits = ([{k: v for k, v in r.items() if k not in ("kind", "build")} for r in store.of(kind) if kept(r)] for kind in ("row", "limit"))
+    rows, limits = ([{k: v for k, v in r.items() if k not in ("kind", "build")} for r in records if kept(r)] for records in (store.rows(), store.limits()))
     order = {key: place for place, key in enumerate(keys)}
     rows.sort(key=lambda r: order[r["workload"], r["precision"], r["threads"]])
     return {"machine": facts(store, peers), "build": store.build, "verdicts": verdict.judge_all(rows, limits), "rows": rows, "limits": limits}

@@ -10,6 +10,7 @@ import time
 
 FAMILIES = ("xeon", "epyc", "ryzen", "threadripper", "core", "graviton", "neoverse", "ampere")
 QUIET = 0.06  # share of one CPU that others may use when a row starts
+NOISY = 0.1   # a row during which they used more is not to be trusted
 POLL_SECONDS = 0.5
 
 

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from harness import answers, machine
+from harness.machine import NOISY
 from harness.workloads import OURS, PEERS, PRECISIONS, WORKLOADS, engine_name
 
 BENCH = Path(__file__).resolve().parents[1]
-NOISY = 0.1     # share of a CPU that others used
 UNSTEADY = 1.1  # median over minimum: a neighbour that this machine cannot see
 TRIES = 3
 ROW_SECONDS = 120
@@ -83,9 +83,13 @@ def measure_limits(setup, key):
     workload, precision, threads = key
     if not (setup.programs / "limits").exists():
         return None
-    machine.wait_until_quiet(setup.quiet_wait)
     size = WORKLOADS[workload].weight_bytes(precision)
-    got = machine.run_fresh([setup.programs / "limits", "--precision", precision, "--threads", threads, "--bytes", size], threads, BENCH, ROW_SECONDS)
+    asked = ["--precision", precision, "--threads", threads, "--bytes", size]
+    for _ in range(TRIES):
+        machine.wait_until_quiet(setup.quiet_wait)
+        got = machine.run_fresh([setup.programs / "limits", *asked], threads, BENCH, ROW_SECONDS)
+        if got["foreign_cpu"] <= NOISY:
+            break
     return {"workload": workload, **{name: value for name, value in got.items() if name != "peak_mb"}}
 
 

@@ -12,6 +12,10 @@ LONGEST = 4  # times the shortest bar
 LAYOUT_WORDS = {"buckets": " sorted", "padded": "", "packed": ""}
 
 
+def threads_words(count):
+    return f"{count} thread" + ("s" if count > 1 else "")
+
+
 def milliseconds(value):
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
 
@@ -20,7 +24,7 @@ def bar(row, precision, scale_ms, limit_ms):
     other = "" if row["precision"] == precision else " " + row["precision"]
     name = escape(engine_name(row["engine"]) + other + LAYOUT_WORDS[row["layout"]])
     if "error" in row:
-        return f'<div class="bar"><span>{name}</span><span class="none" title="{escape(row["error"])}">{escape(row["error"][:40])}</span></div>'
+        return f'<div class="bar"><span>{name}</span><span class="none" title="{escape(row["error"])}">not measured</span></div>'
     ours, width = row["engine"] == OURS, 100 * row["median_ms"] / scale_ms
     tick = f'<em style="left:calc({100 * limit_ms / scale_ms:.2f}% - 1px)" title="limit {milliseconds(limit_ms)} ms"></em>' if ours and limit_ms else ""
     over = ' class="over"' if width > 100 else ""
@@ -49,7 +53,7 @@ def group(rows, verdict, precision, threads):
     if verdict and verdict["of_limit"]:
         said.append(f'{100 * verdict["of_limit"]:.0f} % of limit')
     state = "" if verdict is None else "met" if verdict["time_met"] else "missed"
-    head = f'<h4><span>{threads} thread{"s" if threads > 1 else ""}</span><span class="{state}">{" · ".join(said)}</span></h4>'
+    head = f'<h4><span>{threads_words(threads)}</span><span class="{state}">{" · ".join(said)}</span></h4>'
     return head + "".join(bar(row, precision, scale_ms, verdict and verdict["limit_ms"]) for row in rows)
 
 
@@ -90,10 +94,10 @@ def full_table(results):
 def remarks(results):
     for v in results["verdicts"]:
         if v["note"]:
-            yield f'{v["workload"]} {v["precision"]}, {v["threads"]} threads: {v["note"]}'
+            yield f'{v["workload"]} {v["precision"]}, {threads_words(v["threads"])}: {v["note"]}'
     for row in results["rows"]:
         if "error" in row:
-            yield f'{row["workload"]} {row["precision"]}, {row["threads"]} threads, {engine_name(row["engine"])}: {row["error"]}'
+            yield f'{row["workload"]} {row["precision"]}, {threads_words(row["threads"])}, {engine_name(row["engine"])}: {row["error"]}'
 
 
 def aims():

@@ -2,6 +2,8 @@
 the rows that a ratio compares were measured by one build of Fathom."""
 import json
 
+from harness.machine import NOISY
+
 ROW_KEY = ("workload", "precision", "threads", "engine", "layout")
 
 
@@ -26,8 +28,18 @@ class Store:
             file.write(json.dumps(record) + "\n")
         self.records.append(record)
 
-    def of(self, kind):
-        return [r for r in self.records if r["kind"] == kind]
+    def limits(self):
+        return [r for r in self.records if r["kind"] == "limit"]
+
+    def rows(self):
+        """One a key: the quietest, of equals the newest."""
+        kept = {}
+        for row in (r for r in self.records if r["kind"] == "row"):
+            key = tuple(row[name] for name in ROW_KEY)
+            if key not in kept or row.get("foreign_cpu", 0) <= max(NOISY, kept[key].get("foreign_cpu", 0)):
+                kept[key] = row
+        return list(kept.values())
 
     def has_row(self, **key):
-        return any(all(r[name] == key[name] for name in ROW_KEY) for r in self.of("row"))
+        """One that need not be measured again: it was quiet, or failed."""
+        return any(all(r[name] == key[name] for name in ROW_KEY) and r.get("foreign_cpu", 0) <= NOISY for r in self.rows())

@@ -26,7 +26,7 @@ def row(engine, ms, peak_mb, **more):
 
 
 def limit(gops, read_gbs, **more):
-    return {"workload": "W1", "precision": "fp32", "threads": 1, "gops": gops, "read_gbs": read_gbs, "cache_bytes": 32 << 20, **more}
+    return {"workload": "W1", "precision": "fp32", "threads": 1, "gops": gops, "read_gbs": read_gbs, "cache_bytes": 32 << 20, "foreign_cpu": 0.0, **more}
 
 
 def one(rows, limits=()):
@@ -51,6 +51,11 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(verdict.limit_ms("W1", "fp32", [limit(1e6, 10)]), 4 * 12 * 7077888 / 10e6)
         self.assertAlmostEqual(verdict.limit_ms("W1", "fp32", [limit(90, 1000), limit(100, 1000), limit(900, 1000)]), computing)  # medians
         self.assertIsNone(verdict.limit_ms("W1", "fp32", []))
+
+    def test_limits_of_a_busy_moment_do_not_count(self):
+        computing = 2 * WORKLOADS["W1"].macs() / 100e6
+        self.assertAlmostEqual(verdict.limit_ms("W1", "fp32", [limit(50, 1000, foreign_cpu=0.2), limit(100, 1000), limit(60, 1000, foreign_cpu=0.3)]), computing)
+        self.assertIsNone(verdict.limit_ms("W1", "fp32", [limit(50, 1000, foreign_cpu=0.2)]))
 
     def test_weights_that_fit_in_the_cache_are_not_read(self):
         self.assertAlmostEqual(verdict.limit_ms("W6", "int8", [limit(100, 0.001)]), 2 * WORKLOADS["W6"].macs() / 100e6)
@@ -120,6 +125,15 @@ class Plan(unittest.TestCase):
             self.assertFalse(Store(path, "a").has_row(**{**key, "threads": 2}))
             self.assertFalse(Store(path, "b").has_row(**key))
             self.assertFalse(Store(path, "a", fresh=True).has_row(**key))
+
+    def test_a_noisy_row_is_measured_again_and_the_quieter_one_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(Path(folder) / "rows.jsonl", "a")
+            key = dict(workload="W1", precision="fp32", threads=1, engine="ort", layout="padded")
+            for ms, foreign, quiet in ((5, 0.4, False), (6, 0.5, False), (4, 0.05, True)):
+                store.add("row", row("ort", ms, 1, foreign_cpu=foreign))
+                self.assertEqual(store.has_row(**key), quiet)
+            self.assertEqual([r["median_ms"] for r in store.rows()], [4])
 
     def test_names_of_machines(self):
         self.assertEqual(machine.results_name("Intel(R) Xeon(R) Processor @ 2.50GHz", "avx512", 2), "xeon-avx512-2cores")
@@ -193,7 +207,7 @@ class Shown(unittest.TestCase):
         self.assertNotIn('class="over"', html)
         self.results["rows"][1]["median_ms"] = 41.0
         self.assertIn('class="over"', page.render(self.results))
-        for words in ("10.0 ms", "14.0 ms", "7.77 ms", "1.40 x", "no &lt;bf16&gt; here", "computes in fp32"):
+        for words in ("10.0 ms", "14.0 ms", "7.77 ms", "1.40 x", "no &lt;bf16&gt; here", "not measured", "computes in fp32"):
             self.assertIn(words, html)
         self.assertNotRegex(html, r"<script|src=|href=|url\(|@import")
         self.assertEqual(len(re.findall("<tr>", html)), 1 + len(self.results["verdicts"]))
