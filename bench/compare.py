@@ -71,16 +71,17 @@ def parse(arguments):
 
 
 def prepare(asked, peers, shapes):
-    """Models, inputs, references, and the engines' files."""
+    """Models, inputs, references, and the engines' files; done in seconds where all are there."""
     stems = [*shapes, *(w for w, workload in WORKLOADS.items() if workload.shape in shapes)]
-    whole = all((asked.models / f"{stem}.safetensors").exists() for stem in stems)
-    if whole and all((asked.models / f"{s}.{e}.done").exists() for s in shapes for e in peers if s in PEERS[e].shapes):
+    missing = [stem for stem in stems if not (asked.models / f"{stem}.safetensors").exists()]
+    if not peers and not missing:
         return
     if not asked.python.exists():
-        raise Stop(f"models are missing in {asked.models}, and there is no {asked.python} to make them", "python3 tools/setup.py --bench", 1)
+        raise Stop(f"there is no {asked.python} to " + (f"make the missing models {', '.join(missing)}" if missing else "run the peers"),
+                   "python3 tools/setup.py --bench", 1)
     log = asked.out / "prepare.log"
     asked.out.mkdir(parents=True, exist_ok=True)
-    measure.say(f"preparing models, some minutes; log: {log}")
+    measure.say(f"preparing models where any are missing, then some minutes; log: {log}")
     with open(log, "a", encoding="utf-8") as file:
         done = subprocess.run([asked.python, "-m", "peers.prepare", asked.models, *shapes], cwd=measure.BENCH, stdout=file, stderr=file)
     if done.returncode != 0:
@@ -91,7 +92,8 @@ def facts(store, peers):
     """Of the machine and of what ran on it."""
     ours = next((r for r in store.rows() if r["engine"] == OURS and "tier" in r), None)
     if ours is None:
-        raise Stop("no row of Fathom was measured: " + next((r["error"] for r in store.rows() if "error" in r), "none was asked for"), "run peer_row by hand", 1)
+        why = next((r["error"] for r in store.rows() if r["engine"] == OURS and "error" in r), "none was asked for")
+        raise Stop(f"no row of Fathom was measured: {why}", "run peer_row by hand", 1)
     cpu, cores = machine.cpu_name(), machine.usable_cores()
     cache = max((m["cache_bytes"] for m in store.limits()), default=0)
     versions = {r["engine"]: r["version"] for r in store.rows() if r.get("version")}
@@ -106,7 +108,8 @@ def results_of(store, peers, keys):
     rows, limits = ([{k: v for k, v in r.items() if k not in ("kind", "build")} for r in records if kept(r)] for records in (store.rows(), store.limits()))
     order = {key: place for place, key in enumerate(keys)}
     rows.sort(key=lambda r: order[r["workload"], r["precision"], r["threads"]])
-    return {"machine": facts(store, peers), "build": store.build, "verdicts": verdict.judge_all(rows, limits), "rows": rows, "limits": limits}
+    return {"machine": facts(store, peers), "build": store.build, "verdicts": verdict.judge_all(rows, limits),
+            "rows": rows, "limits": limits}
 
 
 def show(results, folder):

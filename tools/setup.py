@@ -160,7 +160,7 @@ def install_bench(deps, work):
     if stamped(deps / "bench", key):
         return
     pip, made = need_pip(), work / "bench"
-    say("installing ONNX Runtime, OpenVINO, CTranslate2 and PyTorch into " + str(deps / "bench") + " (about 6 GB unpacked)")
+    say("installing ONNX Runtime, OpenVINO, CTranslate2 and PyTorch into " + str(deps / "bench") + " (about 5 GB unpacked)")
     if subprocess.run([pip[0], "-m", "venv", "--without-pip", str(made)]).returncode != 0:
         fail("this Python cannot make a virtual environment", "install python3-venv, then run make again")
     run_pip(pip + ["--python", str(made / "bin/python")], ["install", "--no-deps", "--no-compile", "--only-binary", ":all:", "-r", str(requirements)])
