@@ -10,6 +10,7 @@ Fathom failed, 2 wrong flags, 130 interrupted. bench/README.md says how rows are
 """
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -81,7 +82,7 @@ def prepare(asked, peers, shapes):
                    "python3 tools/setup.py --bench", 1)
     log = asked.out / "prepare.log"
     asked.out.mkdir(parents=True, exist_ok=True)
-    measure.say(f"preparing models where any are missing, then some minutes; log: {log}")
+    measure.say(f"models: checking; where any are missing, making them takes minutes ({log})")
     with open(log, "a", encoding="utf-8") as file:
         done = subprocess.run([asked.python, "-m", "peers.prepare", asked.models, *shapes], cwd=measure.BENCH, stdout=file, stderr=file)
     if done.returncode != 0:
@@ -160,6 +161,7 @@ def run(asked):
 
 
 def main():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the row that runs ends with us
     try:
         run(parse(sys.argv[1:]))
     except Stop as stop:
