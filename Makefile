@@ -6,7 +6,7 @@ PRESET ?= release
 JOBS ?= 2
 BUILD := build/$(PRESET)
 
-.PHONY: build demo test bench deps help clean runtime aarch64
+.PHONY: build demo test bench bench-build deps help clean runtime aarch64
 
 deps: ## install what is missing: Debian packages, LibTorch and LightGBM (into .deps)
 	@python3 tools/setup.py
@@ -24,10 +24,14 @@ demo: deps $(BUILD)/CMakeCache.txt ## the main job on generated text and picture
 test: build ## build and pass every test that this machine can run
 	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --no-tests=error
 
-bench: build ## measure the kernels on this machine (bench/ says what each program does)
+bench-build: deps ## the programs of bench/: peer_row, limits, gemm_bench
 	@cmake --preset $(PRESET) -DFATHOM_BENCH=ON >/dev/null
-	@cmake --build $(BUILD) -j $(JOBS)
-	@$(BUILD)/bench/gemm_bench
+	@cmake --build $(BUILD) -j $(JOBS) --target fathom_benches
+
+bench: bench-build ## Fathom beside other engines, into bench/results (ROWS="W1 int8 1": some rows; PEERS=0: ours alone; FRESH=1: from the start)
+	@[ "$(PEERS)" = 0 ] || python3 tools/setup.py --bench
+	@python3 bench/compare.py --build $(BUILD)/bench --rows "$(ROWS)" $(if $(PEERS),--peers $(PEERS)) $(if $(FRESH),--fresh) \
+	  $(if $(BENCH_MODELS),--models $(BENCH_MODELS))
 
 runtime: ## `fathom` alone, without LibTorch and LightGBM, in build/runtime
 	@python3 tools/setup.py --runtime
@@ -41,7 +45,7 @@ aarch64: ## everything for 64-bit ARM, cross-built in build/aarch64; its tests r
 	@ctest --preset aarch64 -j $(JOBS)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 clean: ## remove build folders (keeps .deps and runs)
 	rm -rf build

@@ -19,9 +19,9 @@
 
 #include "base/cpu.h"
 #include "base/thread_pool.h"
-#include "peaks.h"
 #include "kernels/packed_map.h"
 #include "kernels/parallel.h"
+#include "speeds.h"
 
 namespace {
 
@@ -38,11 +38,6 @@ double now() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
-  return v[v.size() / 2];
 }
 
 std::vector<std::string> split(const std::string& text) {
@@ -132,18 +127,9 @@ class Work {
 
   double read_seconds() {  // every cache line of the weights, by all threads
     const double start = now();
-    const std::size_t threads = static_cast<std::size_t>(pool_.threads()), words = bytes() / 8;
-    pool_.parallel(pool_.threads(), [&](int index) {
-      const auto* from = reinterpret_cast<const std::uint64_t*>(weights_);
-      std::uint64_t sums[4] = {};
-      const std::size_t end = words * static_cast<std::size_t>(index + 1) / threads;
-      for (std::size_t i = words * static_cast<std::size_t>(index) / threads; i + 32 <= end; i += 32)
-        for (std::size_t j = 0; j < 4; ++j) {
-          _mm_prefetch(reinterpret_cast<const char*>(from + i + 8 * j + 512), _MM_HINT_T0);
-          sums[j] += from[i + 8 * j];
-        }
-      __asm__ volatile("" : : "r"(sums[0] + sums[1] + sums[2] + sums[3]));
-    });
+    const std::size_t share = bytes() / 8 / static_cast<std::size_t>(pool_.threads());
+    const auto* words = reinterpret_cast<const std::uint64_t*>(weights_);
+    pool_.parallel(pool_.threads(), [&](int index) { read_lines(words + share * static_cast<std::size_t>(index), share); });
     return now() - start;
   }
 
@@ -167,7 +153,7 @@ class Work {
   std::vector<std::int32_t> zero_;
 };
 
-double peak_speed(ThreadPool& pool, const Peak& peak) {  // operations a second, all threads together
+double peak_speed(ThreadPool& pool, const Peak& peak) {  // operations a second, all threads together, by the clock asked for
   double operations = 0;
   const double start = now();
   pool.parallel(pool.threads(), [&](int index) {

@@ -6,7 +6,7 @@
 // computed: sequences are packed. Vision Transformer: pixel_values as float32 [batch, 3, height, width]. Output: float32 [batch, tokens, hidden], zeros where the input was padding.
 // Workloads ending in "s" (W4s) run every sequence alone, the others in one packed batch.
 // Prints one JSON object: precision, median_ms, min_ms, mean_ms, cpu_ms (processor time of a run), runs, load_ms, tier, threads, tokens.
-// Timed as the peers are: warm-up 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
+// Timed as the peers are (bench/peers/row.py): warm-up 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -60,7 +60,7 @@ struct Int64Matrix {
 
 // A 2-D int64 tensor of a safetensors file (the library reads float32 only).
 Result<Int64Matrix> int64_matrix(const std::string& file, const Json& header, std::size_t data_at, const char* name) {
-  const Error missing{Code::bad_input, std::string("inputs lack an int64 matrix '") + name + "'", "prepare them with peers.py --prepare"};
+  const Error missing{Code::bad_input, std::string("inputs lack an int64 matrix '") + name + "'", "make bench prepares them"};
   const auto entry = header.find(name);
   if (entry == header.end() || !entry->is_object() || entry->value("dtype", "") != "I64") return missing;
   const auto shape = entry->find("shape"), span = entry->find("data_offsets");
@@ -112,7 +112,7 @@ Result<Inputs> read_inputs(const std::string& path) {
   return in;
 }
 
-// What peers.py's Vision Transformer calls our tensors.
+// What the Vision Transformer of bench/peers/models.py calls our tensors.
 const std::map<std::string, std::string> kVitNames = {{"embeddings.patch_embeddings.projection.weight", "proj.weight"},
                                                       {"embeddings.patch_embeddings.projection.bias", "proj.bias"},
                                                       {"embeddings.cls_token", "cls"},
@@ -235,7 +235,7 @@ Status pack(std::map<std::string, std::string>& flags) {
       const auto other = kVitNames.find(wanted.name);
       const TensorView* found = tensors->find(other == kVitNames.end() ? wanted.name : other->second);
       if (found == nullptr || found->elements() != elements_of(wanted.shape))
-        return Error{Code::bad_input, flags["model"] + ": no tensor for " + wanted.name, "prepare it with peers.py --prepare vit"};
+        return Error{Code::bad_input, flags["model"] + ": no tensor for " + wanted.name, "make bench prepares it"};
       named.push_back({wanted.name, {found->data, wanted.shape}});
     }
     for (const char* last : {"layernorm.weight", "layernorm.bias"}) named.push_back({last, *tensors->find(last)});

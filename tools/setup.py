@@ -6,6 +6,7 @@ PyPI packages (requirements/train.txt, hashes checked) and LightGBM's headers in
 index. A part is made in a temporary folder, renamed when whole, and stamped with the hash of what was asked for.
 --aarch64: the cross compiler, qemu-user, and Debian's arm64 libraries (requirements/debian-aarch64.txt), unpacked into
 .deps/aarch64 without installing them.
+--bench: the engines that make bench compares with (requirements/bench.txt), a virtual environment in .deps/bench.
 """
 import argparse
 import fcntl
@@ -152,6 +153,20 @@ def install_headers(deps, work):
     put_in_place(made, target, key)
 
 
+def install_bench(deps, work):
+    """Its python finds its packages wherever the folder lies: put in place by renaming, like the rest."""
+    requirements = REQUIREMENTS / "bench.txt"
+    key = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if stamped(deps / "bench", key):
+        return
+    pip, made = need_pip(), work / "bench"
+    say("installing ONNX Runtime, OpenVINO, CTranslate2 and PyTorch into " + str(deps / "bench") + " (about 5 GB unpacked)")
+    if subprocess.run([pip[0], "-m", "venv", "--without-pip", str(made)]).returncode != 0:
+        fail("this Python cannot make a virtual environment", "install python3-venv, then run make again")
+    run_pip(pip + ["--python", str(made / "bin/python")], ["install", "--no-deps", "--no-compile", "--only-binary", ":all:", "-r", str(requirements)])
+    put_in_place(made, deps / "bench", key)
+
+
 def run_apt(options, arguments, folder):
     if subprocess.run(["apt-get"] + options + arguments, cwd=folder, stdout=sys.stderr.fileno()).returncode != 0:
         fail("apt-get could not fetch arm64 packages", "see its message above; the sources it is set up with must offer arm64")
@@ -207,9 +222,10 @@ def main():
     parser.add_argument("--deps", type=Path, default=ROOT / ".deps", help="where PyPI packages go (default: .deps)")
     parser.add_argument("--runtime", action="store_true", help="only what `fathom` needs: no LibTorch, no LightGBM")
     parser.add_argument("--aarch64", action="store_true", help="what the preset aarch64 needs, and nothing for fathom-train")
+    parser.add_argument("--bench", action="store_true", help="what make bench compares with, and nothing for fathom-train")
     options = parser.parse_args()
     install_debian(missing_packages("debian.txt") + (missing_packages("debian-cross.txt") if options.aarch64 else []))
-    if options.runtime and not options.aarch64:
+    if options.runtime and not options.aarch64 and not options.bench:
         return
     deps = options.deps.resolve()
     deps.mkdir(parents=True, exist_ok=True)
@@ -222,6 +238,8 @@ def main():
         try:
             if options.aarch64:
                 install_aarch64(deps, work)
+            elif options.bench:
+                install_bench(deps, work)
             else:
                 install_wheels(deps, work)
                 install_headers(deps, work)
