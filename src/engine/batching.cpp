@@ -276,7 +276,8 @@ void run_course(Session::State& state, const Course& course) {
   start(state, course);
   if (course.way == Way::trace) return run_trace(state, course.needs);
   for (int l = 1; l <= course.exit; ++l) {
-    layer_on_its_own(state, l);
+    if (course.way == Way::masks || course.way == Way::gates) layer_on_its_own(state, l);
+    else layer_on_all(state, l);
     if (!course.decides_after(l)) continue;
     const std::size_t stopping = checkpoint(state, course, l);
     if (stopping == 0) continue;

@@ -15,6 +15,8 @@ namespace fathom::engine {
 namespace {
 
 constexpr int kFree = 0, kDone = -1;
+constexpr std::size_t kMostLayers = 64;   // a trajectory is 64 bits
+constexpr std::uint64_t kPatience = 4;    // steps an input may wait, times the model's layers
 
 // One input of the stream. Its rows of x, its features and its prediction lie at its place in Session::State.
 struct Place {
@@ -41,7 +43,7 @@ struct Stream::State {
   std::vector<std::int32_t> entering;     // scratch of submit
   std::size_t held = 0, done = 0;
   std::uint64_t tickets = 0, steps = 0;
-  std::uint64_t patience = 0;             // steps an input may wait
+  std::uint64_t patience = 0;             // in steps
 
   int choose() const;
   void gather(int layer);
@@ -61,11 +63,11 @@ struct Stream::State {
   }
 };
 
-// The layer with the most rows waiting, the deeper of equals; but first one whose inputs have waited too long.
+// The deepest layer with as many rows as all workers take at once: more would not make it faster, and its inputs are the
+// nearest to leaving. Where none is so full, the one with the most rows. Before either, inputs that have waited too long.
 int Stream::State::choose() const {
-  std::array<std::size_t, 65> rows{};
+  std::array<std::size_t, kMostLayers + 1> rows{};
   const Place* oldest = nullptr;
-  int best = 0;
   for (const Place& place : places) {
     if (place.next < 1) continue;
     rows[static_cast<std::size_t>(place.next)] += static_cast<std::size_t>(place.length);
@@ -73,9 +75,10 @@ int Stream::State::choose() const {
   }
   if (oldest == nullptr) return 0;
   if (steps - oldest->since > patience) return oldest->next;
-  for (int l = 1; l <= 64; ++l)
-    if (rows[static_cast<std::size_t>(l)] > 0 && rows[static_cast<std::size_t>(l)] >= rows[static_cast<std::size_t>(best)]) best = l;
-  return best;
+  const std::size_t full = run->chunk_rows * static_cast<std::size_t>(run->pool->threads());
+  const auto deepest_full = std::find_if(rows.rbegin(), rows.rend(), [&](std::size_t waiting) { return waiting >= full; });
+  if (deepest_full != rows.rend()) return static_cast<int>(rows.rend() - deepest_full) - 1;
+  return static_cast<int>(std::max_element(rows.begin(), rows.end()) - rows.begin());
 }
 
 // Those who wait for `layer` become the slots.
@@ -150,7 +153,7 @@ Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime
     state->predictions.resize(run->max_batch);
     state->entering.resize(run->max_batch);
     if (parts.decides) state->chain.resize(run->max_batch * (parts.classes + 2 * parts.net.width));
-    state->patience = 4 * parts.layers.size();
+    state->patience = kPatience * parts.layers.size();
     run->out = state->predictions.data();
     state->run = std::move(run);
     return Stream(std::move(state));
