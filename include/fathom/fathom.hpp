@@ -132,6 +132,39 @@ class Session {
   std::unique_ptr<State> state_;
 };
 
+struct Finished {
+  std::uint64_t ticket = 0;
+  Answer answer;
+};
+
+// Inputs taken as they come, answered as they finish, in an order of their own. Each layer runs on all that wait for it,
+// old and new; nobody waits for the deepest of a batch. An answer is the one Session gives. Holds at most
+// Options::max_batch inputs between submit and drain. Move-only; one thread at a time.
+//   for (std::size_t next = 0; next < texts.size() || stream->held() > 0;) {
+//     next += *stream->submit(all_texts.subspan(next));   // takes what there is room for
+//     for (const fathom::Finished& done : stream->drain()) use(texts[done.ticket], done.answer);
+//   }
+class Stream {
+ public:
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+  // Takes the first inputs, as many as there is room for, and returns how many. Tickets are numbers in the order taken,
+  // from 0 on. Errors: as Session::classify; then none is taken, and those there is no room for are not looked at.
+  Result<std::size_t> submit(std::span<const std::string> texts);
+  Result<std::size_t> submit(std::span<const TextPair> pairs);
+  Result<std::size_t> submit(std::span<const Picture> pictures);
+  std::vector<Finished> drain();  // runs until some are finished, and hands out those; empty: none is held
+  std::size_t held() const;       // taken and not handed out
+  std::size_t room() const;
+
+ private:
+  friend class Model;
+  struct State;
+  explicit Stream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 // A bundle compiled for this machine. Cheap to copy (shared). May be used from several threads: each classify() call
 // takes an idle session or makes one; for a hot loop keep a Session of your own.
 class Model {
@@ -156,6 +189,7 @@ class Model {
   Result<Within> within(const std::string& budget) const;
 
   Result<Session> session() const;
+  Result<Stream> stream(const Ask& ask = {}) const;  // all its inputs are asked the same; errors: 202 (ask out of range), 401
   Result<Answer> classify(std::string_view text, const Ask& ask = {}) const;
   Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {}) const;
   Result<Answer> classify(const TextPair& pair, const Ask& ask = {}) const;

@@ -3,10 +3,12 @@
 #define FATHOM_BUILDING_API
 #include "fathom/fathom.hpp"
 
+#include <algorithm>
 #include <mutex>
 
 #include "api/budget.h"
 #include "api/classifier.h"
+#include "api/stream.h"
 #include "base/cpu.h"
 #include "engine/weights_pack.h"
 
@@ -32,22 +34,48 @@ std::optional<v1::Error> read_ask(const v1::Ask& ask, engine::RunOptions& option
   return std::nullopt;
 }
 
+v1::Answer to_answer(const api::Outcome& outcome, const std::vector<std::string>& labels) {
+  const engine::Prediction& from = outcome.prediction;
+  v1::Answer to;
+  to.label = labels[static_cast<std::size_t>(from.label)];
+  to.label_index = from.label;
+  to.confidence = from.confidence;
+  to.depth = from.depth;
+  to.trajectory = from.trajectory;
+  to.macs = from.macs;
+  to.decision_macs = from.decision_macs;
+  to.full_macs = outcome.full_macs;
+  to.cut = outcome.cut;
+  return to;
+}
+
 std::vector<v1::Answer> to_answers(const std::vector<api::Outcome>& outcomes, const std::vector<std::string>& labels) {
-  std::vector<v1::Answer> answers(outcomes.size());
-  for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    const engine::Prediction& from = outcomes[i].prediction;
-    v1::Answer& to = answers[i];
-    to.label = labels[static_cast<std::size_t>(from.label)];
-    to.label_index = from.label;
-    to.confidence = from.confidence;
-    to.depth = from.depth;
-    to.trajectory = from.trajectory;
-    to.macs = from.macs;
-    to.decision_macs = from.decision_macs;
-    to.full_macs = outcomes[i].full_macs;
-    to.cut = outcomes[i].cut;
-  }
+  std::vector<v1::Answer> answers;
+  answers.reserve(outcomes.size());
+  for (const api::Outcome& outcome : outcomes) answers.push_back(to_answer(outcome, labels));
   return answers;
+}
+
+std::vector<api::TextPair> read_pairs(std::span<const v1::TextPair> pairs) {
+  std::vector<api::TextPair> inner;
+  for (const v1::TextPair& pair : pairs) inner.push_back({pair.first, pair.second});
+  return inner;
+}
+
+v1::Result<std::vector<data::Picture>> read_pictures(std::span<const v1::Picture> pictures) {
+  std::vector<data::Picture> inner(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const v1::Picture& from = pictures[i];
+    if (from.rgb == nullptr || from.height < 1 || from.width < 1 || from.height > 16384 || from.width > 16384) {
+      return misuse("picture " + std::to_string(i) + " is empty or larger than 16384 a side",
+                    "give RGB bytes [height, width, 3]");
+    }
+    inner[i].height = from.height;
+    inner[i].width = from.width;
+    inner[i].pixels.assign(from.rgb,
+                           from.rgb + static_cast<std::size_t>(from.height) * static_cast<std::size_t>(from.width) * 3);
+  }
+  return inner;
 }
 
 }  // namespace
@@ -83,9 +111,7 @@ Result<std::vector<Answer>> Session::classify(std::span<const std::string> texts
 Result<std::vector<Answer>> Session::classify(std::span<const TextPair> pairs, const Ask& ask) {
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
-  std::vector<api::TextPair> inner;
-  for (const TextPair& pair : pairs) inner.push_back({pair.first, pair.second});
-  auto outcomes = state_->classifier.pairs(inner, options);
+  auto outcomes = state_->classifier.pairs(read_pairs(pairs), options);
   if (!outcomes) return outward(outcomes.error());
   return to_answers(*outcomes, state_->opened->spec().label_names);
 }
@@ -93,22 +119,50 @@ Result<std::vector<Answer>> Session::classify(std::span<const TextPair> pairs, c
 Result<std::vector<Answer>> Session::classify(std::span<const Picture> pictures, const Ask& ask) {
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
-  std::vector<data::Picture> inner(pictures.size());
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    const Picture& from = pictures[i];
-    if (from.rgb == nullptr || from.height < 1 || from.width < 1 || from.height > 16384 || from.width > 16384) {
-      return misuse("picture " + std::to_string(i) + " is empty or larger than 16384 a side",
-                    "give RGB bytes [height, width, 3]");
-    }
-    inner[i].height = from.height;
-    inner[i].width = from.width;
-    inner[i].pixels.assign(from.rgb,
-                           from.rgb + static_cast<std::size_t>(from.height) * static_cast<std::size_t>(from.width) * 3);
-  }
-  auto outcomes = state_->classifier.pictures(inner, options);
+  const auto inner = read_pictures(pictures);
+  if (!inner) return inner.error();
+  auto outcomes = state_->classifier.pictures(*inner, options);
   if (!outcomes) return outward(outcomes.error());
   return to_answers(*outcomes, state_->opened->spec().label_names);
 }
+
+struct Stream::State {
+  std::shared_ptr<api::Opened> opened;
+  api::Stream stream;
+
+  template <class Input>
+  Result<std::size_t> submit(std::span<const Input> inputs) {
+    const auto taken = stream.submit(inputs);
+    if (!taken) return outward(taken.error());
+    return *taken;
+  }
+};
+
+Stream::Stream(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(Stream&&) noexcept = default;
+Stream::~Stream() = default;
+
+Result<std::size_t> Stream::submit(std::span<const std::string> texts) { return state_->submit(texts); }
+
+Result<std::size_t> Stream::submit(std::span<const TextPair> pairs) {
+  return state_->submit(std::span<const api::TextPair>(read_pairs(pairs.first(std::min(pairs.size(), room())))));
+}
+
+Result<std::size_t> Stream::submit(std::span<const Picture> pictures) {
+  const auto inner = read_pictures(pictures.first(std::min(pictures.size(), room())));
+  if (!inner) return inner.error();
+  return state_->submit(std::span<const data::Picture>(*inner));
+}
+
+std::vector<Finished> Stream::drain() {
+  std::vector<Finished> finished;
+  for (const auto& [ticket, outcome] : state_->stream.drain()) finished.push_back({ticket, to_answer(outcome, state_->opened->spec().label_names)});
+  return finished;
+}
+
+std::size_t Stream::held() const { return state_->stream.held(); }
+std::size_t Stream::room() const { return state_->stream.room(); }
 
 struct Model::State {
   std::shared_ptr<api::Opened> opened;
@@ -162,6 +216,14 @@ Result<Session> Model::session() const {
   auto classifier = api::Classifier::create(state_->opened, state_->options.max_batch);
   if (!classifier) return outward(classifier.error());
   return Session(std::make_unique<Session::State>(Session::State{state_->opened, std::move(*classifier)}));
+}
+
+Result<Stream> Model::stream(const Ask& ask) const {
+  engine::RunOptions options;
+  if (auto wrong = read_ask(ask, options)) return *wrong;
+  auto stream = api::Stream::create(state_->opened, state_->options.max_batch, options);
+  if (!stream) return outward(stream.error());
+  return Stream(std::make_unique<Stream::State>(Stream::State{state_->opened, std::move(*stream)}));
 }
 
 Result<Within> Model::within(const std::string& budget) const {

@@ -48,16 +48,28 @@ void layer_on_all(Session::State& state, int layer) {
   run_layer(state, static_cast<std::size_t>(layer - 1), state.starts, state.lengths, state.active, active_rows(state));
 }
 
+// On the slots whose trajectory has the layer.
+void layer_on_its_own(Session::State& state, int layer) {
+  std::size_t count = 0, rows = 0;
+  for (std::size_t s = 0; s < state.active; ++s) {
+    if ((state.masks[static_cast<std::size_t>(state.slots[s])] >> (layer - 1) & 1) == 0) continue;
+    state.sub_starts[count] = state.starts[s];
+    state.sub_lengths[count++] = state.lengths[s];
+    rows += static_cast<std::size_t>(state.lengths[s]);
+  }
+  run_layer(state, static_cast<std::size_t>(layer - 1), state.sub_starts, state.sub_lengths, count, rows);
+}
+
 // Writes the prediction of a slot: `logits` and `p` are its rows of the exit taken.
-void finish(Session::State& state, std::size_t slot, std::uint64_t trajectory, const float* logits, const float* p) {
-  const std::size_t classes = state.parts->classes, input = static_cast<std::size_t>(state.slots[slot]);
-  Prediction& out = state.out[input];
+void finish(Session::State& state, std::size_t slot, const float* logits, const float* p) {
+  const std::size_t classes = state.parts->classes, place = static_cast<std::size_t>(state.slots[slot]);
+  Prediction& out = state.out[place];
   out.label = policy::argmax({logits, classes});
   out.confidence = p[out.label];
-  out.depth = std::popcount(trajectory);
-  out.trajectory = trajectory;
+  out.trajectory = state.masks[place];
+  out.depth = std::popcount(out.trajectory);
   out.macs += out.depth * ledger_of_slot(state, slot).layer;
-  std::memcpy(state.logits + input * classes, logits, classes * sizeof(float));
+  std::memcpy(state.logits + place * classes, logits, classes * sizeof(float));
 }
 
 void pick_all(Session::State& state) {
@@ -67,26 +79,6 @@ void pick_all(Session::State& state) {
 double head_macs(const Session::State& state, std::size_t slot, int exit) {
   const Ledger& ledger = ledger_of_slot(state, slot);
   return exit == layers_of(state) ? ledger.task_head : ledger.exit_head;
-}
-
-// Heads of `exit` for the `count` slots in state.picked, and their predictions; `trajectory` of a slot.
-template <class Trajectory>
-void finish_picked(Session::State& state, int exit, std::size_t count, const Trajectory& trajectory) {
-  const std::size_t classes = state.parts->classes;
-  run_heads(state, exit, state.picked, count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
-    const float* logits = state.head_logits + i * classes;
-    float* p = state.p + i * classes;
-    calibrate_row(state, exit, logits, p);
-    state.out[state.slots[slot]].macs += head_macs(state, slot, exit);
-    finish(state, slot, trajectory(slot), logits, p);
-  }
-}
-
-void finish_all(Session::State& state, int exit) {
-  pick_all(state);
-  finish_picked(state, exit, state.active, [&](std::size_t) { return first_layers(exit); });
 }
 
 // The slots in state.picked (rising) leave; the others close up in order.
@@ -130,19 +122,32 @@ std::size_t decide(Session::State& state, const Needs& needs, Score score, int e
       out.macs += macs;
       if (!stop) out.decision_macs += macs;
     }
-    if (stop) state.picked[stopping++] = static_cast<std::int32_t>(s);
+    if (!stop) continue;
+    state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(exit);
+    state.picked[stopping++] = static_cast<std::int32_t>(s);
   }
   return stopping;
 }
 
 void finish_stopping(Session::State& state, const Needs& needs, int exit, std::size_t count) {
+  if (!needs.heads) return finish_picked(state, exit, count);
   const std::size_t classes = state.parts->classes;
-  const std::uint64_t trajectory = first_layers(exit);
-  if (!needs.heads) return finish_picked(state, exit, count, [&](std::size_t) { return trajectory; });
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
-    finish(state, slot, trajectory, state.head_logits + slot * classes, state.p + slot * classes);
+    finish(state, slot, state.head_logits + slot * classes, state.p + slot * classes);
   }
+}
+
+// The LSTM's own word on each layer, before the first.
+void choose_trajectories(Session::State& state, int layers) {
+  for (std::size_t s = 0; s < state.active; ++s) state.masks[static_cast<std::size_t>(state.slots[s])] = 0;
+  for (int l = 1; l <= layers; ++l) {
+    policy_step(state, l, false);
+    for (std::size_t s = 0; s < state.active; ++s)
+      if (policy::sigmoid(state.policy_out[2 * s + 1]) < 0.5f) state.masks[static_cast<std::size_t>(state.slots[s])] |= std::uint64_t{1} << (l - 1);
+  }
+  for (std::size_t s = 0; s < state.active; ++s)
+    if (std::uint64_t& mask = state.masks[static_cast<std::size_t>(state.slots[s])]; mask == 0) mask = 1;
 }
 
 void trace_exit(Session::State& state, const Needs& needs, int exit) {
@@ -177,6 +182,19 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
   }
 }
 
+void run_trace(Session::State& state, const Needs& needs) {
+  const Plan::Parts& parts = *state.parts;
+  const int layers = layers_of(state);
+  for (const Score score : {Score::confidence, Score::predictor, Score::policy, Score::fused})
+    state.traced_scores[static_cast<std::size_t>(score)] = has_parts(parts, score);
+  for (int l = 1; l <= layers; ++l) {
+    layer_on_all(state, l);
+    trace_exit(state, needs, l);
+  }
+  for (std::size_t s = 0; s < state.active; ++s)
+    finish(state, s, state.head_logits + s * parts.classes, state.p + s * parts.classes);
+}
+
 }  // namespace
 
 void run_layers(Session::State& state, int layers) {
@@ -194,90 +212,85 @@ void run_states(Session::State& state, float* states) {
   run_heads(state, layers, state.picked, state.active);
 }
 
-void run_plain(Session::State& state, int exit) {
-  run_layers(state, exit);
-  finish_all(state, exit);
-}
-
-void run_adaptive(Session::State& state, Score score, float lambda, int max_depth, bool profile) {
-  const policy::Policy& policy = state.parts->policy;
-  const int layers = max_depth > 0 ? std::min(max_depth, layers_of(state)) : layers_of(state);
+Course course_of(const Plan::Parts& parts, const RunOptions& options) {
+  const policy::Policy& policy = parts.policy;
+  Course course;
+  course.exit = parts.spec.layers;
+  course.profile = options.profile_decision;
+  if (options.mode == Mode::masks) course.way = Way::masks;
+  if (options.mode == Mode::fixed_exit) course.exit = options.exit;
+  if (options.mode == Mode::trace) {
+    course.way = Way::trace;
+    course.needs = needs_of_trace(policy);
+  }
+  if (options.mode != Mode::adaptive || !parts.decides) return course;
+  if (policy.kind == policy::PolicyKind::gates && options.score < 0) {
+    course.way = Way::gates;
+    course.needs = needs_of_gates(policy);
+    return course;
+  }
+  if (options.max_depth > 0) course.exit = std::min(options.max_depth, course.exit);
+  course.score = options.score >= 0 ? static_cast<Score>(options.score) : policy.score;
+  course.lambda = options.lambda >= 0.0f ? options.lambda : policy.lambda;
   // No score passes 1: above it nothing can stop, and nothing is asked.
-  if (lambda > 1.0f || policy.first_exit >= layers) return run_plain(state, layers);
-  const Needs needs = needs_of(policy, score);
-  {
-    const Stopwatch watch(state.decision_seconds, profile);
-    run_extractor(state, needs);
-  }
-  for (int l = 1; l < layers; ++l) {
-    layer_on_all(state, l);
-    if (l < policy.first_exit) continue;
-    std::size_t stopping = 0;
-    {
-      const Stopwatch watch(state.decision_seconds, profile);
-      observe(state, needs, l);
-      stopping = decide(state, needs, score, l, lambda);
-    }
-    if (stopping == 0) continue;
-    finish_stopping(state, needs, l, stopping);
-    leave(state, needs, stopping);
-    if (state.active == 0) return;
-  }
-  layer_on_all(state, layers);
-  finish_all(state, layers);
+  if (course.lambda > 1.0f || policy.first_exit >= course.exit) return course;
+  course.way = Way::adaptive;
+  course.needs = needs_of(policy, course.score);
+  course.first_exit = policy.first_exit;
+  return course;
 }
 
-void run_gates(Session::State& state, bool profile) {
-  const int layers = layers_of(state);
-  {
-    const Stopwatch watch(state.decision_seconds, profile);
-    run_extractor(state, needs_of_gates(state.parts->policy));
-    for (std::size_t s = 0; s < state.active; ++s) state.masks[s] = 0;
-    for (int l = 1; l <= layers; ++l) {
-      policy_step(state, l, false);
-      for (std::size_t s = 0; s < state.active; ++s)
-        if (policy::sigmoid(state.policy_out[2 * s + 1]) < 0.5f) state.masks[s] |= std::uint64_t{1} << (l - 1);
-    }
-    for (std::size_t s = 0; s < state.active; ++s)
-      if (state.masks[s] == 0) state.masks[s] = 1;
-  }
-  run_masks(state);
+void start(Session::State& state, const Course& course) {
+  if (course.way == Way::masks) return;
+  const Stopwatch watch(state.decision_seconds, course.profile);
+  for (std::size_t s = 0; s < state.active; ++s) state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(course.exit);
+  run_extractor(state, course.needs);
+  if (course.way == Way::gates) choose_trajectories(state, course.exit);
 }
 
-void run_masks(Session::State& state) {
-  const int layers = layers_of(state);
-  if (state.residency) {
+std::size_t checkpoint(Session::State& state, const Course& course, int layer) {
+  std::size_t stopping = 0;
+  {
+    const Stopwatch watch(state.decision_seconds, course.profile);
+    observe(state, course.needs, layer);
+    stopping = decide(state, course.needs, course.score, layer, course.lambda);
+  }
+  if (stopping > 0) finish_stopping(state, course.needs, layer, stopping);
+  return stopping;
+}
+
+void finish_picked(Session::State& state, int exit, std::size_t count) {
+  const std::size_t classes = state.parts->classes;
+  run_heads(state, exit, state.picked, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
+    const float* logits = state.head_logits + i * classes;
+    float* p = state.p + i * classes;
+    calibrate_row(state, exit, logits, p);
+    state.out[state.slots[slot]].macs += head_macs(state, slot, exit);
+    finish(state, slot, logits, p);
+  }
+}
+
+void run_course(Session::State& state, const Course& course) {
+  start(state, course);
+  if (course.way == Way::trace) return run_trace(state, course.needs);
+  if (state.residency && course.way != Way::adaptive) {  // which layers will run is known
     std::uint64_t some = 0;
-    for (std::size_t s = 0; s < state.active; ++s) some |= state.masks[s];
+    for (std::size_t s = 0; s < state.active; ++s) some |= state.masks[static_cast<std::size_t>(state.slots[s])];
     state.residency->expect(some);
   }
-  for (int l = 1; l <= layers; ++l) {
-    std::size_t count = 0, rows = 0;
-    for (std::size_t s = 0; s < state.active; ++s) {
-      if ((state.masks[s] >> (l - 1) & 1) == 0) continue;
-      state.sub_starts[count] = state.starts[s];
-      state.sub_lengths[count++] = state.lengths[s];
-      rows += static_cast<std::size_t>(state.lengths[s]);
-    }
-    run_layer(state, static_cast<std::size_t>(l - 1), state.sub_starts, state.sub_lengths, count, rows);
+  for (int l = 1; l <= course.exit; ++l) {
+    if (course.way == Way::masks || course.way == Way::gates) layer_on_its_own(state, l);
+    else layer_on_all(state, l);
+    if (!course.decides_after(l)) continue;
+    const std::size_t stopping = checkpoint(state, course, l);
+    if (stopping == 0) continue;
+    leave(state, course.needs, stopping);
+    if (state.active == 0) return;
   }
   pick_all(state);
-  finish_picked(state, layers, state.active, [&](std::size_t slot) { return state.masks[slot]; });
-}
-
-void run_trace(Session::State& state) {
-  const Plan::Parts& parts = *state.parts;
-  const int layers = layers_of(state);
-  const Needs needs = needs_of_trace(parts.policy);
-  for (const Score score : {Score::confidence, Score::predictor, Score::policy, Score::fused})
-    state.traced_scores[static_cast<std::size_t>(score)] = has_parts(parts, score);
-  run_extractor(state, needs);
-  for (int l = 1; l <= layers; ++l) {
-    layer_on_all(state, l);
-    trace_exit(state, needs, l);
-  }
-  for (std::size_t s = 0; s < state.active; ++s)
-    finish(state, s, first_layers(layers), state.head_logits + s * parts.classes, state.p + s * parts.classes);
+  finish_picked(state, course.exit, state.active);
 }
 
 }  // namespace fathom::engine

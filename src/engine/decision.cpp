@@ -18,9 +18,9 @@ void spread_gemm(const Session::State& state, const kernels::GemmArgs& args) {
   kernels::gemm(*state.table, *state.pool, args);
 }
 
-void charge(Session::State& state, std::size_t input, double macs) {
-  state.out[input].macs += macs;
-  state.out[input].decision_macs += macs;
+void charge(Session::State& state, std::size_t place, double macs) {
+  state.out[place].macs += macs;
+  state.out[place].decision_macs += macs;
 }
 
 }  // namespace
@@ -109,22 +109,21 @@ void policy_step(Session::State& state, int exit, bool observed) {
                            state.policy_in + s * row + kPolicyInputs);
   spread_gemm(state, linear_args(net.out, state.policy_in + kPolicyInputs, row, n, state.policy_out, 2));
   for (std::size_t s = 0; s < n; ++s) {
-    const std::size_t input = static_cast<std::size_t>(state.slots[s]);
-    charge(state, input, state.ledger(static_cast<std::size_t>(state.lengths[s])).policy_step);
+    charge(state, static_cast<std::size_t>(state.slots[s]), state.ledger(static_cast<std::size_t>(state.lengths[s])).policy_step);
   }
 }
 
-float survival_of(Session::State& state, std::size_t input, int exit) {
+float survival_of(Session::State& state, std::size_t place, int exit) {
   const policy::Policy& policy = state.parts->policy;
-  const std::span<double> features(state.features + input * (state.parts->features + 1), state.parts->features + 1);
+  const std::span<double> features(state.features + place * (state.parts->features + 1), state.parts->features + 1);
   if (policy.predictor_kind == policy::PredictorKind::survival) {
-    charge(state, input, policy.predictor->mean_path());
+    charge(state, place, policy.predictor->mean_path());
     return static_cast<float>(policy::survival(policy, features, exit));
   }
   // l_pred does not depend on the exit: its trees run once an input.
-  double& predicted = state.predicted[input];
+  double& predicted = state.predicted[place];
   if (std::isnan(predicted)) {
-    charge(state, input, policy.predictor->mean_path());
+    charge(state, place, policy.predictor->mean_path());
     predicted = policy.predictor->predict(features);
   }
   return static_cast<float>(1.0 / (1.0 + std::exp(-2.0 * (predicted - exit))));
@@ -150,7 +149,7 @@ void observe(Session::State& state, const Needs& needs, int exit) {
 
 float score_of(Session::State& state, Score score, std::size_t slot, int exit) {
   const Plan::Parts& parts = *state.parts;
-  const std::size_t input = static_cast<std::size_t>(state.slots[slot]);
+  const std::size_t place = static_cast<std::size_t>(state.slots[slot]);
   const float logit = state.policy_out[2 * slot];
   switch (score) {
     case Score::confidence: {
@@ -158,11 +157,11 @@ float score_of(Session::State& state, Score score, std::size_t slot, int exit) {
       return *std::max_element(p, p + parts.classes);
     }
     case Score::predictor:
-      return 1.0f - survival_of(state, input, exit);
+      return 1.0f - survival_of(state, place, exit);
     case Score::policy:
       return policy::sigmoid(logit);
     case Score::fused:
-      return policy::fused_score(parts.policy.fusion, state.signals[slot], survival_of(state, input, exit), logit, exit);
+      return policy::fused_score(parts.policy.fusion, state.signals[slot], survival_of(state, place, exit), logit, exit);
   }
   return 0.0f;
 }

@@ -26,16 +26,16 @@ void pool_cls_mean(const Session::State& state, std::size_t slot, float* to);
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count);
 void calibrate_row(const Session::State& state, int exit, const float* logits, float* p);
 
-// From h^0 in x, before layer 1, for all inputs: features, LSTM start.
+// From h^0 in x, before an input's first layer, for all slots: features, LSTM start.
 void run_extractor(Session::State& state, const Needs& needs);
 
-// One LSTM step for all active slots: row 0.. of state.policy_out. observed: with the slots' signals, else open loop.
+// One LSTM step for all slots: row 0.. of state.policy_out. observed: with the slots' signals, else open loop.
 void policy_step(Session::State& state, int exit, bool observed);
 
-// S_exit of one input, as float; its trees are added to the ledger.
-float survival_of(Session::State& state, std::size_t input, int exit);
+// S_exit of the input at `place`, as float; its trees are added to the ledger.
+float survival_of(Session::State& state, std::size_t place, int exit);
 
-// Checkpoint after layer `exit`, in order from first_exit on: heads, signals and LSTM as needed, for all active slots.
+// Checkpoint after layer `exit`, in order from first_exit on: heads, signals and LSTM as needed, for all slots.
 void observe(Session::State& state, const Needs& needs, int exit);
 float score_of(Session::State& state, policy::Score score, std::size_t slot, int exit);
 // score_of(...) >= lambda; of the fused score the trees are left out where they cannot change the answer.

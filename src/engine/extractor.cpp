@@ -83,22 +83,22 @@ class InputExtractor {
   InputExtractor(const Session::State& state, const InputScratch& scratch, const Needs& needs, const Gemm& gemm)
       : state_(state), parts_(*state.parts), e_(parts_.extractor), s_(scratch), needs_(needs), gemm_(gemm) {}
 
-  void run(std::size_t input) const {
-    const std::size_t tokens = static_cast<std::size_t>(state_.lengths[input]);
-    const float* x = state_.x + static_cast<std::size_t>(state_.starts[input]) * parts_.hidden;
+  void run(std::size_t slot) const {
+    const std::size_t tokens = static_cast<std::size_t>(state_.lengths[slot]);
+    const float* x = state_.x + static_cast<std::size_t>(state_.starts[slot]) * parts_.hidden;
     const bool text = parts_.spec.modality == Modality::text;
     const Grid grid = text ? Grid{1, tokens} : Grid{e_.rows, e_.columns};
     const Grid second = text ? grid : Grid{e_.pooled_rows, e_.pooled_columns};
     const float* h1 = text ? text_h1(x, tokens) : image_h1(x + static_cast<std::size_t>(parts_.spec.prefix_tokens) * parts_.hidden, grid);
     if (needs_.features) {
-      double* to = state_.features + input * (parts_.features + 1);
+      double* to = state_.features + static_cast<std::size_t>(state_.slots[slot]) * (parts_.features + 1);
       statistics(h1, grid.positions(), e_.conv1.n, s_, to);
       to[4 * e_.conv1.n] = text ? static_cast<double>(tokens) / parts_.spec.max_tokens : 1.0;
     }
     if (!needs_.lstm) return;
     if (text) gemm_(linear_args(e_.conv2, s_.h1, e_.conv1.n, tokens, s_.h2, e_.conv2.n, Activation::relu));
     else image_h2(h1, grid, second);
-    pool_h2(input, second.positions());
+    pool_h2(slot, second.positions());
   }
 
  private:
@@ -126,9 +126,9 @@ class InputExtractor {
     gemm_(linear_args(e_.conv2, s_.columns, e_.conv2.k, second.positions(), s_.h2, e_.conv2.n, Activation::relu));
   }
 
-  void pool_h2(std::size_t input, std::size_t positions) const {
+  void pool_h2(std::size_t slot, std::size_t positions) const {
     const std::size_t c2 = e_.conv2.n;
-    float* u = state_.policy_start + input * (2 * c2 + 1);
+    float* u = state_.policy_start + slot * (2 * c2 + 1);
     state_.table->mean_rows(s_.h2, c2, positions, c2, u);
     std::copy(s_.h2, s_.h2 + c2, u + c2);
     for (std::size_t t = 1; t < positions; ++t)
@@ -152,26 +152,27 @@ void extract(const Session::State& state, const InputScratch& scratch, const Nee
 }
 
 // predicted_depth / layers, what the LSTM reads as `level` when the policy says so.
-float level_of(Session::State& state, std::size_t input) {
+float level_of(Session::State& state, std::size_t place) {
   const policy::Policy& policy = state.parts->policy;
   const int layers = state.parts->spec.layers;
   if (policy.predictor_kind == policy::PredictorKind::huber) {
-    survival_of(state, input, 1);  // keeps l_pred for the checkpoints, too
-    return static_cast<float>(std::clamp(state.predicted[input], 1.0, static_cast<double>(layers)) / layers);
+    survival_of(state, place, 1);  // keeps l_pred for the checkpoints, too
+    return static_cast<float>(std::clamp(state.predicted[place], 1.0, static_cast<double>(layers)) / layers);
   }
   const std::size_t width = state.parts->features + 1;
   const double macs = policy.predictor->mean_path() * (layers - 1);
-  state.out[input].macs += macs;
-  state.out[input].decision_macs += macs;
-  return static_cast<float>(policy::predicted_depth(policy, {state.features + input * width, width}, layers) / layers);
+  state.out[place].macs += macs;
+  state.out[place].decision_macs += macs;
+  return static_cast<float>(policy::predicted_depth(policy, {state.features + place * width, width}, layers) / layers);
 }
 
 void start_policy(Session::State& state) {
   const Plan::Parts& parts = *state.parts;
   const PolicyNet& net = parts.net;
-  const std::size_t row = kPolicyInputs + net.width, n = state.inputs;
+  const std::size_t row = kPolicyInputs + net.width, n = state.active;
   if (parts.policy.policy_reads_level)
-    for (std::size_t i = 0; i < n; ++i) state.policy_start[(i + 1) * net.init.k - 1] = level_of(state, i);
+    for (std::size_t s = 0; s < n; ++s)
+      state.policy_start[(s + 1) * net.init.k - 1] = level_of(state, static_cast<std::size_t>(state.slots[s]));
   kernels::gemm(*state.table, *state.pool,
                 linear_args(net.init, state.policy_start, net.init.k, n, state.policy_in + kPolicyInputs, row));
   for (std::size_t s = 0; s < n; ++s) {
@@ -186,29 +187,29 @@ void start_policy(Session::State& state) {
 void run_extractor(Session::State& state, const Needs& needs) {
   if (!needs.any_extractor()) return;
   const Plan::Parts& parts = *state.parts;
-  const std::size_t workers = static_cast<std::size_t>(state.pool->threads());
+  const std::size_t n = state.active, workers = static_cast<std::size_t>(state.pool->threads());
   double work = 0;
-  for (std::size_t i = 0; i < state.inputs; ++i) {
-    const std::size_t tokens = static_cast<std::size_t>(state.lengths[i]);
+  for (std::size_t s = 0; s < n; ++s) {
+    const std::size_t tokens = static_cast<std::size_t>(state.lengths[s]), place = static_cast<std::size_t>(state.slots[s]);
     const Ledger& ledger = state.ledger(tokens);
     const bool text = parts.spec.modality == Modality::text;
     const std::size_t positions = text ? tokens : parts.extractor.pooled_rows * parts.extractor.pooled_columns;
     // Without an LSTM the second convolution is not run.
     const double unused = needs.lstm ? 0.0 : static_cast<double>(positions) * parts.conv2_macs_per_position;
     const double macs = ledger.extractor - unused + (needs.lstm ? ledger.policy_init : 0.0);
-    state.out[i].macs += macs;
-    state.out[i].decision_macs += macs;
-    state.predicted[i] = std::numeric_limits<double>::quiet_NaN();
+    state.out[place].macs += macs;
+    state.out[place].decision_macs += macs;
+    state.predicted[place] = std::numeric_limits<double>::quiet_NaN();
     work += macs;
   }
-  if (workers == 1 || state.inputs < workers || work < kOwnMacs * static_cast<double>(workers)) {
+  if (workers == 1 || n < workers || work < kOwnMacs * static_cast<double>(workers)) {
     const auto gemm = [&](const kernels::GemmArgs& args) { kernels::gemm(*state.table, *state.pool, args); };
-    extract(state, state.input_scratch[0], needs, 0, state.inputs, gemm);
+    extract(state, state.input_scratch[0], needs, 0, n, gemm);
   } else {
     const auto gemm = [&](const kernels::GemmArgs& args) { state.table->gemm(args); };
     state.pool->parallel(static_cast<int>(workers), [&](int worker) {
       const std::size_t w = static_cast<std::size_t>(worker);
-      extract(state, state.input_scratch[w], needs, state.inputs * w / workers, state.inputs * (w + 1) / workers, gemm);
+      extract(state, state.input_scratch[w], needs, n * w / workers, n * (w + 1) / workers, gemm);
     });
   }
   if (needs.lstm) start_policy(state);

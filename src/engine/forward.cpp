@@ -184,10 +184,18 @@ std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t 
 void embed_text(Session::State& state) {
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
-  state.table->embed(e.word, e.position, e.type, state.ids, state.positions, state.types, state.rows, parts.hidden, state.x);
-  if (e.norm.gamma != nullptr)
-    kernels::layernorm(*state.table, *state.pool, state.x, parts.hidden, state.rows, parts.hidden, e.norm.gamma,
-                       e.norm.beta, parts.spec.layer_norm_eps, state.x, parts.hidden);
+  for (std::size_t s = 0, from = 0; s < state.active;) {  // inputs whose rows touch at once
+    const std::size_t first = static_cast<std::size_t>(state.starts[s]);
+    std::size_t rows = 0;
+    for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
+    float* x = state.x + first * parts.hidden;
+    const std::int32_t* types = state.types == nullptr ? nullptr : state.types + from;
+    state.table->embed(e.word, e.position, e.type, state.ids + from, state.positions + from, types, rows, parts.hidden, x);
+    if (e.norm.gamma != nullptr)
+      kernels::layernorm(*state.table, *state.pool, x, parts.hidden, rows, parts.hidden, e.norm.gamma, e.norm.beta,
+                         parts.spec.layer_norm_eps, x, parts.hidden);
+    from += rows;
+  }
 }
 
 // One picture's patches as rows of [y][x][channel]; `value`(pixel, channel) reads it.
@@ -254,19 +262,17 @@ std::size_t rows_per_chunk(const ModelSpec& spec) {
 void embed(Session::State& state, const Batch& batch) {
   const Plan::Parts& parts = *state.parts;
   if (parts.spec.modality == Modality::text) return embed_text(state);
-  const std::size_t tokens = static_cast<std::size_t>(parts.spec.tokens());
-  const std::size_t workers = static_cast<std::size_t>(state.pool->threads());
-  if (state.inputs < workers || workers == 1) {
-    for (std::size_t i = 0; i < state.inputs; ++i)
-      embed_picture(parts, state.input_scratch[0], batch, i, state.x + i * tokens * parts.hidden,
-                    Spread{*state.table, *state.pool, state.attention_stride});
+  const std::size_t n = state.active, workers = static_cast<std::size_t>(state.pool->threads());
+  const auto rows_of = [&](std::size_t slot) { return state.x + static_cast<std::size_t>(state.starts[slot]) * parts.hidden; };
+  if (n < workers || workers == 1) {
+    for (std::size_t s = 0; s < n; ++s)
+      embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s), Spread{*state.table, *state.pool, state.attention_stride});
     return;
   }
   state.pool->parallel(static_cast<int>(workers), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
-    for (std::size_t i = state.inputs * w / workers; i < state.inputs * (w + 1) / workers; ++i)
-      embed_picture(parts, state.input_scratch[w], batch, i, state.x + i * tokens * parts.hidden,
-                    Alone{*state.table});
+    for (std::size_t s = n * w / workers; s < n * (w + 1) / workers; ++s)
+      embed_picture(parts, state.input_scratch[w], batch, s, rows_of(s), Alone{*state.table});
   });
 }
 

@@ -7,7 +7,7 @@
 
 namespace fathom::engine {
 
-// x of all inputs of the run: text from state.ids and state.positions, image from the batch's pixels or values.
+// x of all slots, in the order of the batch: text from state.ids and state.positions, image from the batch's pixels or values.
 void embed(Session::State& state, const Batch& batch);
 
 // Runs layer `index` (0-based) on `count` sequences of x, in place. `rows` is the sum of their lengths; sequences rise

@@ -1,18 +1,19 @@
 // Results never depend on neighbours or threads, and running allocates nothing.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "engine/test_models.h"
+#include "engine/test_requests.h"
+
+namespace fathom::engine::testing {
+std::atomic<long> allocations{0};
+}
 
 namespace {
-std::atomic<long> allocations{0};
-
 void* counted(std::size_t bytes, std::size_t align) {
-  ++allocations;
+  ++fathom::engine::testing::allocations;
   void* p = align > alignof(std::max_align_t) ? std::aligned_alloc(align, (bytes + align - 1) / align * align)
                                               : std::malloc(bytes == 0 ? 1 : bytes);
   if (p == nullptr) throw std::bad_alloc();
@@ -36,64 +37,15 @@ void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::f
 namespace fathom::engine {
 namespace {
 
+using testing::all_requests;
+using testing::allocations;
 using testing::Case;
+using testing::cases_with_gates;
 using testing::Inputs;
 using testing::Loaded;
-
-struct Request {
-  std::string name;
-  RunOptions options;
-};
-
-std::vector<Request> all_requests(const ModelSpec& spec, const std::vector<std::uint64_t>& masks) {
-  std::vector<Request> requests;
-  for (int score = 0; score < 4; ++score) {
-    RunOptions options;
-    options.score = score;
-    options.lambda = 0.5f;
-    options.profile_decision = true;
-    requests.push_back({"adaptive " + std::to_string(score), options});
-  }
-  requests.push_back({"bundle's own", {}});
-  for (const Mode mode : {Mode::full_depth, Mode::fixed_exit, Mode::masks, Mode::trace}) {
-    RunOptions options;
-    options.mode = mode;
-    options.exit = spec.layers - 1;
-    options.masks = masks;
-    requests.push_back({"mode " + std::to_string(static_cast<int>(mode)), options});
-  }
-  return requests;
-}
-
-std::vector<std::uint64_t> random_masks(const ModelSpec& spec, std::size_t count) {
-  Random random(9);
-  std::vector<std::uint64_t> masks;
-  for (std::size_t i = 0; i < count; ++i) masks.push_back(1 + random.below((std::uint64_t{1} << spec.layers) - 1));
-  return masks;
-}
-
-bool same(const Prediction& a, const Prediction& b) {
-  return a.label == b.label && std::memcmp(&a.confidence, &b.confidence, 4) == 0 && a.depth == b.depth &&
-         a.trajectory == b.trajectory && a.macs == b.macs && a.decision_macs == b.decision_macs;
-}
-
-// The reference kernels are slow: they run the small models only.
-std::vector<Case> cases_with_gates(const std::string& tier) {
-  std::vector<Case> cases = testing::all_cases();
-  if (tier == "ref") std::erase_if(cases, [](const Case& which) { return which.name == "wide"; });
-  for (std::size_t i = 0, n = cases.size(); i < n; ++i) {
-    if (cases[i].name == "wide") continue;
-    cases.push_back(cases[i]);
-    cases.back().name += "_gates";
-    cases.back().policy.kind = policy::PolicyKind::gates;
-    if (cases[i].name == "text_window") continue;  // pre-LN stands for it in "image"
-    for (const Precision precision : {Precision::bf16, Precision::int8}) {
-      cases.push_back(cases[i]);
-      cases.back().precision = precision;
-    }
-  }
-  return cases;
-}
+using testing::random_masks;
+using testing::Request;
+using testing::same;
 
 TEST(Invariance, BatchOf32IsBitEqualToSingleRuns) {
   for (const std::string& tier : testing::tiers_here())

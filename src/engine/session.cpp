@@ -1,4 +1,4 @@
-// Session: plans its buffers, checks every batch and request, then hands over to batching.cpp.
+// Session: plans its buffers, has every batch and request checked, then hands over to batching.cpp.
 #include <algorithm>
 #include <cstdio>
 #include <new>
@@ -6,6 +6,7 @@
 #include "engine/batching.h"
 #include "engine/decision.h"
 #include "engine/forward.h"
+#include "engine/requests.h"
 #include "kernels/parallel.h"
 
 namespace fathom::engine {
@@ -129,145 +130,6 @@ void plan_buffers(Session::State& st) {
   carve(st, pieces);
 }
 
-Error refuse(const std::string& message, const std::string& hint) { return {Code::invalid_argument, message, hint}; }
-
-std::string number(std::size_t value) { return std::to_string(value); }
-
-Status check_text(const Session::State& st, const Batch& batch) {
-  const ModelSpec& spec = st.parts->spec;
-  if (batch.offsets.size() < batch.count + 1)
-    return refuse("batch: expected " + number(batch.count + 1) + " offsets, got " + number(batch.offsets.size()),
-                  "offsets hold the start of each input and the end of the last");
-  if (batch.offsets[0] < 0) return refuse("input 0: its offset is below 0", "offsets index the ids");
-  for (std::size_t i = 0; i < batch.count; ++i) {
-    const std::int32_t begin = batch.offsets[i], end = batch.offsets[i + 1];
-    const std::string input = "input " + number(i) + ": ";
-    if (end <= begin)
-      return refuse(input + "offsets must rise, got " + std::to_string(begin) + " then " + std::to_string(end),
-                    "every input needs at least one token");
-    if (static_cast<std::size_t>(end) > batch.ids.size())
-      return refuse(input + "ends at id " + std::to_string(end) + " of " + number(batch.ids.size()),
-                    "the last offset is the number of ids");
-    const std::size_t tokens = static_cast<std::size_t>(end) - static_cast<std::size_t>(begin);
-    if (tokens > st.max_tokens)
-      return refuse(input + "expected at most " + number(st.max_tokens) + " tokens, got " + number(tokens),
-                    "truncate it, or create the session with a larger max_tokens");
-    for (std::int32_t t = begin; t < end; ++t)
-      if (const std::int32_t id = batch.ids[static_cast<std::size_t>(t)]; id < 0 || id >= spec.vocab)
-        return refuse(input + "token " + std::to_string(t - begin) + ": expected an id in 0.." +
-                          std::to_string(spec.vocab - 1) + ", got " + std::to_string(id),
-                      "encode with the bundle's own tokenizer");
-  }
-  return {};
-}
-
-// A model without a table of types reads pairs by their separators alone: types then say nothing.
-Status check_types(const Session::State& st, const Batch& batch) {
-  const int known = st.parts->spec.token_types;
-  if (batch.types.empty() || known == 0) return {};
-  if (batch.types.size() != batch.ids.size())
-    return refuse("batch: expected " + number(batch.ids.size()) + " token types, got " + number(batch.types.size()), "one for each id, or none");
-  for (std::size_t i = 0; i < batch.types.size(); ++i)
-    if (batch.types[i] < 0 || batch.types[i] >= known)
-      return refuse("id " + number(i) + ": expected a token type in 0.." + std::to_string(known - 1) + ", got " + std::to_string(batch.types[i]),
-                    "encode with the bundle's own tokenizer");
-  return {};
-}
-
-Status check_batch(const Session::State& st, const Batch& batch) {
-  if (batch.count > st.max_batch)
-    return refuse("batch: expected at most " + number(st.max_batch) + " inputs, got " + number(batch.count),
-                  "create the session with a larger max_batch");
-  if (batch.count == 0) return {};
-  if (st.parts->spec.modality == Modality::text) {
-    FATHOM_TRY_VOID(check_text(st, batch));
-    return check_types(st, batch);
-  }
-  if (batch.pixels == nullptr && batch.values == nullptr) return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
-  return {};
-}
-
-Status check_masks(const Session::State& st, const Batch& batch, std::span<const std::uint64_t> masks) {
-  if (masks.size() < batch.count)
-    return refuse("masks: expected " + number(batch.count) + ", got " + number(masks.size()), "one trajectory for each input");
-  const int layers = st.parts->spec.layers;
-  for (std::size_t i = 0; i < batch.count; ++i)
-    if (layers < 64 && masks[i] >> layers != 0)
-      return refuse("input " + number(i) + ": its mask names layers above " + std::to_string(layers),
-                    "bit l-1 stands for layer l");
-  return {};
-}
-
-Status check_options(const Session::State& st, const Batch& batch, const RunOptions& options) {
-  const Plan::Parts& parts = *st.parts;
-  if (!parts.answers)
-    return Error{Code::unsupported, "this plan is a backbone alone: it has no heads", "call run_backbone, or load a bundle"};
-  const bool plain = options.mode == Mode::adaptive && options.score < 0 && options.lambda < 0.0f;  // as the bundle says: full depth
-  const bool last = plain || options.mode == Mode::full_depth || options.mode == Mode::masks ||
-                    (options.mode == Mode::fixed_exit && options.exit == parts.spec.layers);
-  if (!parts.decides && !last)
-    return Error{Code::unsupported, "this model has no exits yet: it runs at full depth only", "make it adaptive with `fathom fit --from`"};
-  if (options.mode == Mode::fixed_exit && (options.exit < 1 || options.exit > parts.spec.layers))
-    return refuse("exit: expected 1.." + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.exit),
-                  "exit l reads the state after layer l");
-  if (options.max_depth < 0 || options.max_depth > parts.spec.layers)
-    return refuse("max_depth: expected 0 (no bound) to " + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.max_depth), "");
-  if (options.max_depth > 0 && options.mode == Mode::adaptive && (!parts.decides || (parts.policy.kind == policy::PolicyKind::gates && options.score < 0)))
-    return Error{Code::unsupported, "a bound on depth needs a bundle that decides after each layer", "fit it with the default recipe"};
-  if (options.mode == Mode::masks) return check_masks(st, batch, options.masks);
-  if (options.mode == Mode::adaptive && options.score >= 0) {
-    if (options.score > 3)
-      return refuse("score: expected 0..3 (confidence, predictor, policy, fused), got " + std::to_string(options.score), "");
-    const auto score = static_cast<policy::Score>(options.score);
-    const bool level = parts.policy.policy_reads_level && score == policy::Score::policy;
-    if (!has_parts(parts, score) || (level && !parts.policy.predictor))
-      return refuse(std::string("score '") + policy::score_name(score) + "': this bundle has no parts for it",
-                    "its predictor or fusion is missing; use another score");
-  }
-  return {};
-}
-
-// Slots 0..count-1 are the inputs in order.
-void lay_out(Session::State& st, const Batch& batch) {
-  const bool text = st.parts->spec.modality == Modality::text;
-  std::int32_t row = 0;
-  for (std::size_t i = 0; i < batch.count; ++i) {
-    const std::int32_t length = text ? batch.offsets[i + 1] - batch.offsets[i] : st.parts->spec.tokens();
-    st.slots[i] = static_cast<std::int32_t>(i);
-    st.starts[i] = row;
-    st.lengths[i] = length;
-    if (text)
-      for (std::int32_t t = 0; t < length; ++t) st.positions[row + t] = t;
-    row += length;
-  }
-  st.inputs = st.active = batch.count;
-  if (st.residency) st.residency->start(batch.count);
-  st.rows = static_cast<std::size_t>(row);
-  st.ids = text ? batch.ids.data() + batch.offsets[0] : nullptr;
-  st.types = text && !batch.types.empty() ? batch.types.data() + batch.offsets[0] : nullptr;
-  std::fill(std::begin(st.traced_scores), std::end(st.traced_scores), false);
-}
-
-void dispatch(Session::State& st, const RunOptions& options) {
-  const policy::Policy& policy = st.parts->policy;
-  switch (options.mode) {
-    case Mode::full_depth:
-      return run_plain(st, st.parts->spec.layers);
-    case Mode::fixed_exit:
-      return run_plain(st, options.exit);
-    case Mode::masks:
-      std::copy_n(options.masks.begin(), st.inputs, st.masks.data());
-      return run_masks(st);
-    case Mode::trace:
-      return run_trace(st);
-    case Mode::adaptive:
-      if (!st.parts->decides) return run_plain(st, st.parts->spec.layers);
-      if (policy.kind == policy::PolicyKind::gates && options.score < 0) return run_gates(st, options.profile_decision);
-      return run_adaptive(st, options.score >= 0 ? static_cast<policy::Score>(options.score) : policy.score,
-                          options.lambda >= 0.0f ? options.lambda : policy.lambda, options.max_depth, options.profile_decision);
-  }
-}
-
 std::string megabytes(std::size_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g MB", static_cast<double>(bytes) / 1e6);
@@ -316,47 +178,79 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
 
 }  // namespace
 
-Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Session::Session(Session&&) noexcept = default;
-Session& Session::operator=(Session&&) noexcept = default;
-Session::~Session() = default;
-
-Result<Session> Session::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits) {
-  if (plan == nullptr) return refuse("Session::create: no plan", "compile one first");
+Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits) {
+  if (plan == nullptr) return refuse("session: no plan", "compile one first");
   if (plan->parts().kernels != &runtime.kernels())
     return refuse(std::string("session: the plan was compiled for kernels '") + tier_name(plan->parts().kernels->tier) +
                       "', the runtime uses '" + tier_name(runtime.kernels().tier) + "'",
                   "compile the plan with this runtime");
   try {
-    auto state = std::make_unique<State>();
+    auto state = std::make_unique<Session::State>();
     state->parts = &plan->parts();
     state->plan = std::move(plan);
     state->table = &runtime.kernels();
     state->pool = &runtime.pool();
     FATHOM_TRY_VOID(plan_session(*state, runtime, limits));
-    return Session(std::move(state));
+    return state;
   } catch (const std::bad_alloc&) {
     return Error{Code::out_of_memory, "session: no memory for " + number(limits.max_batch) + " inputs",
                  "lower max_batch or max_tokens"};
   }
 }
 
+void lay_out(Session::State& st, const Batch& batch, std::span<const std::int32_t> places) {
+  const bool text = st.parts->spec.modality == Modality::text;
+  std::int32_t row = 0;
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    const std::int32_t length = text ? batch.offsets[i + 1] - batch.offsets[i] : st.parts->spec.tokens();
+    st.slots[i] = places.empty() ? static_cast<std::int32_t>(i) : places[i];
+    st.starts[i] = places.empty() ? row : st.start_of_place(places[i]);
+    st.lengths[i] = length;
+    if (text)
+      for (std::int32_t t = 0; t < length; ++t) st.positions[row + t] = t;
+    row += length;
+  }
+  st.inputs = st.active = batch.count;
+  if (st.residency) st.residency->start(batch.count);
+  st.rows = static_cast<std::size_t>(row);
+  st.ids = text ? batch.ids.data() + batch.offsets[0] : nullptr;
+  st.types = text && !batch.types.empty() ? batch.types.data() + batch.offsets[0] : nullptr;
+  std::fill(std::begin(st.traced_scores), std::end(st.traced_scores), false);
+}
+
+void open_predictions(Session::State& st) {
+  for (std::size_t s = 0; s < st.active; ++s) {
+    Prediction& out = st.out[st.slots[s]];
+    out = {};
+    out.macs = st.ledger(static_cast<std::size_t>(st.lengths[s])).embed;
+  }
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Result<Session> Session::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits) {
+  FATHOM_TRY(auto state, make_state(std::move(plan), runtime, limits));
+  return Session(std::move(state));
+}
+
 Status Session::run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions) {
   State& st = *state_;
   st.inputs = st.rows = 0;
   FATHOM_TRY_VOID(check_batch(st, batch));
-  FATHOM_TRY_VOID(check_options(st, batch, options));
+  FATHOM_TRY_VOID(check_options(st, options));
+  if (options.mode == Mode::masks) FATHOM_TRY_VOID(check_masks(st, batch, options.masks));
   if (predictions.size() < batch.count)
     return refuse("predictions: expected room for " + number(batch.count) + ", got " + number(predictions.size()), "");
   if (batch.count == 0) return {};
   lay_out(st, batch);
   st.out = predictions.data();
-  for (std::size_t i = 0; i < batch.count; ++i) {
-    st.out[i] = Prediction{};
-    st.out[i].macs = st.ledger(static_cast<std::size_t>(st.lengths[i])).embed;
-  }
+  open_predictions(st);
   embed(st, batch);
-  dispatch(st, options);
+  if (options.mode == Mode::masks) std::copy_n(options.masks.begin(), batch.count, st.masks.data());
+  run_course(st, course_of(*st.parts, options));
   st.out = nullptr;
   return {};
 }
@@ -379,7 +273,7 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   FATHOM_TRY_VOID(check_batch(st, batch));
   RunOptions options;
   options.mode = Mode::full_depth;
-  FATHOM_TRY_VOID(check_options(st, batch, options));
+  FATHOM_TRY_VOID(check_options(st, options));
   const std::size_t exits = parts.layers.size() - 1;
   if (states.size() < exits * batch.count * 2 * parts.hidden || logits.size() < batch.count * parts.classes)
     return refuse("run_states: no room for " + number(batch.count) + " inputs", "");
@@ -426,10 +320,7 @@ std::span<const float> Session::trace_norms() const {
 }
 
 std::span<const float> Session::hidden() const { return {state_->x, state_->rows * state_->parts->hidden}; }
-std::size_t Session::buffer_bytes() const {
-  return state_->floats.size() * sizeof(float) + state_->ints.size() * sizeof(std::int32_t) + state_->doubles.size() * sizeof(double) + state_->bytes.size() +
-         state_->masks.size() * sizeof(std::uint64_t) + state_->signals.size() * sizeof(policy::Signals);
-}
+std::size_t Session::buffer_bytes() const { return state_->buffer_bytes(); }
 double Session::decision_seconds() const { return state_->decision_seconds; }
 void Session::reset_decision_seconds() { state_->decision_seconds = 0; }
 ResidencyReport Session::residency() const { return state_->residency ? state_->residency->report() : ResidencyReport{}; }
