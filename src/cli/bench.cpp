@@ -56,6 +56,13 @@ void print(const Json& bench) {
                 row.contains("peak_mb") ? Json(std::round(10 * row["peak_mb"].get<double>()) / 10).dump().c_str() : "-", 100 * row["share_of_hot_gemm"].get<double>());
   }
   std::printf("\n");
+  if (bench.contains("saving"))
+    for (const auto& [name, words] : {std::pair("batch1", "one by one"), std::pair("batch32", "batches of 32"), std::pair("stream", "a stream")}) {
+      const Json& row = bench["saving"][name];
+      const double macs = 100 * row["macs_saved"].get<double>(), ms = 100 * row["ms_saved"].get<double>();
+      std::printf("%-13s %4zu inputs: depth saves %.1f %% of MACs and %.1f %% of time (%.3f of %.3f ms)\n", words, row["inputs"].get<std::size_t>(), macs, ms,
+                  row["adaptive_ms"].get<double>(), row["full_ms"].get<double>());
+    }
   if (bench.contains("switching")) {
     const Json& d = bench["switching"]["difference_us"];
     std::printf("switching trajectory, against repeating one: median %+.2f us (10th to 90th percentile %+.2f to %+.2f) over %d random trajectories\n",

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "bundle/bundle.h"
 #include "eval/peak.h"
+#include "eval/saving.h"
 #include "eval/timing.h"
 #include "kernels/hot_gemm.h"
 #include "model/ledger.h"
@@ -101,8 +102,8 @@ Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const E
     double sum = 0;
     for (const double time : times) sum += time;
     if (size == 1) out["latency_ms"] = spread(times);
-    if (size == 1 && bench.runtime->memory_budget() > 0) out["memory"] = memory_json(session.residency());
     else out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum}, {"ms_per_input", sum / static_cast<double>(done)}};
+    if (size == 1 && bench.runtime->memory_budget() > 0) out["memory"] = memory_json(session.residency());
     if (size > 1 && energy.why_not().empty()) out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
   }
   out["macs"] = macs / static_cast<double>(answered);
@@ -191,6 +192,9 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
       row["peak_mb"] = *mb;
     }
     out["systems"][adaptive ? "fathom" : "full_depth"] = std::move(row);
+  }
+  if (plan->decides()) {
+    FATHOM_TRY(out["saving"], measure_saving(plan, *bench.runtime, inputs, options.seconds));
   }
   if (options.trajectories > 0) {
     FATHOM_TRY(out["switching"], run_switching(bench, options.trajectories));

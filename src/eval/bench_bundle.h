@@ -2,6 +2,7 @@
 //   start       milliseconds until a session is ready, packed weights in the page cache
 //   latency     one input at a time: mean, median, 90th and 99th percentile, ms
 //   throughput  batches of 32: inputs a second, ms an input
+//   saving      how much of the multiply-accumulates that depth saves becomes time (saving.h)
 //   switching   what it costs that the trajectory differs from that of the input before :
 //               each random trajectory is run twice in a row; first run minus second, microseconds
 //   peak        memory of a fresh process that answers inputs one by one, MB

@@ -24,6 +24,11 @@ class Bench(ProgramTest):
         self.assertEqual(bench["switching"]["trajectories"], 50)
         self.assertEqual(bench["switching"]["difference_us"]["runs"], 50)
         self.assertIn("energy", bench)
+        for way in ("batch1", "batch32", "stream"):
+            saving = bench["saving"][way]
+            self.assertTrue(0 < saving["adaptive_ms"] and 0 < saving["full_ms"] and saving["inputs"] > 0, saving)
+            self.assertLess(saving["macs_saved"], 1)
+            self.assertAlmostEqual(saving["ms_saved"], 1 - saving["adaptive_ms"] / saving["full_ms"], 6)
         shown = self.good("bench", bundle, "--seconds", "0.05", "--trajectories", "0").stdout.decode()
         self.assertIn("full_depth", shown)
         self.assertNotIn("switching", shown)
