@@ -99,10 +99,6 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
   return mapped;
 }
 
-void MappedFile::use_large_pages(bool yes) const {
-  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-}
-
 namespace {
 
 struct Pages {
@@ -120,6 +116,11 @@ Pages pages_of(std::span<const std::byte> piece, bool touching) {
 }
 
 }  // namespace
+
+void MappedFile::use_large_pages(std::span<const std::byte> piece, bool yes) {
+  const Pages pages = pages_of(piece, true);
+  if (pages.bytes > 0) ::madvise(pages.begin, pages.bytes, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
 
 void MappedFile::prefetch(std::span<const std::byte> piece) {
   const Pages pages = pages_of(piece, true);

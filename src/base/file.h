@@ -31,7 +31,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
   // Advice to the system about pages. Hints: where they are not taken, only time or memory changes.
-  void use_large_pages(bool yes) const;  // of the whole file. Yes: fewer page-table walks. No: a page read maps no more than itself
+  static void use_large_pages(std::span<const std::byte> piece, bool yes);  // yes: fewer page-table walks; no: rows read here and there take less
   static void prefetch(std::span<const std::byte> piece);  // begin to read it from disk, without waiting
   static void populate(std::span<const std::byte> piece);  // read and map it now; returns when it is in memory
   // Unmaps the whole pages inside; they stay in the page cache, or leave it too (`forget`). Reading brings them back.

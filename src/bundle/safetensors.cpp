@@ -275,7 +275,7 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   auto opened = std::make_shared<SafeTensors>();
   FATHOM_TRY(opened->file_, MappedFile::open(path));
   opened->path_ = path;
-  opened->file_.use_large_pages(false);  // of an embedding table only the rows that texts use should come into memory
+  MappedFile::use_large_pages(opened->file_.bytes(), false);  // of an embedding table only the rows that texts use should come into memory
   std::uint64_t data_start = 0;
   auto entries = read_header(opened->file_.bytes(), data_start);
   if (!entries) return entries.error().within("'" + path.string() + "'");

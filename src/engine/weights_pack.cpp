@@ -331,8 +331,9 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
       if (!whole || whole->bytes().size() != header.file_bytes || !hash_agrees(whole->bytes())) return false;
     }
     weights.file_ = std::move(*file);
-    weights.file_.use_large_pages(true);  // read front to back at each run: fewer walks of page tables
     weights.point(weights.file_.bytes().data(), entries, table);
+    MappedFile::use_large_pages(weights.file_.bytes(), true);  // read front to back at each run: fewer walks of page tables
+    if (scope_of(model).word_table) MappedFile::use_large_pages(weights.piece(0, 1), false);  // but of words only the rows of a text
     return true;
   };
   if (map_file(false)) return weights;
