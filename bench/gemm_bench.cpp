@@ -27,14 +27,10 @@ namespace {
 
 using namespace fathom;
 using namespace fathom::bench;
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 bool g_cpu_clock = false;  // --clock cpu: processor time of the calling thread, for one thread on a busy machine
 
 double now() {
-  if (!g_cpu_clock) return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+  if (!g_cpu_clock) return seconds_now();
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
@@ -125,13 +121,7 @@ class Work {
     return now() - start;
   }
 
-  double read_seconds() {  // every cache line of the weights, by all threads
-    const double start = now();
-    const std::size_t share = bytes() / 8 / static_cast<std::size_t>(pool_.threads());
-    const auto* words = reinterpret_cast<const std::uint64_t*>(weights_);
-    pool_.parallel(pool_.threads(), [&](int index) { read_lines(words + share * static_cast<std::size_t>(index), share); });
-    return now() - start;
-  }
+  double read_seconds() const { return bench::read_seconds(pool_, weights_, bytes(), now); }  // every cache line of the weights, by all threads
 
  private:
   std::size_t size_of(const Shape& s) const { return kernels::packed_bytes(table_, precision_, s.n, s.k); }
@@ -152,16 +142,6 @@ class Work {
   std::vector<std::uint8_t> q_;
   std::vector<std::int32_t> zero_;
 };
-
-double peak_speed(ThreadPool& pool, const Peak& peak) {  // operations a second, all threads together, by the clock asked for
-  double operations = 0;
-  const double start = now();
-  pool.parallel(pool.threads(), [&](int index) {
-    const double done = peak.run();
-    if (index == 0) operations = done * pool.threads();
-  });
-  return operations / (now() - start);
-}
 
 struct Times {
   std::vector<double> gemm[4], quantize, peak, read;
@@ -191,9 +171,9 @@ void run_set(const Set& set, std::size_t m, Precision precision, const kernels::
   Work work(set, m, precision, table, pool);
   const Peak peak = peak_of(table.tier, precision);
   Times cold, hot;
-  auto begin = Clock::now();
-  for (int round = 0; round < 400 && (round < 5 || since(begin) < seconds); ++round) {
-    cold.peak.push_back(peak_speed(pool, peak));
+  double begin = seconds_now();
+  for (int round = 0; round < 400 && (round < 5 || seconds_now() - begin < seconds); ++round) {
+    cold.peak.push_back(peak_speed(pool, peak, 1, now));
     cold.read.push_back(work.read_seconds());
     double spent[4] = {}, quantize = 0;
     for (std::size_t layer = 0; layer < set.layers; ++layer)
@@ -204,9 +184,9 @@ void run_set(const Set& set, std::size_t m, Precision precision, const kernels::
     for (std::size_t i = 0; i < 4; ++i) cold.gemm[i].push_back(spent[i]);
     if (precision == Precision::int8) cold.quantize.push_back(quantize);
   }
-  begin = Clock::now();
-  for (int round = 0; round < 400 && (round < 5 || since(begin) < seconds); ++round) {
-    hot.peak.push_back(peak_speed(pool, peak));
+  begin = seconds_now();
+  for (int round = 0; round < 400 && (round < 5 || seconds_now() - begin < seconds); ++round) {
+    hot.peak.push_back(peak_speed(pool, peak, 1, now));
     for (std::size_t i = 0; i < 4; ++i) {
       work.quantize(i);
       work.gemm(0, i);

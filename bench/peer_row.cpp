@@ -23,6 +23,7 @@
 #include "compress/to_precision.h"
 #include "engine/engine.h"
 #include "eval/inputs.h"
+#include "eval/timing.h"
 #include "model/model.h"
 #include "model/naming.h"
 
@@ -31,19 +32,11 @@ namespace {
 using namespace fathom;
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
 // Processor time of the whole process: comparable on a busy machine when one thread runs.
 double processor_ms() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return 1e3 * static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_nsec);
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  const std::size_t half = v.size() / 2;
-  return v.size() % 2 ? v[half] : (v[half - 1] + v[half]) / 2;
 }
 
 struct Inputs {  // packed
@@ -269,16 +262,16 @@ Result<Json> measure(std::map<std::string, std::string>& flags) {
   FATHOM_TRY(auto plan, engine::Plan::compile(model, *runtime));
   const bool text = spec.modality == Modality::text;
   FATHOM_TRY(auto session, engine::Session::create(plan, *runtime, {inputs.batch, text ? inputs.width : 0}));
-  const double load_ms = ms_since(load);
+  const double load_ms = eval::ms_since(load);
 
   const std::size_t width = static_cast<std::size_t>(spec.hidden);
   Run run{std::move(session), inputs, flags["workload"].ends_with("s"), bundle->weights()->find("layernorm.weight"), bundle->weights()->find("layernorm.bias"), {}};
   double last = 0.0;
   const auto warm = Clock::now();
-  for (int n = 0; (n < 3 || ms_since(warm) < 300.0) && (n == 0 || last <= 400.0); ++n) {
+  for (int n = 0; (n < 3 || eval::ms_since(warm) < 300.0) && (n == 0 || last <= 400.0); ++n) {
     const auto start = Clock::now();
     FATHOM_TRY_VOID(run.once(width));
-    last = ms_since(start);
+    last = eval::ms_since(start);
   }
   std::vector<double> times, processor;
   double total = 0.0;
@@ -286,13 +279,13 @@ Result<Json> measure(std::map<std::string, std::string>& flags) {
     const auto start = Clock::now();
     const double processor_start = processor_ms();
     FATHOM_TRY_VOID(run.once(width));
-    times.push_back(ms_since(start));
+    times.push_back(eval::ms_since(start));
     processor.push_back(processor_ms() - processor_start);
     total += times.back();
   }
   FATHOM_TRY_VOID(write_file_atomic(flags["output"], padded_bytes(inputs, run.hidden, width)));
   std::sort(times.begin(), times.end());
-  return Json{{"precision", flags["precision"]}, {"median_ms", median(times)}, {"min_ms", times[0]}, {"cpu_ms", median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
+  return Json{{"precision", flags["precision"]}, {"median_ms", eval::median(times)}, {"min_ms", times[0]}, {"cpu_ms", eval::median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
               {"runs", times.size()}, {"load_ms", load_ms}, {"tier", runtime->kernels().name}, {"threads", runtime->pool().threads()},
               {"tokens", text ? inputs.ids.size() : inputs.batch * inputs.width}, {"model_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}};
 }

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "engine/engine.h"
 #include "eval/bench_bundle.h"
+#include "eval/timing.h"
 #include "model/model.h"
 
 namespace {
@@ -75,7 +76,7 @@ Result<Json> measure(const Request& request) {
       options.masks = std::span(&masks[i], 1);
       const auto start = Clock::now();
       FATHOM_TRY_VOID(session.run(batches[i % batches.size()], options, prediction));
-      times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+      times.push_back(eval::ms_since(start));
       resident += status_mb("VmRSS:");
       depth += prediction[0].depth;
     }

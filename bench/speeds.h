@@ -23,16 +23,18 @@ inline double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
+using Seconds = double (*)();  // a clock
+
 // Operations a second of all threads together, each doing `calls` loops of `peak`.
-inline double peak_speed(ThreadPool& pool, const Peak& peak, int calls) {
+inline double peak_speed(ThreadPool& pool, const Peak& peak, int calls, Seconds now = seconds_now) {
   double operations = 0;
-  const double start = seconds_now();
+  const double start = now();
   pool.parallel(pool.threads(), [&](int index) {
     double done = 0;
     for (int call = 0; call < calls; ++call) done += peak.run();
     if (index == 0) operations = done * pool.threads();
   });
-  return operations / (seconds_now() - start);
+  return operations / (now() - start);
 }
 
 inline void read_lines(const std::uint64_t* from, std::size_t words) {
@@ -46,12 +48,12 @@ inline void read_lines(const std::uint64_t* from, std::size_t words) {
 }
 
 // Seconds to read `bytes` once, each thread its share.
-inline double read_seconds(ThreadPool& pool, const void* memory, std::size_t bytes) {
-  const double start = seconds_now();
+inline double read_seconds(ThreadPool& pool, const void* memory, std::size_t bytes, Seconds now = seconds_now) {
+  const double start = now();
   const std::size_t threads = static_cast<std::size_t>(pool.threads()), share = bytes / 8 / threads;
   const auto* words = static_cast<const std::uint64_t*>(memory);
   pool.parallel(pool.threads(), [&](int index) { read_lines(words + share * static_cast<std::size_t>(index), share); });
-  return seconds_now() - start;
+  return now() - start;
 }
 
 }  // namespace fathom::bench

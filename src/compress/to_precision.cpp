@@ -69,7 +69,14 @@ Stored in_fp32(const TensorView& view) {
   return {"F32", {bytes.begin(), bytes.end()}, {}};
 }
 
-// b + W mean(x) - W_int8 mean(x_int8) of every map, into the stored biases.
+template <class T>
+T number_at(const std::vector<std::byte>& bytes, std::size_t index) {
+  T value;
+  std::memcpy(&value, bytes.data() + index * sizeof value, sizeof value);
+  return value;
+}
+
+// b + W mean(x) - W_int8 mean(x_int8) of every map, into the stored biases; W_int8 as it is stored.
 void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
   struct Map {
     const char* name;
@@ -83,20 +90,22 @@ void correct_biases(const Model& model, const InputSums& sums, std::map<std::str
     for (const Map& map : maps) {
       const std::string name = "encoder.layer." + std::to_string(layer) + "." + map.name;
       const std::size_t outputs = std::string_view(map.name) == "intermediate.dense" ? ffn : hidden, at = static_cast<std::size_t>(layer) * sums.layer_width() + map.reads;
-      const TensorSource place = sources_of(model.spec(), model.naming(), {name + ".bias", {static_cast<std::int64_t>(outputs)}}).at(0);
-      std::byte* biases = stored.at(place.name).bytes.data() + static_cast<std::size_t>(place.offset) * sizeof(float);
+      const auto source = [&](const char* part, std::vector<std::int64_t> shape) { return sources_of(model.spec(), model.naming(), {name + part, std::move(shape)}).at(0); };
+      const auto height = static_cast<std::int64_t>(outputs);
+      const TensorSource bias_place = source(".bias", {height}), weight_place = source(".weight", {height, static_cast<std::int64_t>(map.width)});
+      const Stored& rounded = stored.at(weight_place.name);
+      std::vector<std::byte>& biases = stored.at(bias_place.name).bytes;
       const float* weights = model.weight(name + ".weight");
       for (std::size_t n = 0; n < outputs; ++n) {
-        const float* row = weights + n * map.width;
-        const float scale = kernels::column_scale(row, map.width), inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+        const std::size_t first = static_cast<std::size_t>(weight_place.offset) + n * map.width;  // of a file's tensor that may hold several maps
+        const double scale = static_cast<double>(number_at<float>(rounded.scales, first / map.width));
         double lost = 0;
         for (std::size_t k = 0; k < map.width; ++k)
-          lost += static_cast<double>(row[k]) * sums.exact[at + k] -
-                  static_cast<double>(scale) * static_cast<double>(kernels::int8_weight(row[k], inverse)) * sums.rounded[at + k];
-        float bias = 0;
-        std::memcpy(&bias, biases + n * sizeof bias, sizeof bias);
-        bias = static_cast<float>(static_cast<double>(bias) + lost / rows);
-        std::memcpy(biases + n * sizeof bias, &bias, sizeof bias);
+          lost += static_cast<double>(weights[n * map.width + k]) * sums.exact[at + k] -
+                  scale * static_cast<double>(number_at<std::int8_t>(rounded.bytes, first + k)) * sums.rounded[at + k];
+        const std::size_t bias_at = static_cast<std::size_t>(bias_place.offset) + n;
+        const float bias = static_cast<float>(static_cast<double>(number_at<float>(biases, bias_at)) + lost / rows);
+        std::memcpy(biases.data() + bias_at * sizeof bias, &bias, sizeof bias);
       }
     }
 }

@@ -14,7 +14,7 @@ constexpr double kLikely = 0.5;  // share of a layer's inputs from which the nex
 
 }  // namespace
 
-Residency::Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget) : budget_(budget), forget_(forget) {
+Residency::Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget) : forget_(forget) {
   for (const auto& bytes : layers) {
     Layer layer;
     layer.bytes = bytes;
@@ -57,7 +57,7 @@ void Residency::enter(std::size_t index, std::size_t inputs) {
 
 // Evicts the layers chosen least, of equals the one that ran last (it comes again the latest), until `bytes` more fit.
 void Residency::make_room(std::size_t bytes, std::size_t keep) {
-  while (report_.held_bytes + bytes > budget_) {
+  while (report_.held_bytes + bytes > report_.budget_bytes) {
     Layer* least = nullptr;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       Layer& layer = layers_[i];
@@ -83,7 +83,7 @@ void Residency::read_ahead(std::size_t after) {
   while (next < layers_.size() && !expected_after(after, next)) ++next;
   if (next >= layers_.size() || layers_[next].held || layers_[next].reading) return;
   Layer& layer = layers_[next];
-  if (layers_[after].bytes.size() + layer.bytes.size() > budget_) return;
+  if (layers_[after].bytes.size() + layer.bytes.size() > report_.budget_bytes) return;
   make_room(layer.bytes.size(), after);
   MappedFile::prefetch(layer.bytes);
   layer.reading = true;

@@ -40,7 +40,6 @@ class Residency {
   bool expected_after(std::size_t layer, std::size_t next) const;
 
   std::vector<Layer> layers_;
-  std::size_t budget_;
   bool forget_;
   double weight_ = 0;             // of one input that begins now
   std::uint64_t expected_ = 0, clock_ = 0;

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "engine/parts.h"
-#include "engine/test_models.h"
+#include "engine/test_requests.h"
 
 namespace fathom::engine {
 namespace {
@@ -130,9 +130,7 @@ TEST(ResidencySession, AnswersAreTheSameUnderAnyBudget) {
     SCOPED_TRACE(which.name);
     Loaded loaded(which, "", 2);
     const testing::Inputs inputs = testing::random_inputs(which.spec, 12, 5);
-    std::vector<std::uint64_t> masks(12);
-    Random random(3, "masks");
-    for (auto& mask : masks) mask = 1 + random.below((std::uint64_t{1} << which.spec.layers) - 1);
+    const auto masks = testing::random_masks(which.spec, 12);
     std::size_t largest = 0;
     for (const auto& bytes : loaded.plan->parts().layer_bytes) largest = std::max(largest, bytes.size());
     for (const Mode mode : {Mode::adaptive, Mode::full_depth, Mode::masks, Mode::trace}) {
@@ -147,7 +145,10 @@ TEST(ResidencySession, AnswersAreTheSameUnderAnyBudget) {
           auto session = testing::must(Session::create(loaded.plan, *runtime, {12, 0}));
           for (int again = 0; again < 2; ++again) {
             std::vector<Prediction> out(12);
-            testing::must(session.run(inputs.batch(), options, out));
+            const long before = testing::allocations;
+            const Status ran = session.run(inputs.batch(), options, out);
+            EXPECT_EQ(testing::allocations - before, 0);
+            testing::must(ran);
             EXPECT_EQ(testing::copy(session.logits()), logits);
             for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(out[i].trajectory, expected[i].trajectory);
           }

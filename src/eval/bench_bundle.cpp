@@ -21,8 +21,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
 Json spread(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](double share) { return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))]; };
@@ -65,12 +63,7 @@ struct Bench {
   const Encoded& inputs;
   double seconds;
 
-  Result<engine::Session> session(std::size_t batch) {
-    engine::SessionLimits limits;
-    limits.max_batch = batch;
-    limits.max_tokens = plan->spec().modality == Modality::text ? static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end())) : 0;
-    return engine::Session::create(plan, *runtime, limits);
-  }
+  Result<engine::Session> session(std::size_t batch) { return engine::Session::create(plan, *runtime, limits_for(inputs, batch)); }
 };
 
 // Batches in turn for about bench.seconds after a warm-up of a tenth of it.

@@ -27,9 +27,7 @@ Status for_batches(const std::shared_ptr<const engine::Plan>& plan, engine::Runt
   if (batches == 0) return {};
   const std::size_t workers = std::min({static_cast<std::size_t>(runtime.pool().threads()), batches, kMostSessions});
   FATHOM_TRY(const auto alone, engine::Runtime::create({tier_name(runtime.kernels().tier), 1}));
-  engine::SessionLimits limits;  // sized by the longest of these inputs, not by the model's maximum
-  limits.max_batch = std::min(kCrewBatch, inputs.count);
-  limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
+  const engine::SessionLimits limits = limits_for(inputs, std::min(kCrewBatch, inputs.count));
   std::vector<engine::Session> sessions;
   for (std::size_t w = 0; w < workers; ++w) {
     FATHOM_TRY(engine::Session session, engine::Session::create(plan, workers > 1 ? *alone : runtime, limits));

@@ -72,7 +72,8 @@ Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Run
   const ModelSpec& spec = plan->spec();
   const std::size_t hidden = static_cast<std::size_t>(spec.hidden), width = 2 * hidden, classes = static_cast<std::size_t>(spec.classes());
   const std::size_t exits = static_cast<std::size_t>(spec.layers - 1), rows = inputs.count;
-  const std::size_t longest = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
+  const engine::SessionLimits limits = limits_for(inputs, kBatch);
+  const std::size_t longest = limits.max_tokens;
   const Json want = {{"key", key}, {"rows", rows}, {"exits", exits}, {"width", width}, {"classes", classes}, {"longest", longest}, {"start", with_start}};
   std::error_code error;
   fs::create_directories(folder, error);
@@ -89,9 +90,6 @@ Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Run
   FATHOM_TRY_VOID(labels.put(0, inputs.labels.data(), inputs.labels.size() * sizeof(std::int32_t)));
   FATHOM_TRY_VOID(lengths.put(0, inputs.tokens.data(), inputs.tokens.size() * sizeof(std::int32_t)));
 
-  engine::SessionLimits limits;
-  limits.max_batch = kBatch;
-  limits.max_tokens = spec.modality == Modality::text ? longest : 0;
   FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits));
   std::vector<float> pooled(exits * kBatch * width), logits(kBatch * classes), first(with_start ? kBatch * longest * hidden : 0), padded;
   std::vector<std::int32_t> offsets;

@@ -115,6 +115,13 @@ engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count,
   return batch;
 }
 
+engine::SessionLimits limits_for(const Encoded& inputs, std::size_t batch) {
+  engine::SessionLimits limits;
+  limits.max_batch = batch;
+  if (inputs.count > 0) limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
+  return limits;
+}
+
 Batches::Batches(const Encoded& all, std::size_t size) : size_(size) {
   const std::size_t number = (all.count + size - 1) / size;
   offsets_.resize(number);
@@ -143,11 +150,7 @@ Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std:
 
 Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs) {
   constexpr std::size_t kBatch = 8;
-  engine::SessionLimits limits;
-  limits.max_batch = kBatch;
-  if (plan->spec().modality == Modality::text && inputs.count > 0)
-    limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
-  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits));
+  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(inputs, kBatch)));
   InputSums sums(plan->spec());
   const Batches batches(inputs, kBatch);
   for (std::size_t i = 0; i < batches.size(); ++i) FATHOM_TRY_VOID(session.add_input_sums(batches[i], sums));

@@ -40,6 +40,9 @@ Encoded select(const Encoded& all, std::span<const std::size_t> rows);
 // Inputs first .. first + count - 1 as an engine batch; `offsets` is scratch that must outlive the batch.
 engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count, std::vector<std::int32_t>& offsets);
 
+// Of a session that takes up to `batch` of these inputs at once: sized by the longest of them, not by the model's maximum.
+engine::SessionLimits limits_for(const Encoded& inputs, std::size_t batch);
+
 // The same batches made once, for loops that are timed or repeated.
 class Batches {
  public:

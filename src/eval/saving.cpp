@@ -1,16 +1,14 @@
 #include "eval/saving.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
 #include "engine/stream.h"
 #include "eval/crew.h"
+#include "eval/timing.h"
 
 namespace fathom::eval {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kTurns = 3;
 constexpr std::size_t kStream = 1000, kHeld = 64;  // inputs of a stream, and how many of them it holds at once
@@ -19,20 +17,10 @@ struct Cost {
   double ms = 0, macs = 0;
 };
 
-
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
 engine::RunOptions options_of(int system) {
   engine::RunOptions options;
   options.mode = system == 0 ? engine::Mode::full_depth : engine::Mode::adaptive;
   return options;
-}
-
-engine::SessionLimits limits_for(const engine::Plan& plan, const Encoded& inputs, std::size_t batch) {
-  engine::SessionLimits limits;
-  limits.max_batch = batch;
-  if (plan.spec().modality == Modality::text) limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
-  return limits;
 }
 
 // The shortest of kTurns times of each system, in turn; the first turn also warms up.
@@ -54,11 +42,11 @@ Result<Json> in_turn(std::size_t inputs, std::size_t pieces, const std::function
 }
 
 Result<Json> in_batches(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, std::size_t size, double seconds) {
-  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(*plan, inputs, size)));
+  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(inputs, size)));
   const Batches batches(inputs, size);
   std::vector<engine::Prediction> predictions(size);
   const auto run = [&](std::size_t piece, int system) -> Result<Cost> {
-    const auto start = Clock::now();
+    const auto start = std::chrono::steady_clock::now();
     FATHOM_TRY_VOID(session.run(batches[piece], options_of(system), predictions));
     Cost cost{ms_since(start), 0};
     for (std::size_t i = 0; i < batches[piece].count; ++i) cost.macs += predictions[i].macs;
@@ -77,9 +65,9 @@ Result<Json> in_stream(const std::shared_ptr<const engine::Plan>& plan, engine::
   const Batches batches(inputs, 1);
   std::vector<engine::Finished> finished(kHeld);
   const auto run = [&](std::size_t, int system) -> Result<Cost> {
-    FATHOM_TRY(auto stream, engine::Stream::create(plan, runtime, limits_for(*plan, inputs, kHeld), options_of(system)));
+    FATHOM_TRY(auto stream, engine::Stream::create(plan, runtime, limits_for(inputs, kHeld), options_of(system)));
     Cost cost;
-    const auto start = Clock::now();
+    const auto start = std::chrono::steady_clock::now();
     for (std::size_t next = 0; next < count || stream.held() > 0;) {
       while (next < count && stream.room() > 0) FATHOM_TRY_VOID(stream.submit(batches[next++ % batches.size()]));
       const std::size_t done = next < count ? stream.drain(finished) : stream.finish(finished);

@@ -27,11 +27,7 @@ class Bench {
   Status prepare(const TimedRun& run, engine::Runtime& runtime) {
     const Key key{run.plan.get(), run.inputs};
     if (sessions_.contains(key)) return {};
-    engine::SessionLimits limits;
-    limits.max_batch = batch_;
-    limits.max_tokens =
-        static_cast<std::size_t>(*std::max_element(run.inputs->tokens.begin(), run.inputs->tokens.end()));
-    FATHOM_TRY(engine::Session session, engine::Session::create(run.plan, runtime, limits));
+    FATHOM_TRY(engine::Session session, engine::Session::create(run.plan, runtime, limits_for(*run.inputs, batch_)));
     sessions_.emplace(key, std::move(session));
     batches_.emplace(key, Batches(*run.inputs, batch_));
     return {};
@@ -124,10 +120,7 @@ Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const Ti
 
 Result<DecisionTime> time_decision(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                                    const Encoded& inputs, float lambda, const TimingOptions& timing) {
-  engine::SessionLimits limits;
-  limits.max_batch = 1;
-  limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
-  FATHOM_TRY(engine::Session session, engine::Session::create(plan, runtime, limits));
+  FATHOM_TRY(engine::Session session, engine::Session::create(plan, runtime, limits_for(inputs, 1)));
   const Batches batches(inputs, 1);
   const std::size_t count = timing.batch1_inputs == 0 ? batches.size() : std::min(batches.size(), timing.batch1_inputs);
   engine::RunOptions options;

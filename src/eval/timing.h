@@ -3,6 +3,7 @@
 // Only ratios within one call are meant to be compared. Thread rule: one call at a time.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,5 +57,8 @@ Result<DecisionTime> time_decision(const std::shared_ptr<const engine::Plan>& pl
                                    const Encoded& inputs, float lambda, const TimingOptions& timing);
 
 double median(std::vector<double> values);
+inline double ms_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
 
 }  // namespace fathom::eval
