@@ -95,8 +95,21 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
     if (address == MAP_FAILED) return io_error(path, "cannot map");
     mapped.data_ = static_cast<const std::byte*>(address);
     mapped.size_ = size;
+    mapped.fd_ = file.release();
   }
   return mapped;
+}
+
+bool MappedFile::read(std::span<const std::byte> piece, void* to) const {
+  FATHOM_CHECK(piece.data() >= data_ && piece.data() + piece.size() <= data_ + size_, "a piece of another file");
+  std::size_t done = 0;
+  while (done < piece.size()) {
+    const ssize_t got = ::pread(fd_, static_cast<std::byte*>(to) + done, piece.size() - done, piece.data() - data_ + static_cast<std::ptrdiff_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    done += static_cast<std::size_t>(got);
+  }
+  return true;
 }
 
 namespace {
@@ -147,16 +160,18 @@ void MappedFile::release(std::span<const std::byte> piece, bool forget) {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), fd_(std::exchange(other.fd_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(fd_, other.fd_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (fd_ >= 0) ::close(fd_);
 }
 
 }  // namespace fathom

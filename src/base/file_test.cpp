@@ -34,6 +34,11 @@ TEST(File, WritesReadsMapsWhole) {
   EXPECT_EQ(mapped->bytes().size(), bytes.size());
   MappedFile moved = std::move(mapped).value();
   EXPECT_EQ(static_cast<char>(moved.bytes()[2]), 'b');
+  std::string piece(4, '?');
+  EXPECT_TRUE(moved.read(moved.bytes().subspan(1, 4), piece.data()));
+  EXPECT_EQ(piece, std::string("\0bxx", 4));
+  fs::resize_file(folder / "f", 3);
+  EXPECT_FALSE(moved.read(moved.bytes().subspan(1, 4), piece.data())) << "the file lost its end since it was mapped";
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 1) << "no temporary left";
 }
 

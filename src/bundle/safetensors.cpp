@@ -347,6 +347,14 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open_sharded(const std::
   return std::shared_ptr<const SafeTensors>(std::move(all));
 }
 
+const MappedFile* SafeTensors::lies_in(const std::string& name) const {
+  if (!tensors_.contains(name) || widened_.contains(name)) return nullptr;
+  if (shards_.empty()) return &file_;
+  for (const auto& shard : shards_)
+    if (const MappedFile* file = shard->lies_in(name)) return file;
+  return nullptr;
+}
+
 const TensorView* SafeTensors::peek(const std::string& name) const {
   const auto it = tensors_.find(name);
   return it == tensors_.end() ? nullptr : &it->second;

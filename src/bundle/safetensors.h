@@ -30,7 +30,7 @@ class SafeTensors {
   // The same without the values of a tensor that is yet to be widened: shapes and addresses, at no cost in memory.
   const TensorView* peek(const std::string& name) const;
   const std::map<std::string, TensorView>& all() const { return tensors_; }  // as peek()
-  bool as_it_lies(const std::string& name) const { return !widened_.contains(name); }  // mapped, not widened
+  const MappedFile* lies_in(const std::string& name) const;  // the file that holds it as find() gives it; null: none, or it was widened
   const std::map<std::string, std::string>& unread() const { return unread_; }  // name -> dtype of tensors left out
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
   const std::filesystem::path& path() const { return path_; }

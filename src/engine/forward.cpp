@@ -181,6 +181,30 @@ std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t 
   return chunks;
 }
 
+// Rows of a large table go from its file straight to x: through the mapping each would bring 64 KB of its neighbours into memory.
+bool read_words(const WordTable& words, const std::int32_t* ids, std::size_t count, std::size_t hidden, float* x) {
+  if (words.file == nullptr) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> row(words.rows + static_cast<std::size_t>(ids[i]) * hidden, hidden);
+    if (!words.file->read(std::as_bytes(row), x + i * hidden)) return false;
+  }
+  return true;
+}
+
+// x = word + position + type of `count` tokens.
+void embed_words(const Session::State& state, const std::int32_t* ids, const std::int32_t* positions, const std::int32_t* types, std::size_t count, float* x) {
+  constexpr std::size_t kAtOnce = 16;
+  constexpr std::int32_t kInOrder[kAtOnce] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Embedding& e = state.parts->embedding;
+  const std::size_t hidden = state.parts->hidden;
+  for (std::size_t done = 0, some = 0; done < count; done += some, x += some * hidden) {
+    some = std::min(kAtOnce, count - done);
+    const bool here = read_words(e.word, ids + done, some, hidden, x);
+    state.table->embed(here ? x : e.word.rows, e.position, e.type, here ? kInOrder : ids + done, positions + done,
+                       types == nullptr ? nullptr : types + done, some, hidden, x);
+  }
+}
+
 void embed_text(Session::State& state) {
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
@@ -190,7 +214,7 @@ void embed_text(Session::State& state) {
     for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
     float* x = state.x + first * parts.hidden;
     const std::int32_t* types = state.types == nullptr ? nullptr : state.types + from;
-    state.table->embed(e.word, e.position, e.type, state.ids + from, state.positions + from, types, rows, parts.hidden, x);
+    embed_words(state, state.ids + from, state.positions + from, types, rows, x);
     if (e.norm.gamma != nullptr)
       kernels::layernorm(*state.table, *state.pool, x, parts.hidden, rows, parts.hidden, e.norm.gamma, e.norm.beta,
                          parts.spec.layer_norm_eps, x, parts.hidden);

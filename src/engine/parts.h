@@ -30,8 +30,13 @@ struct Head {
   float temperature = 1.0f;
 };
 
+struct WordTable {
+  const float* rows = nullptr;       // [vocab, hidden]
+  const MappedFile* file = nullptr;  // of a large table: rows are read from it, not through the mapping
+};
+
 struct Embedding {  // text: word rows straight from the safetensors where they are float32; image: projection, CLS, positions
-  const float* word = nullptr;
+  WordTable word;
   const float* position = nullptr;
   const float* type = nullptr;  // [token_types, hidden], or null
   Norm norm;                    // post-LN text only

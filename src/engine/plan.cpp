@@ -47,7 +47,11 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   Embedding& embedding = parts.embedding;
   if (spec.modality == Modality::text) {
     constexpr const char* kWords = "embeddings.word_embeddings.weight";
-    embedding.word = model.as_it_lies(kWords) ? model.weight(kWords) : cursor.next().floats();
+    constexpr std::size_t kLargeTable = std::size_t{4} << 20;  // bytes; smaller ones may come into memory whole
+    const MappedFile* own = model.lies_in(kWords);
+    embedding.word.rows = own ? model.weight(kWords) : cursor.next().floats();
+    const std::size_t bytes = static_cast<std::size_t>(spec.vocab) * static_cast<std::size_t>(spec.hidden) * sizeof(float);
+    if (bytes >= kLargeTable) embedding.word.file = own ? own : parts.weights.file();
     cursor.leave_out();  // the word table: only the rows that a text uses are read
     embedding.position = cursor.next().floats();
     if (spec.token_types > 0) embedding.type = cursor.next().floats();

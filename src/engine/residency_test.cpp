@@ -5,10 +5,9 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 
 #include "base/file.h"
+#include "base/test_memory.h"
 #include "engine/parts.h"
 #include "engine/test_requests.h"
 
@@ -35,20 +34,7 @@ class ResidencyTest : public ::testing::Test {
   }
   fs::path path() const { return folder_ / "weights.bin"; }
 
-  // Bytes of the file that this process has mapped now.
-  std::size_t mapped_bytes() const {
-    std::ifstream maps("/proc/self/smaps");
-    bool ours = false;
-    std::size_t kilobytes = 0;
-    for (std::string line; std::getline(maps, line);) {
-      if (line.find('-') < line.find(' ')) ours = line.ends_with(path().string());
-      std::istringstream words(line);
-      std::string name;
-      std::size_t value = 0;
-      if (ours && words >> name >> value && name == "Rss:") kilobytes += value;
-    }
-    return kilobytes * 1024;
-  }
+  std::size_t mapped_bytes() const { return fathom::testing::mapped_bytes(path()); }
 
   // One input that runs the first `depth` layers, each of which is read.
   void run(Residency& residency, std::size_t depth) {

@@ -4,7 +4,9 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "base/test_memory.h"
 #include "engine/parts.h"
+#include "engine/reference_forward.h"
 #include "engine/test_models.h"
 
 namespace fathom::engine {
@@ -300,6 +302,28 @@ struct Cleanup : ::testing::Environment {
   }
 };
 const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new Cleanup);
+
+// Random rows all over a table of 6 MB would bring most of it into memory, 64 KB at each fault.
+TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
+  testing::Case which{"large_table", testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
+  which.spec.vocab = 50'000;
+  which.policy = random_policy(which.spec, 5);
+  testing::Loaded loaded(which, "", 1);
+  const testing::Inputs inputs = testing::random_inputs(which.spec, 32, 3);
+  ASSERT_GT(inputs.ids.size(), 200u);
+  RunOptions options;
+  options.mode = Mode::full_depth;
+  const fs::path file = loaded.model->bundle()->folder() / "model.safetensors";
+  const std::size_t before = fathom::testing::mapped_bytes(file);
+  loaded.run(inputs.batch(), options);
+  EXPECT_LE(fathom::testing::mapped_bytes(file), before + 64 * 1024);
+
+  const reference::Forward forward{*loaded.model, loaded.plan->policy()};  // reads the table, so only now
+  for (std::size_t i = 0; i < inputs.count; ++i) {
+    const auto expected = forward.run(forward.text(inputs.texts[i], inputs.kinds[i])).logits.back();
+    for (std::size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4);
+  }
+}
 
 }  // namespace
 }  // namespace fathom::engine

@@ -213,7 +213,7 @@ bool equals_weights(std::span<const std::byte> file, const Model& model, const k
 PackedScope scope_of(const Model& model) {
   const bool decides = model.has_decision() && model.bundle() != nullptr;
   const bool text = model.spec().modality == Modality::text;
-  return {decides, decides || model.has_task_head(), model.precision(), text && !model.as_it_lies("embeddings.word_embeddings.weight")};
+  return {decides, decides || model.has_task_head(), model.precision(), text && model.lies_in("embeddings.word_embeddings.weight") == nullptr};
 }
 
 }  // namespace

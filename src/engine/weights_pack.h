@@ -4,7 +4,7 @@
 // very tensors by this very packing; else it is built, and written for the next time if the folder allows it. The payload
 // is hashed when it is written and by verify_packed(), not at each start: hashing would make every page resident. No
 // offset comes from the file: all are computed from the spec, and the file's size is checked against them.
-// A word table in float32 stays in the safetensors, mapped; rows of it that no text uses are not read either.
+// A word table in float32 stays in the safetensors; rows of it that no text uses are not read either.
 // Layout: header (kHeaderBytes), then for each entry of packed_entries() its numbers and its bias, each 64-byte aligned.
 // Thread rule: immutable once made.
 #pragma once
@@ -67,6 +67,7 @@ class PackedWeights {
   const Linear& operator[](std::size_t entry) const { return linears_[entry]; }
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }
+  const MappedFile* file() const { return mapped() ? &file_ : nullptr; }
   std::size_t bytes_before(std::size_t entry) const { return ends_[entry]; }  // of the entries before it; size(): of all
   std::span<const std::byte> piece(std::size_t first, std::size_t end) const;  // entries [first, end) in memory
 

@@ -55,10 +55,11 @@ Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tens
     }
     if (views.size() == 1) {
       const std::string& name = sources[0].name;
-      weights_[want.name] = {views[0]->data + sources[0].offset, tensors.as_it_lies(name) ? nullptr : &tensors, name};
+      const MappedFile* file = tensors.lies_in(name);
+      weights_[want.name] = {views[0]->data + sources[0].offset, file ? nullptr : &tensors, file, name};
     } else {
       joined_.push_back(join(want, *tensors.find(sources[0].name), *tensors.find(sources[1].name)));
-      weights_[want.name] = {joined_.back().data(), nullptr, ""};
+      weights_[want.name] = {joined_.back().data(), nullptr, nullptr, ""};
     }
   }
   return {};
@@ -125,13 +126,13 @@ const float* Model::weight(const std::string& name) const {
   const auto found = weights_.find(name);
   FATHOM_CHECK(found != weights_.end(), "no such weight");
   const Weight& weight = found->second;
-  if (weight.file != nullptr) (void)weight.file->find(weight.source);  // widens it
+  if (weight.widens != nullptr) (void)weight.widens->find(weight.source);
   return weight.data;
 }
 
-bool Model::as_it_lies(const std::string& name) const {
+const MappedFile* Model::lies_in(const std::string& name) const {
   const auto found = weights_.find(name);
-  return found != weights_.end() && found->second.file == nullptr && !found->second.source.empty();
+  return found == weights_.end() ? nullptr : found->second.file;
 }
 
 }  // namespace fathom

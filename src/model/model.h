@@ -39,7 +39,7 @@ class Model {
   // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load). Half-precision tensors are
   // widened when they are first asked for. Thread rule: any thread.
   const float* weight(const std::string& name) const;
-  bool as_it_lies(const std::string& name) const;  // mapped from its file, not widened or joined: costs no memory of its own
+  const MappedFile* lies_in(const std::string& name) const;  // the file that weight(name) points into; null where it was widened or joined
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:
@@ -52,7 +52,8 @@ class Model {
   std::shared_ptr<const SafeTensors> backbone_, decision_;
   struct Weight {
     const float* data = nullptr;
-    const SafeTensors* file = nullptr;  // where `source` must still be widened; else null
+    const SafeTensors* widens = nullptr;  // `source`, when it is first asked for; else null
+    const MappedFile* file = nullptr;     // where it lies as it is; else null
     std::string source;
   };
   std::unordered_map<std::string, Weight> weights_;
