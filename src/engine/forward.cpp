@@ -160,25 +160,37 @@ void run_chunk(const Session::State& state, const Layer& layer, const Exec& exec
   each([](float* there, const float* here, std::size_t bytes) { std::memcpy(there, here, bytes); });
 }
 
-// Cuts the sequences into chunks of about rows / chunks rows, none above chunk_rows; returns how many.
-std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t count, std::size_t rows,
-                std::size_t workers) {
-  std::size_t wanted = (rows + state.chunk_rows - 1) / state.chunk_rows;
-  wanted = (wanted + workers - 1) / workers * workers;
-  const std::size_t target = (rows + wanted - 1) / wanted;
-  std::size_t chunks = 0, held = 0, before = 0;
-  for (std::size_t s = 0; s < count; ++s) {
+// Cuts sequences [begin, end) into even chunks of at most chunk_rows rows; their ends follow the first `chunks` ones in
+// chunk_ends. Returns how many there are then.
+std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t begin, std::size_t end, std::size_t chunks) {
+  std::size_t rows = 0;
+  for (std::size_t s = begin; s < end; ++s) rows += static_cast<std::size_t>(lengths[s]);
+  const std::size_t wanted = (rows + state.chunk_rows - 1) / state.chunk_rows;
+  std::size_t held = 0, before = 0, closed = 0;
+  for (std::size_t s = begin; s < end; ++s) {
     const std::size_t length = static_cast<std::size_t>(lengths[s]);
     // A chunk ends before the sequence that would pass its share of all rows, or the room a worker has.
-    if (held > 0 && (before + length / 2 >= (chunks + 1) * target || held + length > state.chunk_rows)) {
-      state.chunk_ends[chunks++] = static_cast<std::int32_t>(s);
+    if (held > 0 && ((before + length / 2) * wanted >= (closed + 1) * rows || held + length > state.chunk_rows)) {
+      state.chunk_ends[chunks + closed++] = static_cast<std::int32_t>(s);
       held = 0;
     }
     held += length;
     before += length;
   }
-  state.chunk_ends[chunks++] = static_cast<std::int32_t>(count);
-  return chunks;
+  if (held > 0) state.chunk_ends[chunks + closed++] = static_cast<std::int32_t>(end);
+  return chunks + closed;
+}
+
+// Shares sequences out to workers by rows, then cuts each share; worker w runs the chunks up to its end_chunk.
+void share_out(Session::State& state, const std::int32_t* lengths, std::size_t count, std::size_t rows, std::size_t workers) {
+  std::size_t chunks = 0, s = 0, before = 0;
+  for (std::size_t w = 0; w < workers; ++w) {
+    const std::size_t first = s;
+    for (; s < count && (w + 1 == workers || (before + static_cast<std::size_t>(lengths[s]) / 2) * workers < (w + 1) * rows); ++s)
+      before += static_cast<std::size_t>(lengths[s]);
+    chunks = cut(state, lengths, first, s, chunks);
+    state.layer_scratch[w].end_chunk = chunks;
+  }
 }
 
 // Rows of a large table go from its file straight to x: through the mapping each would bring 64 KB of its neighbours into memory.
@@ -280,7 +292,7 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 std::size_t rows_per_chunk(const ModelSpec& spec) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
   const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn));
-  return std::clamp<std::size_t>(kCacheFloats / row, 192, 512);
+  return std::clamp<std::size_t>(kCacheFloats / row, 144, 512);
 }
 
 void embed(Session::State& state, const Batch& batch) {
@@ -301,8 +313,8 @@ void embed(Session::State& state, const Batch& batch) {
 }
 
 void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
-                       std::size_t count, std::size_t rows, InputSums& sums) {
-  const std::size_t chunks = cut(state, lengths, count, rows, 1);
+                       std::size_t count, InputSums& sums) {
+  const std::size_t chunks = cut(state, lengths, 0, count, 0);
   for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
     double *exact = sums.exact.data() + index * sums.layer_width(), *rounded = sums.rounded.data() + index * sums.layer_width();
     const Watched exec{{*state.table, *state.pool, state.attention_stride}, exact, rounded};
@@ -319,22 +331,16 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
   const Layer& layer = state.parts->layers[index];
   const std::size_t threads = static_cast<std::size_t>(state.pool->threads());
   const bool owned = threads > 1 && count >= threads && rows >= threads * kRowsOfOwn;
-  const std::size_t chunks = cut(state, lengths, count, rows, owned ? threads : 1);
-  const auto begin_of = [&](std::size_t chunk) {
-    return chunk == 0 ? std::size_t{0} : static_cast<std::size_t>(state.chunk_ends[chunk - 1]);
+  const auto run_chunks = [&](const auto& exec, const LayerScratch& scratch, std::size_t first, std::size_t end) {
+    for (std::size_t c = first; c < end; ++c)
+      run_chunk(state, layer, exec, scratch, starts, lengths, c == 0 ? 0 : static_cast<std::size_t>(state.chunk_ends[c - 1]),
+                static_cast<std::size_t>(state.chunk_ends[c]));
   };
-  const auto end_of = [&](std::size_t chunk) { return static_cast<std::size_t>(state.chunk_ends[chunk]); };
-  if (!owned) {
-    const Spread exec{*state.table, *state.pool, state.attention_stride};
-    for (std::size_t c = 0; c < chunks; ++c)
-      run_chunk(state, layer, exec, state.layer_scratch[0], starts, lengths, begin_of(c), end_of(c));
-    return;
-  }
-  const Alone exec{*state.table};
+  if (!owned) return run_chunks(Spread{*state.table, *state.pool, state.attention_stride}, state.layer_scratch[0], 0, cut(state, lengths, 0, count, 0));
+  share_out(state, lengths, count, rows, threads);
   state.pool->parallel(static_cast<int>(threads), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
-    for (std::size_t c = w; c < chunks; c += threads)
-      run_chunk(state, layer, exec, state.layer_scratch[w], starts, lengths, begin_of(c), end_of(c));
+    run_chunks(Alone{*state.table}, state.layer_scratch[w], w == 0 ? 0 : state.layer_scratch[w - 1].end_chunk, state.layer_scratch[w].end_chunk);
   });
 }
 

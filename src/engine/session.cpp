@@ -298,7 +298,7 @@ Status Session::add_input_sums(const Batch& batch, InputSums& sums) {
   if (batch.count == 0) return {};
   lay_out(st, batch);
   embed(st, batch);
-  for (std::size_t l = 0; l < parts.layers.size(); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, st.rows, sums);
+  for (std::size_t l = 0; l < parts.layers.size(); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, sums);
   sums.rows += st.rows;
   return {};
 }

@@ -29,6 +29,7 @@ struct LayerScratch {
   float* attention = nullptr;  // attention_stride floats; worker 0's begins the block of all workers
   std::int32_t* offsets = nullptr;
   QuantizedRows quantized;     // int8 only: what the next map reads
+  std::size_t end_chunk = 0;   // of a layer: this worker runs the chunks from where the one before ends up to here
 };
 
 // Working space of one worker for one input's extractor or patches.

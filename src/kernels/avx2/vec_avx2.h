@@ -57,6 +57,28 @@ inline Vec with_sign(Vec magnitude, Vec sign) {
   const __m256 bit = _mm256_set1_ps(-0.0f);
   return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));
 }
+inline void transpose(Vec (&rows)[8]) {
+  Vec t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  const auto halves = [](Vec a, Vec b, bool high) {  // 64 bits of each 128 of a, then of b
+    const __m256d x = _mm256_castps_pd(a), y = _mm256_castps_pd(b);
+    return _mm256_castpd_ps(high ? _mm256_unpackhi_pd(x, y) : _mm256_unpacklo_pd(x, y));
+  };
+  for (int i = 0; i < 8; i += 4) {  // 128-bit lane l of rows[i + c]: column 4 l + c of four rows
+    rows[i] = halves(t[i], t[i + 2], false);
+    rows[i + 1] = halves(t[i], t[i + 2], true);
+    rows[i + 2] = halves(t[i + 1], t[i + 3], false);
+    rows[i + 3] = halves(t[i + 1], t[i + 3], true);
+  }
+  for (int c = 0; c < 4; ++c) {
+    const Vec low = rows[c], high = rows[4 + c];
+    rows[c] = _mm256_permute2f128_ps(low, high, 0x20);
+    rows[4 + c] = _mm256_permute2f128_ps(low, high, 0x31);
+  }
+}
 inline float sum(Vec a) {
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));

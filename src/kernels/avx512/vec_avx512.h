@@ -52,6 +52,34 @@ inline Vec with_sign(Vec magnitude, Vec sign) {
   const __m512i bit = _mm512_set1_epi32(INT32_MIN);
   return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
 }
+inline void transpose(Vec (&rows)[16]) {
+  Vec t[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  const auto halves = [](Vec a, Vec b, bool high) {  // 64 bits of each 128 of a, then of b
+    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+    return _mm512_castpd_ps(high ? _mm512_unpackhi_pd(x, y) : _mm512_unpacklo_pd(x, y));
+  };
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {  // 128-bit lane l of rows[i + c]: column 4 l + c of four rows
+    rows[i] = halves(t[i], t[i + 2], false);
+    rows[i + 1] = halves(t[i], t[i + 2], true);
+    rows[i + 2] = halves(t[i + 1], t[i + 3], false);
+    rows[i + 3] = halves(t[i + 1], t[i + 3], true);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const Vec even0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88), odd0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xDD);
+    const Vec even1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0x88), odd1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0xDD);
+    rows[c] = _mm512_shuffle_f32x4(even0, even1, 0x88);
+    rows[4 + c] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+    rows[8 + c] = _mm512_shuffle_f32x4(even0, even1, 0xDD);
+    rows[12 + c] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
+  }
+}
 inline float sum(Vec a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));

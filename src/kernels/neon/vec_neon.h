@@ -89,6 +89,29 @@ inline Vec with_sign(Vec magnitude, Vec sign) {
   const uint32x4_t bit = vdupq_n_u32(0x80000000u);
   return {vbslq_f32(bit, sign.low, magnitude.low), vbslq_f32(bit, sign.high, magnitude.high)};
 }
+inline void transpose4(float32x4_t (&rows)[4]) {
+  const auto even = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn1q_f32(a, b)); };
+  const auto odd = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn2q_f32(a, b)); };
+  const float64x2_t even0 = even(rows[0], rows[1]), even1 = even(rows[2], rows[3]), odd0 = odd(rows[0], rows[1]), odd1 = odd(rows[2], rows[3]);
+  rows[0] = vreinterpretq_f32_f64(vtrn1q_f64(even0, even1));
+  rows[1] = vreinterpretq_f32_f64(vtrn1q_f64(odd0, odd1));
+  rows[2] = vreinterpretq_f32_f64(vtrn2q_f64(even0, even1));
+  rows[3] = vreinterpretq_f32_f64(vtrn2q_f64(odd0, odd1));
+}
+inline void transpose(Vec (&rows)[8]) {
+  for (int i = 0; i < 8; i += 4) {  // four rows; then quarters change places
+    float32x4_t low[4] = {rows[i].low, rows[i + 1].low, rows[i + 2].low, rows[i + 3].low};
+    float32x4_t high[4] = {rows[i].high, rows[i + 1].high, rows[i + 2].high, rows[i + 3].high};
+    transpose4(low);
+    transpose4(high);
+    for (int c = 0; c < 4; ++c) rows[i + c] = {low[c], high[c]};
+  }
+  for (int c = 0; c < 4; ++c) {
+    const float32x4_t kept = rows[c].high;
+    rows[c].high = rows[4 + c].low;
+    rows[4 + c].low = kept;
+  }
+}
 inline float sum(Vec a) {
   const float32x4_t q = vaddq_f32(a.low, a.high);
   return vpadds_f32(vadd_f32(vget_low_f32(q), vget_high_f32(q)));
