@@ -98,16 +98,13 @@ def measure_group(setup, key, peers, store):
     missing = [e for e in entrants(key, peers) if not store.has_row(**names, engine=e[0], layout=e[1])]
     if not missing:
         return
+    add_limits(setup, key, store)
     for engine, layout in missing:
-        if engine == OURS or (engine, layout) == missing[0]:
-            add_limits(setup, key, store)
         row = measure_row(setup, key, engine, layout)
         store.add("row", row)
         what = f"{row['median_ms']:9.2f} ms" if "median_ms" in row else "not measured: " + row["error"]
         say(f"{key[0]:6} {key[1]:5} {key[2]} {engine_name(engine):13} {layout:8} {what}")
-        if engine == OURS:
-            add_limits(setup, key, store)
-    add_limits(setup, key, store)
+        add_limits(setup, key, store)
 
 
 def add_limits(setup, key, store):

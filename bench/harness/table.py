@@ -32,7 +32,7 @@ def summary(verdicts):
     n = len(verdicts)
     counts = [sum(v[name] for v in verdicts) for name in ("time_met", "memory_met", "cosine_met")]
     noisy = sum(v["noisy"] for v in verdicts)
-    more = f" {noisy} rows were measured while others used the machine: run again to replace them." if noisy else ""
+    more = f" {noisy} rows were measured while others slowed the machine: run again to replace them." if noisy else ""
     return f"Targets met, of {n} rows: time {counts[0]}, memory {counts[1]}, cosine {counts[2]}.{more}"
 
 

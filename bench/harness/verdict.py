@@ -4,6 +4,7 @@ A group is one workload, precision and number of threads. Its limit is the longe
 of its instructions and reading its weights once, measured beside it; weights that fit into the last-level cache are not read.
 """
 from harness.machine import NOISY
+from harness.store import is_disturbed
 from harness.workloads import OURS, WORKLOADS
 
 RATIO = {"fp32": 1.15, "bf16": 1.3, "int8": 1.3}
@@ -35,12 +36,12 @@ def notes_of(ours, best):
     if best and best["layout"] == "buckets":
         notes.append("the peer's time is that of sorted buckets")
     if is_noisy(ours, best):
-        notes.append("others used the machine meanwhile")
+        notes.append("others slowed the machine meanwhile")
     return "; ".join(notes)
 
 
 def is_noisy(*rows):
-    return any(row and row["foreign_cpu"] > NOISY for row in rows)
+    return any(row and is_disturbed(row) for row in rows)
 
 
 def quickest(rows):
