@@ -2,7 +2,7 @@
 the rows that a ratio compares were measured by one build of Fathom.
 
 Tenants of the same machine that it cannot see slow it down for seconds or minutes. The speed of its instructions, measured
-before and after each row, shows them: a row beside which that was much below the best one seen is measured again by the next run."""
+before and after each row, shows them: a row beside which that was much below the best one seen is measured again by the next pass."""
 import json
 
 from harness.machine import NOISY
@@ -37,17 +37,14 @@ class Store:
 
     def measured(self):
         """Every row with "speed_share": the lower speed of instructions around it over the best one; 1 where none was measured."""
-        kind = lambda r: (r["precision"], r["threads"])  # noqa: E731
-        quiet = [r for r in self.limits() if r["foreign_cpu"] <= NOISY]
-        best = {k: max(r["gops"] for r in quiet if kind(r) == k) for k in {kind(r) for r in quiet}}
-        rows = []
-        for at, record in enumerate(self.records):
-            if record["kind"] != "row":
-                continue
-            beside = lambda records: next((r["gops"] for r in records if r["kind"] == "limit" and kind(r) == kind(record)), None)  # noqa: E731
-            around = [gops for gops in (beside(self.records[at::-1]), beside(self.records[at:])) if gops and kind(record) in best]
-            rows.append({**record, "speed_share": min(1.0, *(gops / best[kind(record)] for gops in around)) if around else 1.0})
-        return rows
+        best = {}
+        for limit in self.limits():
+            if limit["foreign_cpu"] <= NOISY:
+                best[instructions(limit)] = max(limit["gops"], best.get(instructions(limit), 0))
+        before, after = speeds_before(self.records), speeds_before(self.records[::-1])[::-1]
+        rows = [r for r in self.records if r["kind"] == "row"]
+        return [{**row, "speed_share": min([1.0, *(gops / best[instructions(row)] for gops in around if gops and instructions(row) in best)])}
+                for row, around in zip(rows, zip(before, after))]
 
     def rows(self):
         """One a key: the least disturbed, of equals the newest."""
@@ -64,6 +61,21 @@ class Store:
     def has_row(self, **key):
         """One that need not be measured again: nobody slowed it, or it failed."""
         return any(all(r[name] == key[name] for name in ROW_KEY) and ("error" in r or not is_disturbed(r)) for r in self.rows())
+
+
+def instructions(record):
+    return record["precision"], record["threads"]
+
+
+def speeds_before(records):
+    """Of each row the speed of its instructions when they were last measured; None: not yet."""
+    last, speeds = {}, []
+    for record in records:
+        if record["kind"] == "limit":
+            last[instructions(record)] = record["gops"]
+        elif record["kind"] == "row":
+            speeds.append(last.get(instructions(record)))
+    return speeds
 
 
 def is_disturbed(row):

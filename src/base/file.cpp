@@ -40,6 +40,19 @@ Result<std::uint64_t> regular_size(int fd, const fs::path& path) {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+// Bytes read from `offset` on: fewer than `size` at the file's end, -1 where it cannot be read (errno says why).
+ssize_t read_at(int fd, void* to, std::size_t size, std::ptrdiff_t offset) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::pread(fd, static_cast<std::byte*>(to) + done, size - done, offset + static_cast<std::ptrdiff_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return static_cast<ssize_t>(done);
+}
+
 }  // namespace
 
 Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
@@ -50,15 +63,9 @@ Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
     return Error{Code::limit, "'" + path.string() + "': " + std::to_string(size) + " bytes, at most " +
                                   std::to_string(max_bytes) + " are read", ""};
   std::string text(size, '\0');
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t got = ::read(file.get(), text.data() + done, text.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return io_error(path, "cannot read");
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  text.resize(done);
+  const ssize_t got = read_at(file.get(), text.data(), text.size(), 0);
+  if (got < 0) return io_error(path, "cannot read");
+  text.resize(static_cast<std::size_t>(got));
   return text;
 }
 
@@ -102,14 +109,7 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
 
 bool MappedFile::read(std::span<const std::byte> piece, void* to) const {
   FATHOM_CHECK(piece.data() >= data_ && piece.data() + piece.size() <= data_ + size_, "a piece of another file");
-  std::size_t done = 0;
-  while (done < piece.size()) {
-    const ssize_t got = ::pread(fd_, static_cast<std::byte*>(to) + done, piece.size() - done, piece.data() - data_ + static_cast<std::ptrdiff_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    done += static_cast<std::size_t>(got);
-  }
-  return true;
+  return read_at(fd_, to, piece.size(), piece.data() - data_) == static_cast<ssize_t>(piece.size());
 }
 
 namespace {

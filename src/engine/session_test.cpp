@@ -295,14 +295,6 @@ TEST_F(PackedTest, AFolderThatCannotBeWrittenIsFine) {
   EXPECT_FALSE(compile()->parts().weights.mapped());
 }
 
-struct Cleanup : ::testing::Environment {
-  void TearDown() override {
-    std::error_code ignored;
-    fs::remove_all(testing::folder_for("x").parent_path(), ignored);
-  }
-};
-const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new Cleanup);
-
 // Random rows all over a table of 6 MB would bring most of it into memory, 64 KB at each fault.
 TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
   testing::Case which{"large_table", testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
@@ -324,6 +316,14 @@ TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
     for (std::size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4);
   }
 }
+
+struct Cleanup : ::testing::Environment {
+  void TearDown() override {
+    std::error_code ignored;
+    fs::remove_all(testing::folder_for("x").parent_path(), ignored);
+  }
+};
+const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new Cleanup);
 
 }  // namespace
 }  // namespace fathom::engine

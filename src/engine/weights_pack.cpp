@@ -317,8 +317,7 @@ std::span<const std::byte> PackedWeights::piece(std::size_t first, std::size_t e
 
 Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
   PackedWeights weights;
-  const PackedScope scope = scope_of(model);
-  const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope);
+  const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
   const std::string source = source_of(model);
   const Header header = header_for(table, model.precision(), source, image_bytes(entries, table));
   const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(model.precision(), table);
@@ -334,7 +333,6 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
     weights.file_ = std::move(*file);
     weights.point(weights.file_.bytes().data(), entries, table);
     MappedFile::use_large_pages(weights.file_.bytes(), true);  // read front to back at each run: fewer walks of page tables
-    if (scope.word_table) MappedFile::use_large_pages(weights.piece(0, 1), false);  // but of words only the rows of a text
     return true;
   };
   if (map_file(false)) return weights;
