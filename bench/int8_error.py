@@ -44,9 +44,9 @@ def same(x):
     return x
 
 
-def encode(model, inputs, of_weights, of_activations, means=None, seen_means=None):
+def encode(model, inputs, of_weights, of_activations, means=None, seen_means=None, centred=False):
     """means: {map: (mean of its inputs, of its rounded inputs)}: biases take back what rounding does to the mean of the output.
-    seen_means: (empty dict to fill with them, rounding)."""
+    seen_means: (empty dict to fill with them, rounding). centred: what attention mixes is rounded around its mean, which a bias adds."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     batch, tokens = ids.shape
     hidden = model["embeddings.word_embeddings.weight"].shape[1]
@@ -58,6 +58,8 @@ def encode(model, inputs, of_weights, of_activations, means=None, seen_means=Non
         if seen_means is not None:
             seen_means[0][name] = x[mask.bool()].mean(0), seen_means[1](x)[mask.bool()].mean(0)
         w, bias = of_weights(model[name + ".weight"]), model[name + ".bias"]
+        if centred and name.endswith("attention.output.dense"):
+            return of_activations(x - means[name][0]) @ w.T + bias + model[name + ".weight"] @ means[name][0]
         if means is not None:
             bias = bias + model[name + ".weight"] @ means[name][0] - w @ means[name][1]
         return of_activations(x) @ w.T + bias
@@ -97,9 +99,10 @@ def main():
         for levels in (255, 127):
             means = {}
             encode(model, other, same, same, None, (means, activations(levels)))
-            got = encode(model, inputs, weights(), activations(levels), means)
-            cosine = torch.nn.functional.cosine_similarity(exact.flatten(), got.flatten(), 0)
-            print(f"{f'biases corrected on other texts, {levels + 1} levels':42} {cosine:.5f}", flush=True)
+            for what, centred in (("biases corrected", False), ("and attention's mixtures centred", True)):
+                got = encode(model, inputs, weights(), activations(levels), means, centred=centred)
+                cosine = torch.nn.functional.cosine_similarity(exact.flatten(), got.flatten(), 0)
+                print(f"{f'{what}, {levels + 1} levels':42} {cosine:.5f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -76,38 +76,64 @@ T number_at(const std::vector<std::byte>& bytes, std::size_t index) {
   return value;
 }
 
-// b + W mean(x) - W_int8 mean(x_int8) of every map, into the stored biases; W_int8 as it is stored.
+// Where the layers' maps read in a layer's sums, in the order of their run (model/input_sums.h).
+struct MapInputs {
+  const char* name;
+  std::size_t reads, width, outputs;
+};
+
+// One map's weights and biases as they are stored: in the file's own tensors, which may hold several maps.
+struct StoredMap {
+  const Stored* rounded;
+  std::vector<std::byte>* biases;
+  std::size_t first_weight, first_bias;
+};
+
+StoredMap stored_map(const Model& model, const std::string& name, const MapInputs& map, std::map<std::string, Stored>& stored) {
+  const auto source = [&](const char* part, std::vector<std::int64_t> shape) { return sources_of(model.spec(), model.naming(), {name + part, std::move(shape)}).at(0); };
+  const auto height = static_cast<std::int64_t>(map.outputs);
+  const TensorSource bias = source(".bias", {height}), weight = source(".weight", {height, static_cast<std::int64_t>(map.width)});
+  return {&stored.at(weight.name), &stored.at(bias.name).bytes, static_cast<std::size_t>(weight.offset), static_cast<std::size_t>(bias.offset)};
+}
+
+void add_to_bias(const StoredMap& map, std::size_t n, double value) {
+  const std::size_t at = map.first_bias + n;
+  const float bias = static_cast<float>(static_cast<double>(number_at<float>(*map.biases, at)) + value);
+  std::memcpy(map.biases->data() + at * sizeof bias, &bias, sizeof bias);
+}
+
+// Into the stored biases, with W_int8 as it is stored:
+// - b + W mean(x) - W_int8 mean(x_int8) of every map that reads what its layer computes anyway;
+// - what attention mixes is centred: v's biases lose the mean of the mixed rows, and o's gain W times it. The weights of a mixture add
+//   up to 1, so nothing changes before rounding, but rows around 0 have shorter ranges, and the levels lie closer together.
 void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
-  struct Map {
-    const char* name;
-    std::size_t reads, width;  // where its inputs begin in a layer's sums, and how many they are
-  };
   const std::size_t hidden = sums.hidden, ffn = sums.ffn;
-  const Map maps[] = {{"attention.self.query", 0, hidden}, {"attention.self.key", 0, hidden}, {"attention.self.value", 0, hidden},
-                      {"attention.output.dense", hidden, hidden}, {"intermediate.dense", 2 * hidden, hidden}, {"output.dense", 3 * hidden, ffn}};
+  const MapInputs maps[] = {{"attention.self.query", 0, hidden, hidden}, {"attention.self.key", 0, hidden, hidden}, {"attention.self.value", 0, hidden, hidden},
+                            {"attention.output.dense", hidden, hidden, hidden}, {"intermediate.dense", 2 * hidden, hidden, ffn}, {"output.dense", 3 * hidden, ffn, hidden}};
+  const MapInputs &value = maps[2], &mixed = maps[3];
   const double rows = static_cast<double>(sums.rows);
-  for (int layer = 0; layer < model.spec().layers; ++layer)
-    for (const Map& map : maps) {
-      const std::string name = "encoder.layer." + std::to_string(layer) + "." + map.name;
-      const std::size_t outputs = std::string_view(map.name) == "intermediate.dense" ? ffn : hidden, at = static_cast<std::size_t>(layer) * sums.layer_width() + map.reads;
-      const auto source = [&](const char* part, std::vector<std::int64_t> shape) { return sources_of(model.spec(), model.naming(), {name + part, std::move(shape)}).at(0); };
-      const auto height = static_cast<std::int64_t>(outputs);
-      const TensorSource bias_place = source(".bias", {height}), weight_place = source(".weight", {height, static_cast<std::int64_t>(map.width)});
-      const Stored& rounded = stored.at(weight_place.name);
-      std::vector<std::byte>& biases = stored.at(bias_place.name).bytes;
+  for (int layer = 0; layer < model.spec().layers; ++layer) {
+    const std::string of_layer = "encoder.layer." + std::to_string(layer) + ".";
+    const double* const exact = sums.exact.data() + static_cast<std::size_t>(layer) * sums.layer_width();
+    const double* const rounded = sums.rounded.data() + static_cast<std::size_t>(layer) * sums.layer_width();
+    for (const MapInputs& map : maps) {
+      const std::string name = of_layer + map.name;
+      const StoredMap to = stored_map(model, name, map, stored);
       const float* weights = model.weight(name + ".weight");
-      for (std::size_t n = 0; n < outputs; ++n) {
-        const std::size_t first = static_cast<std::size_t>(weight_place.offset) + n * map.width;  // of a file's tensor that may hold several maps
-        const double scale = static_cast<double>(number_at<float>(rounded.scales, first / map.width));
+      for (std::size_t n = 0; n < map.outputs; ++n) {
+        const std::size_t first = to.first_weight + n * map.width;
+        const double scale = static_cast<double>(number_at<float>(to.rounded->scales, first / map.width));
         double lost = 0;
-        for (std::size_t k = 0; k < map.width; ++k)
-          lost += static_cast<double>(weights[n * map.width + k]) * sums.exact[at + k] -
-                  scale * static_cast<double>(number_at<std::int8_t>(rounded.bytes, first + k)) * sums.rounded[at + k];
-        const std::size_t bias_at = static_cast<std::size_t>(bias_place.offset) + n;
-        const float bias = static_cast<float>(static_cast<double>(number_at<float>(biases, bias_at)) + lost / rows);
-        std::memcpy(biases.data() + bias_at * sizeof bias, &bias, sizeof bias);
+        for (std::size_t k = 0; k < map.width; ++k) {
+          lost += static_cast<double>(weights[n * map.width + k]) * exact[map.reads + k];
+          if (&map != &mixed) lost -= scale * static_cast<double>(number_at<std::int8_t>(to.rounded->bytes, first + k)) * rounded[map.reads + k];
+        }
+        add_to_bias(to, n, lost / rows);
       }
     }
+    const StoredMap values = stored_map(model, of_layer + value.name, value, stored);
+    for (std::size_t n = 0; n < hidden; ++n) add_to_bias(values, n, -exact[mixed.reads + n] / rows);
+  }
 }
 
 Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights, Precision precision, const InputSums* sums) {

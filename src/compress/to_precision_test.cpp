@@ -98,7 +98,7 @@ TEST_P(ToPrecision, SameInputSameBytesAndNothingTwice) {
   EXPECT_TRUE(Bundle::open(work_ / "other").value()->verify());
 }
 
-// With sums of one row x and its rounded form, W x + b and W_int8 x_int8 + b' are the same numbers.
+// With sums of one row x and its rounded form, W x + b and W_int8 x_int8 + b' are the same numbers; the map o reads x - x, and v makes it so.
 TEST_P(ToPrecision, BiasesTakeBackTheMeanError) {
   const auto before = model("before");
   InputSums sums(before->spec());
@@ -122,9 +122,10 @@ TEST_P(ToPrecision, BiasesTakeBackTheMeanError) {
     for (std::size_t n = 0; n < outputs; ++n) {
       double a = before->weight(name + ".bias")[n], b = after->weight(name + ".bias")[n];
       moved += std::fabs(a - b);
+      if (name.ends_with("value")) a -= sums.exact[static_cast<std::size_t>(last) * sums.layer_width() + hidden + n] / 2;
       for (std::size_t k = 0; k < width; ++k) {
         a += static_cast<double>(before->weight(name + ".weight")[n * width + k]) * sums.exact[at + k] / 2;
-        b += static_cast<double>(after->weight(name + ".weight")[n * width + k]) * sums.rounded[at + k] / 2;
+        if (!name.ends_with("attention.output.dense")) b += static_cast<double>(after->weight(name + ".weight")[n * width + k]) * sums.rounded[at + k] / 2;
       }
       ASSERT_NEAR(a, b, 1e-5) << name << " " << n;
     }
