@@ -25,22 +25,6 @@ class Cursor {
 
 Norm norm_of(const Linear& entry) { return {entry.floats(), entry.bias}; }
 
-void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
-  for (int i = 0; i < parts.spec.layers; ++i) {
-    Layer layer;
-    const std::size_t first = cursor.at();
-    layer.qkv = cursor.next();
-    layer.o = cursor.next();
-    layer.first = norm_of(cursor.next());
-    layer.f1 = cursor.next();
-    layer.f2 = cursor.next();
-    layer.second = norm_of(cursor.next());
-    parts.layers.push_back(layer);
-    parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
-    parts.depth_bytes.push_back(cursor.bytes());
-  }
-}
-
 void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   const Model& model = *parts.model;
   const ModelSpec& spec = parts.spec;
@@ -73,29 +57,45 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
           (static_cast<float>(byte) / 255.0f - spec.pixel_mean[channel]) / spec.pixel_std[channel];
 }
 
-// Heads of exits first..layers; before them stand empty ones, so that exit e is heads[e - 1].
-void resolve_heads(Plan::Parts& parts, Cursor& cursor, int first) {
-  const ModelSpec& spec = parts.spec;
-  const std::size_t before = cursor.bytes();
-  const Linear shared = spec.heads_shared ? cursor.next() : Linear{};
-  parts.heads.resize(static_cast<std::size_t>(first - 1));
-  for (int e = first; e <= spec.layers; ++e) {
-    Head head;
-    head.shape = spec.head_shape(e);
-    if (head.shape.norm > 0) head.norm = norm_of(cursor.next());
-    if (head.shape.dense > 0) head.dense = cursor.next();
-    head.out = spec.heads_shared ? shared : cursor.next();
-    if (!parts.policy.temperature.empty()) head.temperature = parts.policy.temperature[static_cast<std::size_t>(e - 1)];
-    parts.head_width = std::max(parts.head_width, head.dense.n);
-    parts.head_input = std::max(parts.head_input, static_cast<std::size_t>(head.shape.input));
-    parts.heads.push_back(head);
-    parts.depth_bytes[static_cast<std::size_t>(e)] += cursor.bytes() - before;
+void resolve_layer(Plan::Parts& parts, Cursor& cursor) {
+  Layer layer;
+  const std::size_t first = cursor.at();
+  layer.qkv = cursor.next();
+  layer.o = cursor.next();
+  layer.first = norm_of(cursor.next());
+  layer.f1 = cursor.next();
+  layer.f2 = cursor.next();
+  layer.second = norm_of(cursor.next());
+  parts.layers.push_back(layer);
+  parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
+}
+
+void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit, const Linear& shared) {
+  Head head;
+  head.shape = parts.spec.head_shape(exit);
+  if (head.shape.norm > 0) head.norm = norm_of(cursor.next());
+  if (head.shape.dense > 0) head.dense = cursor.next();
+  head.out = parts.spec.heads_shared ? shared : cursor.next();
+  if (!parts.policy.temperature.empty()) head.temperature = parts.policy.temperature[static_cast<std::size_t>(exit - 1)];
+  parts.head_width = std::max(parts.head_width, head.dense.n);
+  parts.head_input = std::max(parts.head_input, static_cast<std::size_t>(head.shape.input));
+  parts.heads.push_back(head);
+}
+
+// Layers, each followed by its head if it has one; before the first head stand empty ones, so that exit e is heads[e - 1].
+void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
+  const int layers = parts.spec.layers, first_head = parts.decides ? 1 : parts.answers ? layers : layers + 1;
+  const Linear shared = parts.spec.heads_shared && first_head <= layers ? cursor.next() : Linear{};
+  if (first_head <= layers) parts.heads.resize(static_cast<std::size_t>(first_head - 1));
+  for (int layer = 1; layer <= layers; ++layer) {
+    resolve_layer(parts, cursor);
+    if (layer >= first_head) resolve_head(parts, cursor, layer, shared);
+    parts.depth_bytes.push_back(cursor.bytes());
   }
 }
 
 void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
-  resolve_heads(parts, cursor, 1);
   const std::size_t before = cursor.bytes();
   Extractor& extractor = parts.extractor;
   extractor.proj = cursor.next();
@@ -134,7 +134,6 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   parts->depth_bytes.assign(1, cursor.bytes());
   resolve_layers(*parts, cursor);
   if (parts->decides) resolve_decision(*parts, cursor);
-  else if (parts->answers) resolve_heads(*parts, cursor, spec.layers);
   FATHOM_CHECK(cursor.finished(), "packed entries and their users disagree");
   return parts;
 }

@@ -12,7 +12,7 @@ namespace fathom::engine {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;  // one page: the payload keeps the mapping's alignment
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 constexpr char kMagic[8] = {'F', 'T', 'H', 'M', 'P', 'A', 'C', 'K'};
 
 struct Header {
@@ -242,32 +242,26 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   entries.push_back({Kind::table, "embeddings.position_embeddings", size(spec.tokens()), hidden, 1});
 }
 
-void add_layers(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precision precision) {
+void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precision precision, int index) {
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden), ffn = size(spec.ffn);
   const bool pre = spec.norm == NormOrder::pre;
-  for (int i = 0; i < spec.layers; ++i) {
-    const std::string layer = "encoder.layer." + std::to_string(i) + ".";
-    entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1, precision});
-    entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1, precision});
-    entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
-    entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1, precision});
-    entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1, precision});
-    entries.push_back({Kind::norm, layer + (pre ? "layernorm_after" : "output.LayerNorm"), hidden, 1, 1});
-  }
+  const std::string layer = "encoder.layer." + std::to_string(index) + ".";
+  entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1, precision});
+  entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1, precision});
+  entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
+  entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1, precision});
+  entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1, precision});
+  entries.push_back({Kind::norm, layer + (pre ? "layernorm_after" : "output.LayerNorm"), hidden, 1, 1});
 }
 
-void add_heads(std::vector<PackedEntry>& entries, const ModelSpec& spec, int first) {
+void add_head(std::vector<PackedEntry>& entries, const ModelSpec& spec, int exit) {
   using Kind = PackedEntry::Kind;
-  const std::size_t classes = size(spec.classes());
-  if (spec.heads_shared) entries.push_back({Kind::plain, "exits.out", classes, size(spec.pooled()), 1});
-  for (int e = first; e <= spec.layers; ++e) {
-    const std::string name = "exits." + std::to_string(e) + ".";
-    const HeadShape head = spec.head_shape(e);
-    if (head.norm > 0) entries.push_back({Kind::norm, name + "norm", size(head.norm), 1, 1});
-    if (head.dense > 0) entries.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
-    if (!spec.heads_shared) entries.push_back({Kind::plain, name + "out", classes, size(head.out_input()), 1});
-  }
+  const std::string name = "exits." + std::to_string(exit) + ".";
+  const HeadShape head = spec.head_shape(exit);
+  if (head.norm > 0) entries.push_back({Kind::norm, name + "norm", size(head.norm), 1, 1});
+  if (head.dense > 0) entries.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
+  if (!spec.heads_shared) entries.push_back({Kind::plain, name + "out", size(spec.classes()), size(head.out_input()), 1});
 }
 
 void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
@@ -289,9 +283,12 @@ void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope) {
   std::vector<PackedEntry> entries;
   add_embedding(entries, spec, scope);
-  add_layers(entries, spec, scope.precision);
-  if (scope.decision) add_heads(entries, spec, 1);
-  else if (scope.task_head) add_heads(entries, spec, spec.layers);
+  const int first_head = scope.decision ? 1 : scope.task_head ? spec.layers : spec.layers + 1;
+  if (spec.heads_shared && first_head <= spec.layers) entries.push_back({PackedEntry::Kind::plain, "exits.out", size(spec.classes()), size(spec.pooled()), 1});
+  for (int layer = 1; layer <= spec.layers; ++layer) {  // in the order of use: whoever reads a map brings the next one near
+    add_layer(entries, spec, scope.precision, layer - 1);
+    if (layer >= first_head) add_head(entries, spec, layer);
+  }
   if (scope.decision) add_decision(entries, spec);
   return entries;
 }
