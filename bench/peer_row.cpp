@@ -23,7 +23,7 @@
 #include "bundle/safetensors.h"
 #include "compress/to_precision.h"
 #include "engine/engine.h"
-#include "eval/inputs.h"
+#include "eval/map_inputs.h"
 #include "eval/timing.h"
 #include "model/model.h"
 #include "model/naming.h"

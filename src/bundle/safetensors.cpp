@@ -224,32 +224,6 @@ std::map<std::string_view, const Entry*> scales_of(const std::vector<Entry>& ent
   return scales;
 }
 
-float float_of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
-
-// IEEE half to float, exactly: subnormals are scaled by 2^-24.
-float float_of_half(std::uint16_t half) {
-  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16, exponent = (half >> 10) & 31u, fraction = half & 1023u;
-  if (exponent == 0) {
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -value : value;
-  }
-  return float_of_bits(sign | (exponent == 31 ? 255u : exponent + 112u) << 23 | fraction << 13);
-}
-
-// Row i of `rows` times scale[i].
-void widen_int8(const std::byte* data, std::size_t count, const std::vector<float>& scale, float* to) {
-  const std::size_t columns = scale.empty() ? 0 : count / scale.size();
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(static_cast<std::int8_t>(data[i])) * scale[i / columns];
-}
-
-void widen(const std::byte* data, std::size_t count, bool brain, float* to) {
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint16_t half;
-    std::memcpy(&half, data + 2 * i, 2);
-    to[i] = brain ? float_of_bits(std::uint32_t{half} << 16) : float_of_half(half);
-  }
-}
-
 // weight_map of an index, every file name a plain one that stays in the folder.
 Result<std::map<std::string, std::string>> read_index(const std::filesystem::path& index) {
   constexpr std::uint64_t kMaxIndexBytes = 32u << 20;
@@ -284,18 +258,18 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   for (const Entry& entry : *entries) {
     if (const auto owner = owner_of(entry); owner && scales.contains(*owner)) continue;  // a scale is a part of its tensor
     const std::byte* data = bytes_of(entry);
-    const bool half = entry.dtype == "F16" || entry.dtype == "BF16";
     const bool scaled = scales.contains(entry.name);
+    const auto type = stored_as(entry.dtype);
     if (scaled && (entry.shape.empty() || scales.at(entry.name)->shape != std::vector<std::uint64_t>{entry.shape[0]}))
       return Error{Code::corrupt_bundle, "'" + path.string() + "': tensor " + shown(entry.name) + " of int8 needs one scale for each row",
                    "the file is damaged; copy or make it again"};
-    if (entry.dtype != "F32" && !half && !scaled) {
+    if (!type || (*type == Stored::i8 && !scaled)) {
       opened->unread_[entry.name] = entry.dtype;
       continue;
     }
     TensorView view{reinterpret_cast<const float*>(data), signed_shape(entry.shape)};
     // An integer tensor of odd size in front can leave floats where they must not be read from.
-    if (half || scaled || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
+    if (*type != Stored::f32 || reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
       auto widened = std::make_shared<Widened>();
       try {
         widened->values = Buffer<float>(static_cast<std::size_t>(view.elements()));
@@ -303,7 +277,7 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
         return Error{Code::out_of_memory, "'" + path.string() + "': no memory to widen tensor " + shown(entry.name), ""};
       }
       widened->from = data;
-      widened->dtype = entry.dtype;
+      widened->type = *type;
       if (scaled) {
         widened->scale.resize(static_cast<std::size_t>(entry.shape[0]));
         std::memcpy(widened->scale.data(), bytes_of(*scales.at(entry.name)), widened->scale.size() * sizeof(float));
@@ -347,14 +321,6 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open_sharded(const std::
   return std::shared_ptr<const SafeTensors>(std::move(all));
 }
 
-const MappedFile* SafeTensors::lies_in(const std::string& name) const {
-  if (!tensors_.contains(name) || widened_.contains(name)) return nullptr;
-  if (shards_.empty()) return &file_;
-  for (const auto& shard : shards_)
-    if (const MappedFile* file = shard->lies_in(name)) return file;
-  return nullptr;
-}
-
 const TensorView* SafeTensors::peek(const std::string& name) const {
   const auto it = tensors_.find(name);
   return it == tensors_.end() ? nullptr : &it->second;
@@ -365,13 +331,28 @@ const TensorView* SafeTensors::find(const std::string& name) const {
   if (it != widened_.end()) {
     Widened& tensor = *it->second;
     std::call_once(tensor.once, [&] {
-      if (tensor.dtype == "F32") std::memcpy(tensor.values.data(), tensor.from, tensor.values.size() * sizeof(float));
-      else if (tensor.dtype == "I8")
-        widen_int8(tensor.from, tensor.values.size(), tensor.scale, tensor.values.data());
-      else widen(tensor.from, tensor.values.size(), tensor.dtype == "BF16", tensor.values.data());
+      const StoredTable table = table_of(name);
+      for (std::size_t row = 0; row < table.rows; ++row) table.widen_row(row, table.row(row), tensor.values.data() + row * table.width);
     });
   }
   return peek(name);
+}
+
+StoredTable SafeTensors::table_of(const std::string& name) const {
+  for (const auto& shard : shards_)
+    if (shard->tensors_.contains(name)) return shard->table_of(name);
+  const TensorView& view = tensors_.at(name);
+  StoredTable table;
+  table.rows = view.shape.empty() ? 1 : static_cast<std::size_t>(view.shape[0]);
+  table.width = table.rows == 0 ? 0 : static_cast<std::size_t>(view.elements()) / table.rows;
+  table.file = &file_;
+  table.data = reinterpret_cast<const std::byte*>(view.data);
+  if (const auto it = widened_.find(name); it != widened_.end()) {
+    table.type = it->second->type;
+    table.data = it->second->from;
+    if (!it->second->scale.empty()) table.scale = it->second->scale.data();
+  }
+  return table;
 }
 
 std::string safetensors_bytes(const std::vector<StoredTensor>& tensors) {

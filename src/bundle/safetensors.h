@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "bundle/stored_table.h"
 #include "tensor/tensor.h"
 
 namespace fathom {
@@ -30,7 +31,7 @@ class SafeTensors {
   // The same without the values of a tensor that is yet to be widened: shapes and addresses, at no cost in memory.
   const TensorView* peek(const std::string& name) const;
   const std::map<std::string, TensorView>& all() const { return tensors_; }  // as peek()
-  const MappedFile* lies_in(const std::string& name) const;  // the file that holds it as find() gives it; null: none, or it was widened
+  StoredTable table_of(const std::string& name) const;  // a tensor of all() as its file holds it, by its first dimension
   const std::map<std::string, std::string>& unread() const { return unread_; }  // name -> dtype of tensors left out
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
   const std::filesystem::path& path() const { return path_; }
@@ -43,7 +44,7 @@ class SafeTensors {
   struct Widened {  // a tensor that cannot be mapped as it lies
     Buffer<float> values;
     const std::byte* from = nullptr;
-    std::string dtype;
+    Stored type = Stored::f32;
     std::vector<float> scale;  // I8: of each row
     std::once_flag once;
   };

@@ -1,23 +1,20 @@
 #include "compress/to_precision.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
 
-#include "base/file.h"
-#include "bundle/bundle.h"
+#include "compress/rewrite.h"
 #include "kernels/bf16.h"
 #include "kernels/packing.h"
-#include "model/model.h"
 
 namespace fathom::compress {
 namespace {
 
-// The file's own names of the layers' maps and of every matrix and table that the model reads.
+// The file's own names of what int8 takes by rows (the layers' maps, the word table) and of every matrix and table that the model reads.
 struct Matrices {
-  std::set<std::string> maps, all;
+  std::set<std::string> rows, all;
 };
 
 Matrices matrices_of(const Model& model) {
@@ -26,7 +23,7 @@ Matrices matrices_of(const Model& model) {
     if (tensor.shape.size() < 2) continue;
     for (const TensorSource& source : sources_of(model.spec(), model.naming(), tensor)) {
       out.all.insert(source.name);
-      if (tensor.name.starts_with("encoder.layer.")) out.maps.insert(source.name);
+      if (tensor.name.starts_with("encoder.layer.") || tensor.name == "embeddings.word_embeddings.weight") out.rows.insert(source.name);
     }
   }
   return out;
@@ -107,9 +104,9 @@ void add_to_bias(const StoredMap& map, std::size_t n, double value) {
 // - what attention mixes is centred: v's biases lose the mean of the mixed rows, and o's gain W times it. The weights of a mixture add
 //   up to 1, so nothing changes before rounding, but rows around 0 have shorter ranges, and the levels lie closer together.
 void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
-  const std::size_t hidden = sums.hidden, ffn = sums.ffn;
-  const MapInputs maps[] = {{"attention.self.query", 0, hidden, hidden}, {"attention.self.key", 0, hidden, hidden}, {"attention.self.value", 0, hidden, hidden},
-                            {"attention.output.dense", hidden, hidden, hidden}, {"intermediate.dense", 2 * hidden, hidden, ffn}, {"output.dense", 3 * hidden, ffn, hidden}};
+  const std::size_t hidden = sums.hidden, width = sums.mixed, ffn = sums.ffn;
+  const MapInputs maps[] = {{"attention.self.query", 0, hidden, width}, {"attention.self.key", 0, hidden, width}, {"attention.self.value", 0, hidden, width},
+                            {"attention.output.dense", sums.at_o(), width, hidden}, {"intermediate.dense", sums.at_f1(), hidden, ffn}, {"output.dense", sums.at_f2(), ffn, hidden}};
   const MapInputs &value = maps[2], &mixed = maps[3];
   const double rows = static_cast<double>(sums.rows);
   for (int layer = 0; layer < model.spec().layers; ++layer) {
@@ -132,7 +129,7 @@ void correct_biases(const Model& model, const InputSums& sums, std::map<std::str
       }
     }
     const StoredMap values = stored_map(model, of_layer + value.name, value, stored);
-    for (std::size_t n = 0; n < hidden; ++n) add_to_bias(values, n, -exact[mixed.reads + n] / rows);
+    for (std::size_t n = 0; n < width; ++n) add_to_bias(values, n, -exact[mixed.reads + n] / rows);
   }
 }
 
@@ -140,12 +137,9 @@ Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights
   const Matrices matrices = matrices_of(model);
   std::map<std::string, Stored> stored;
   for (const auto& [name, unread] : weights.all()) {
+    FATHOM_TRY_VOID(all_finite(weights, name));
     const TensorView& view = *weights.find(name);
-    for (std::int64_t i = 0; i < view.elements(); ++i)
-      if (!std::isfinite(view.data[i]))
-        return Error{Code::corrupt_bundle, "'" + weights.path().string() + "': tensor '" + name + "': value " + std::to_string(i) + " is not finite",
-                     "copy or make the bundle again"};
-    stored[name] = precision == Precision::int8 && matrices.maps.contains(name) ? in_int8(view) : matrices.all.contains(name) ? in_bf16(view) : in_fp32(view);
+    stored[name] = precision == Precision::int8 && matrices.rows.contains(name) ? in_int8(view) : matrices.all.contains(name) ? in_bf16(view) : in_fp32(view);
   }
   if (precision == Precision::int8 && sums != nullptr && sums->rows > 0) correct_biases(model, *sums, stored);
   std::vector<StoredTensor> list;
@@ -162,29 +156,14 @@ Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights
 }  // namespace
 
 Status to_precision(const std::filesystem::path& folder, const std::filesystem::path& out, Precision precision, const InputSums* sums) {
-  FATHOM_TRY(const auto bundle, Bundle::open(folder));
-  FATHOM_TRY(const auto model, Model::load(bundle));
-  const std::string where = "bundle '" + folder.string() + "'";
   if (precision == Precision::fp32) return Error{Code::unsupported, "fp32 is what a bundle begins with", "give --precision bf16 or int8"};
-  if (model->precision() != Precision::fp32)
-    return Error{Code::unsupported, where + " is compressed already: its layers are in " + precision_name(model->precision()), "compress the bundle it was made from"};
-  std::error_code ignored;
-  if (fs::equivalent(folder, out, ignored)) return Error{Code::usage, where + " cannot be compressed into itself", "choose another -o"};
-  if (const auto there = Bundle::open(out); there && !(*there)->fathom().value("provenance", Json::object()).contains("compressed"))
-    return Error{Code::usage, "'" + out.string() + "' holds a bundle that was not made by compressing", "choose another -o, or delete it"};
-  FATHOM_TRY(const std::string bytes, weights_bytes(*model, *bundle->weights(), precision, sums));
+  FATHOM_TRY(const Source source, open_source(folder, out));
+  FATHOM_TRY(const std::string bytes, weights_bytes(*source.model, *source.bundle->weights(), precision, sums));
   const std::string file = precision == Precision::int8 ? "weights.int8.safetensors" : "model.safetensors";
-  std::map<std::string, std::filesystem::path> copies;
-  for (const auto& [name, entry] : bundle->fathom()["files"].items()) {
-    const bool weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    if (!weights || name == "fathom.safetensors") copies[name] = folder / name;
-  }
-  Json fathom = bundle->fathom();
-  for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);
+  Json fathom = source.bundle->fathom();
   fathom["precision"] = precision_name(precision);
-  fathom["provenance"]["compressed"] = {{"from", bundle->checksum()}, {"precision", precision_name(precision)}};
   if (precision == Precision::int8 && sums != nullptr) fathom["provenance"]["compressed"]["biases_corrected_on_tokens"] = sums->rows;
-  return write_bundle(out, {{file, bytes}}, fathom, copies);
+  return write_made(source, out, {{file, bytes}}, fathom, "precision", precision_name(precision));
 }
 
 }  // namespace fathom::compress

@@ -1,7 +1,8 @@
 // A bundle whose layers compute in bf16 or int8 (base/precision.h), with the file that such layers need.
 //   bf16: model.safetensors with its matrices and tables in BF16; transformers still loads the folder.
 //   int8: weights.int8.safetensors: the layers' maps in I8, one float32 scale for each output channel in NAME.scale (the
-//         largest magnitude becomes 127, rounded to nearest even), tables in BF16, the rest in F32. With `sums` biases take back
+//         largest magnitude becomes 127, rounded to nearest even), and so the word table, a scale for each word; other tables in
+//         BF16, the rest in F32. With `sums` biases take back
 //         what rounding weights and inputs does to the mean of a map's output: b + W mean(x) - W_int8 mean(x_int8), per map
 //         (bias correction: Nagel et al. 2019, section 4.2, with the means of data); and what attention mixes is centred by the
 //         biases of v and o, so that its rows have shorter ranges to round (docs/adr/0012).

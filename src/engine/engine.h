@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,7 +15,6 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "kernels/table.h"
-#include "model/input_sums.h"
 #include "model/model.h"
 #include "policy/policy.h"
 
@@ -106,6 +106,16 @@ struct SessionLimits {
   std::size_t max_tokens = 0;  // of one input; 0: the spec's
 };
 
+// Rows that a map of a layer reads: count rows of `width` values, `stride` apart.
+struct RowsRead {
+  enum class Map { qkv, o, f1, f2 };
+  std::size_t layer = 0;  // 0-based
+  Map map = Map::qkv;
+  const float* rows = nullptr;
+  std::size_t stride = 0, count = 0, width = 0;
+};
+using Watcher = std::function<void(const RowsRead&)>;
+
 // What a session under a memory budget did (residency.h says what the words mean); all 0 without one.
 struct ResidencyReport {
   std::size_t budget_bytes = 0, held_bytes = 0, most_held_bytes = 0;
@@ -130,8 +140,9 @@ class Session {
   // `start` [total tokens][hidden]. Errors: as run(); unsupported without a last head.
   Status run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start = {});
 
-  // Every layer; adds what each map reads to `sums` (made for this spec). Allocates. Errors: as run(); unsupported, layers not in fp32.
-  Status add_input_sums(const Batch& batch, InputSums& sums);
+  // The first `layers` layers; shows `see` the rows that each of their maps is about to read. Allocates. Errors: as run(); unsupported,
+  // layers not in fp32.
+  Status watch(const Batch& batch, int layers, const Watcher& see);
 
   // After run(): logits of the exit taken [count, classes]; valid until the next run.
   std::span<const float> logits() const;

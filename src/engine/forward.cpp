@@ -16,6 +16,7 @@ constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets se
 // The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool.
 struct Alone {
   const kernels::Table& table;
+  void reads(RowsRead::Map, const GemmArgs&) const {}
   void gemm(const GemmArgs& args) const { table.gemm(args); }
   void gemm_bf16(const GemmArgs& args) const { table.gemm_bf16(args); }
   void gemm_int8(const kernels::Int8GemmArgs& args) const { table.gemm_int8(args); }
@@ -35,6 +36,7 @@ struct Spread {
   const kernels::Table& table;
   ThreadPool& pool;
   std::size_t attention_stride;
+  void reads(RowsRead::Map, const GemmArgs&) const {}
   void gemm(const GemmArgs& args) const { kernels::gemm(table, pool, args); }
   void gemm_bf16(const GemmArgs& args) const { kernels::gemm_bf16(table, pool, args); }
   void gemm_int8(const kernels::Int8GemmArgs& args) const { kernels::gemm_int8(table, pool, args); }
@@ -51,25 +53,10 @@ struct Spread {
   }
 };
 
-// Spread, and the rows of every GEMM are added to the sums; GEMMs come in the order of layer_forward.
-struct Watched : Spread {
-  double *&exact, *&rounded;
-  void gemm(const GemmArgs& args) const {
-    std::vector<std::uint8_t> q(kernels::int8_row_bytes(args.k));
-    for (std::size_t r = 0; r < args.m; ++r) {
-      const float* row = args.a + r * args.lda;
-      float scale = 0;
-      std::int32_t zero = 0;
-      table.quantize_rows(row, args.lda, 1, args.k, q.data(), q.size(), &scale, &zero);
-      for (std::size_t i = 0; i < args.k; ++i) {
-        exact[i] += static_cast<double>(row[i]);
-        rounded[i] += static_cast<double>(scale) * (static_cast<std::int32_t>(q[i]) - zero);
-      }
-    }
-    exact += args.k;
-    rounded += args.k;
-    Spread::gemm(args);
-  }
+struct Watched : Spread {  // what every map reads is shown
+  const Watcher& see;
+  std::size_t layer;
+  void reads(RowsRead::Map map, const GemmArgs& args) const { see({layer, map, args.a, args.lda, args.m, args.k}); }
 };
 
 struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
@@ -103,12 +90,14 @@ void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Pa
 
 template <class Exec>
 void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exec, const LayerScratch& scratch, Group g) {
-  const std::size_t hidden = parts.hidden, ffn = parts.ffn;
+  const std::size_t hidden = parts.hidden, mixed = parts.mixed, ffn = parts.ffn;
   const bool pre = parts.spec.norm == NormOrder::pre;
   const QuantizedRows& quantized = scratch.quantized;
   if (pre) run_norm(exec, layer.first, g.x, parts, g.rows, scratch.narrow, layer.qkv, quantized);
   const float* input = pre ? scratch.narrow : g.x;
-  run_map(exec, layer.qkv, linear_args(layer.qkv, input, hidden, g.rows, scratch.wide, 3 * hidden), quantized, pre);
+  const GemmArgs qkv = linear_args(layer.qkv, input, hidden, g.rows, scratch.wide, 3 * mixed);
+  exec.reads(RowsRead::Map::qkv, qkv);
+  run_map(exec, layer.qkv, qkv, quantized, pre);
 
   kernels::AttentionArgs attention;
   attention.qkv = scratch.wide;
@@ -122,16 +111,20 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   attention.scratch = scratch.attention;
   exec.attention(attention);
 
-  GemmArgs out = linear_args(layer.o, scratch.narrow, hidden, g.rows, g.x, hidden);
+  GemmArgs out = linear_args(layer.o, scratch.narrow, mixed, g.rows, g.x, hidden);
   out.residual = g.x;
   out.ldr = hidden;
+  exec.reads(RowsRead::Map::o, out);
   run_map(exec, layer.o, out, quantized);
   float* normed = pre ? scratch.narrow : g.x;
   run_norm(exec, pre ? layer.second : layer.first, g.x, parts, g.rows, normed, layer.f1, quantized);
-  run_map(exec, layer.f1, linear_args(layer.f1, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu), quantized, true);
+  const GemmArgs up = linear_args(layer.f1, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu);
+  exec.reads(RowsRead::Map::f1, up);
+  run_map(exec, layer.f1, up, quantized, true);
   GemmArgs down = linear_args(layer.f2, scratch.wide, ffn, g.rows, g.x, hidden);
   down.residual = g.x;
   down.ldr = hidden;
+  exec.reads(RowsRead::Map::f2, down);
   run_map(exec, layer.f2, down, quantized);
   if (!pre) exec.norm(layer.second, g.x, g.rows, hidden, parts.spec.layer_norm_eps, g.x);
 }
@@ -193,14 +186,21 @@ void share_out(Session::State& state, const std::int32_t* lengths, std::size_t c
   }
 }
 
-// Rows of a large table go from its file straight to x: through the mapping each would bring 64 KB of its neighbours into memory.
-bool read_words(const WordTable& words, const std::int32_t* ids, std::size_t count, std::size_t hidden, float* x) {
-  if (words.file == nullptr) return false;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::span<const float> row(words.rows + static_cast<std::size_t>(ids[i]) * hidden, hidden);
-    if (!words.file->read(std::as_bytes(row), x + i * hidden)) return false;
+// Rows of a large table are read from its file: through the mapping each would bring 64 KB of its neighbours into memory.
+void fetch_words(const WordTable& words, const std::int32_t* ids, std::size_t count, float* x) {
+  constexpr std::size_t kMostBytes = 64 * 1024;  // of one row: 16,384 floats
+  alignas(64) std::byte copy[kMostBytes];
+  const std::size_t bytes = words.table.row_bytes();
+  for (std::size_t i = 0; i < count; ++i, x += words.table.width) {
+    const std::size_t id = static_cast<std::size_t>(ids[i]);
+    const std::byte* row = words.table.row(id);
+    const bool as_it_is = words.table.type == Stored::f32;
+    if (words.read && bytes <= kMostBytes && words.table.file->read({row, bytes}, as_it_is ? reinterpret_cast<std::byte*>(x) : copy)) {
+      if (as_it_is) continue;
+      row = copy;
+    }
+    words.table.widen_row(id, row, x);
   }
-  return true;
 }
 
 // x = word + position + type of `count` tokens.
@@ -211,8 +211,9 @@ void embed_words(const Session::State& state, const std::int32_t* ids, const std
   const std::size_t hidden = state.parts->hidden;
   for (std::size_t done = 0, some = 0; done < count; done += some, x += some * hidden) {
     some = std::min(kAtOnce, count - done);
-    const bool here = read_words(e.word, ids + done, some, hidden, x);
-    state.table->embed(here ? x : e.word.rows, e.position, e.type, here ? kInOrder : ids + done, positions + done,
+    const bool here = e.word.here != nullptr;
+    if (!here) fetch_words(e.word, ids + done, some, x);
+    state.table->embed(here ? e.word.here : x, e.position, e.type, here ? ids + done : kInOrder, positions + done,
                        types == nullptr ? nullptr : types + done, some, hidden, x);
   }
 }
@@ -313,11 +314,10 @@ void embed(Session::State& state, const Batch& batch) {
 }
 
 void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
-                       std::size_t count, InputSums& sums) {
+                       std::size_t count, const Watcher& see) {
   const std::size_t chunks = cut(state, lengths, 0, count, 0);
   for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
-    double *exact = sums.exact.data() + index * sums.layer_width(), *rounded = sums.rounded.data() + index * sums.layer_width();
-    const Watched exec{{*state.table, *state.pool, state.attention_stride}, exact, rounded};
+    const Watched exec{{*state.table, *state.pool, state.attention_stride}, see, index};
     const std::size_t end = static_cast<std::size_t>(state.chunk_ends[c]);
     run_chunk(state, state.parts->layers[index], exec, state.layer_scratch[0], starts, lengths, begin, end);
     begin = end;

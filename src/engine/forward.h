@@ -15,9 +15,9 @@ void embed(Session::State& state, const Batch& batch);
 void run_layer(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
                std::size_t count, std::size_t rows);
 
-// run_layer, in fp32, adding up what the layer's maps read. Allocates.
+// run_layer, in fp32, showing what the layer's maps read.
 void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
-                       std::size_t count, InputSums& sums);
+                       std::size_t count, const Watcher& see);
 
 // Rows a worker takes through a layer at once: few enough that its working set stays in its cache.
 std::size_t rows_per_chunk(const ModelSpec& spec);

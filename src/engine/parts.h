@@ -31,11 +31,12 @@ struct Head {
 };
 
 struct WordTable {
-  const float* rows = nullptr;       // [vocab, hidden]
-  const MappedFile* file = nullptr;  // of a large table: rows are read from it, not through the mapping
+  StoredTable table;            // [vocab, hidden]
+  const float* here = nullptr;  // its rows, where they can be used as they lie
+  bool read = false;            // a large one: rows are read from its file, not through the mapping
 };
 
-struct Embedding {  // text: word rows straight from the safetensors where they are float32; image: projection, CLS, positions
+struct Embedding {  // text: word rows straight from the safetensors; image: projection, CLS, positions
   WordTable word;
   const float* position = nullptr;
   const float* type = nullptr;  // [token_types, hidden], or null
@@ -76,7 +77,7 @@ struct Plan::Parts {
   double conv2_macs_per_position = 0;
 
   // Widths used everywhere.
-  std::size_t hidden = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
+  std::size_t hidden = 0, mixed = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
   float attention_scale = 1.0f;
 };
 

@@ -14,13 +14,12 @@ class Cursor {
   explicit Cursor(const PackedWeights& weights) : weights_(weights) {}
   const Linear& next() { return weights_[at_++]; }
   bool finished() const { return at_ == weights_.size(); }
-  std::size_t bytes() const { return weights_.bytes_before(at_) - left_out_; }  // of all taken so far
+  std::size_t bytes() const { return weights_.bytes_before(at_); }  // of all taken so far
   std::size_t at() const { return at_; }
-  void leave_out() { left_out_ = weights_.bytes_before(at_); }                   // what was taken so far does not count
 
  private:
   const PackedWeights& weights_;
-  std::size_t at_ = 0, left_out_ = 0;
+  std::size_t at_ = 0;
 };
 
 Norm norm_of(const Linear& entry) { return {entry.floats(), entry.bias}; }
@@ -32,11 +31,11 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   if (spec.modality == Modality::text) {
     constexpr const char* kWords = "embeddings.word_embeddings.weight";
     constexpr std::size_t kLargeTable = std::size_t{4} << 20;  // bytes; smaller ones may come into memory whole
-    const MappedFile* own = model.lies_in(kWords);
-    embedding.word.rows = own ? model.weight(kWords) : cursor.next().floats();
-    const std::size_t bytes = static_cast<std::size_t>(spec.vocab) * static_cast<std::size_t>(spec.hidden) * sizeof(float);
-    if (bytes >= kLargeTable) embedding.word.file = own ? own : parts.weights.file();
-    cursor.leave_out();  // the word table: only the rows that a text uses are read
+    WordTable& word = embedding.word;
+    word.table = model.table_of(kWords);
+    word.read = word.table.rows * word.table.row_bytes() >= kLargeTable;
+    const bool aligned = reinterpret_cast<std::uintptr_t>(word.table.data) % alignof(float) == 0;
+    if (!word.read && word.table.type == Stored::f32 && aligned) word.here = reinterpret_cast<const float*>(word.table.data);
     embedding.position = cursor.next().floats();
     if (spec.token_types > 0) embedding.type = cursor.next().floats();
     if (spec.norm == NormOrder::post) embedding.norm = norm_of(cursor.next());
@@ -117,6 +116,7 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   parts->kernels = &runtime.kernels();
   const ModelSpec& spec = parts->spec;
   parts->hidden = static_cast<std::size_t>(spec.hidden);
+  parts->mixed = static_cast<std::size_t>(spec.attention_width());
   parts->ffn = static_cast<std::size_t>(spec.ffn);
   parts->classes = static_cast<std::size_t>(spec.classes());
   parts->attention_scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim()));

@@ -101,11 +101,11 @@ struct Forward {
 
   Rows attention(const Rows& x, const std::string& layer) const {
     const std::size_t n = x.size(), dim = static_cast<std::size_t>(spec.head_dim());
-    Rows q, k, v, out(n, Row(x[0].size(), 0.0));
+    Rows q, k, v, out(n, Row(static_cast<std::size_t>(spec.attention_width()), 0.0));
     for (const Row& row : x) {
-      q.push_back(linear(row, layer + "attention.self.query", spec.hidden));
-      k.push_back(linear(row, layer + "attention.self.key", spec.hidden));
-      v.push_back(linear(row, layer + "attention.self.value", spec.hidden));
+      q.push_back(linear(row, layer + "attention.self.query", spec.attention_width()));
+      k.push_back(linear(row, layer + "attention.self.key", spec.attention_width()));
+      v.push_back(linear(row, layer + "attention.self.value", spec.attention_width()));
     }
     for (std::size_t head = 0; head < static_cast<std::size_t>(spec.heads); ++head)
       for (std::size_t i = 0; i < n; ++i) {

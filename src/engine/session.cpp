@@ -287,19 +287,18 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   return {};
 }
 
-Status Session::add_input_sums(const Batch& batch, InputSums& sums) {
+Status Session::watch(const Batch& batch, int layers, const Watcher& see) {
   State& st = *state_;
   const Plan::Parts& parts = *st.parts;
   st.inputs = st.rows = 0;
   FATHOM_TRY_VOID(check_batch(st, batch));
   if (parts.model->precision() != Precision::fp32)
-    return Error{Code::unsupported, "inputs of the maps are summed in fp32, and these layers are in " + std::string(precision_name(parts.model->precision())), "use the bundle it was made from"};
-  FATHOM_CHECK(sums.exact.size() == parts.layers.size() * (3 * parts.hidden + parts.ffn), "input sums made for another spec");
+    return Error{Code::unsupported, "what maps read is watched in fp32, and these layers are in " + std::string(precision_name(parts.model->precision())), "use the bundle it was made from"};
+  FATHOM_CHECK(layers >= 0 && layers <= parts.spec.layers, "more layers than there are");
   if (batch.count == 0) return {};
   lay_out(st, batch);
   embed(st, batch);
-  for (std::size_t l = 0; l < parts.layers.size(); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, sums);
-  sums.rows += st.rows;
+  for (std::size_t l = 0; l < static_cast<std::size_t>(layers); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, see);
   return {};
 }
 

@@ -1,7 +1,10 @@
 // Refusals, the packed file, backbone-only plans.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <fstream>
+#include <map>
 
 #include "base/file.h"
 #include "base/test_memory.h"
@@ -295,25 +298,56 @@ TEST_F(PackedTest, AFolderThatCannotBeWrittenIsFine) {
   EXPECT_FALSE(compile()->parts().weights.mapped());
 }
 
-// Random rows all over a table of 6 MB would bring most of it into memory, 64 KB at each fault.
-TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
-  testing::Case which{"large_table", testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
-  which.spec.vocab = 50'000;
-  which.policy = random_policy(which.spec, 5);
-  testing::Loaded loaded(which, "", 1);
-  const testing::Inputs inputs = testing::random_inputs(which.spec, 32, 3);
-  ASSERT_GT(inputs.ids.size(), 200u);
-  RunOptions options;
-  options.mode = Mode::full_depth;
-  const fs::path file = loaded.model->bundle()->folder() / "model.safetensors";
-  const std::size_t before = fathom::testing::mapped_bytes(file);
-  loaded.run(inputs.batch(), options);
-  EXPECT_LE(fathom::testing::mapped_bytes(file), before + 64 * 1024);
+// The random bundle of `which`, its word table stored as `dtype`: rows of float32 values that `dtype` holds nearly.
+void write_with_words_as(const testing::Case& which, const std::string& dtype) {
+  const fs::path folder = testing::folder_for(which.name + "_fp32");
+  testing::must(write_random_bundle(folder, which.spec, 7, which.policy));
+  const auto bundle = testing::must(Bundle::open(folder));
+  const auto& weights = *bundle->weights();
+  constexpr const char* kWords = "embeddings.word_embeddings.weight";
+  const TensorView words = *weights.find(kWords);
+  std::string stored;
+  std::vector<float> scales;
+  for (std::int64_t i = 0; i < words.elements(); ++i) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(words.data[i]);
+    const std::uint16_t half = static_cast<std::uint16_t>(bits >> 16);
+    if (dtype == "F32") stored.append(reinterpret_cast<const char*>(&bits), 4);
+    if (dtype == "BF16") stored.append(reinterpret_cast<const char*>(&half), 2);
+    if (dtype == "I8") stored.push_back(static_cast<char>(std::lround(words.data[i] * 100)));
+  }
+  if (dtype == "I8") scales.assign(static_cast<std::size_t>(words.shape[0]), 0.01f);
+  std::vector<StoredTensor> list = {{kWords, dtype, words.shape, std::as_bytes(std::span(stored))}};
+  if (!scales.empty()) list.insert(list.begin(), {std::string(kWords) + ".scale", "F32", {words.shape[0]}, std::as_bytes(std::span(scales))});
+  for (const auto& [name, view] : weights.all())
+    if (name != kWords) list.insert(list.begin(), {name, "F32", view.shape, std::as_bytes(std::span(view.data, static_cast<std::size_t>(view.elements())))});
+  std::map<std::string, std::string> files = {{"model.safetensors", safetensors_bytes(list)}};
+  for (const auto& [name, entry] : bundle->fathom()["files"].items())
+    if (!files.contains(name)) files[name] = testing::must(read_file(folder / name));
+  testing::must(write_bundle(folder, files, bundle->fathom()));
+}
 
-  const reference::Forward forward{*loaded.model, loaded.plan->policy()};  // reads the table, so only now
-  for (std::size_t i = 0; i < inputs.count; ++i) {
-    const auto expected = forward.run(forward.text(inputs.texts[i], inputs.kinds[i])).logits.back();
-    for (std::size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4);
+// Random rows all over a table of 1.5 MB and more would bring most of it into memory, 64 KB at each fault.
+TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
+  for (const auto& [dtype, vocab] : {std::pair("F32", 50'000), std::pair("BF16", 80'000), std::pair("I8", 150'000), std::pair("I8", 50)}) {
+    testing::Case which{std::string("words_") + dtype + std::to_string(vocab), testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
+    which.spec.vocab = vocab;
+    which.policy = random_policy(which.spec, 5);
+    write_with_words_as(which, dtype);
+    testing::Loaded loaded(which, "", 1);
+    const testing::Inputs inputs = testing::random_inputs(which.spec, 32, 3);
+    ASSERT_GT(inputs.ids.size(), 200u);
+    RunOptions options;
+    options.mode = Mode::full_depth;
+    const fs::path file = loaded.model->bundle()->folder() / "model.safetensors";
+    const std::size_t before = fathom::testing::mapped_bytes(file);
+    loaded.run(inputs.batch(), options);
+    EXPECT_LE(fathom::testing::mapped_bytes(file), before + 64 * 1024) << dtype;
+
+    const reference::Forward forward{*loaded.model, loaded.plan->policy()};  // reads the table, so only now
+    for (std::size_t i = 0; i < inputs.count; ++i) {
+      const auto expected = forward.run(forward.text(inputs.texts[i], inputs.kinds[i])).logits.back();
+      for (std::size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4) << dtype;
+    }
   }
 }
 

@@ -39,7 +39,7 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
 }
 
 // text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token types,
-// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. wide: large enough to use several threads.
+// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. wide: large enough to use several threads.
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   ModelSpec post = text_spec(NormOrder::post, 4, 32, 4, 64);
@@ -65,6 +65,10 @@ inline std::vector<Case> all_cases() {
   image.exit_head_hidden = 8;
   cases.push_back({"image", image, random_policy(image, 3, policy::PredictorKind::huber)});
   cases.back().policy.policy_reads_level = true;
+
+  ModelSpec narrow = text_spec(NormOrder::post, 3, 40, 3, 24);  // of 5 heads of 8
+  narrow.head_size = 8;
+  cases.push_back({"narrow", narrow, random_policy(narrow, 5)});
 
   ModelSpec wide = text_spec(NormOrder::pre, 3, 64, 4, 256);
   wide.max_tokens = 48;

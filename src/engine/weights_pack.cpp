@@ -212,8 +212,7 @@ bool equals_weights(std::span<const std::byte> file, const Model& model, const k
 
 PackedScope scope_of(const Model& model) {
   const bool decides = model.has_decision() && model.bundle() != nullptr;
-  const bool text = model.spec().modality == Modality::text;
-  return {decides, decides || model.has_task_head(), model.precision(), text && model.lies_in("embeddings.word_embeddings.weight") == nullptr};
+  return {decides, decides || model.has_task_head(), model.precision()};
 }
 
 }  // namespace
@@ -230,7 +229,6 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden);
   if (spec.modality == Modality::text) {
-    if (scope.word_table) entries.push_back({Kind::table, "embeddings.word_embeddings.weight", size(spec.vocab), hidden, 1});
     entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
     if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
@@ -244,11 +242,11 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
 
 void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precision precision, int index) {
   using Kind = PackedEntry::Kind;
-  const std::size_t hidden = size(spec.hidden), ffn = size(spec.ffn);
+  const std::size_t hidden = size(spec.hidden), mixed = size(spec.attention_width()), ffn = size(spec.ffn);
   const bool pre = spec.norm == NormOrder::pre;
   const std::string layer = "encoder.layer." + std::to_string(index) + ".";
-  entries.push_back({Kind::qkv, layer + "attention.self", 3 * hidden, hidden, 1, precision});
-  entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, hidden, 1, precision});
+  entries.push_back({Kind::qkv, layer + "attention.self", 3 * mixed, hidden, 1, precision});
+  entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, mixed, 1, precision});
   entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
   entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1, precision});
   entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1, precision});

@@ -4,7 +4,7 @@
 // very tensors by this very packing; else it is built, and written for the next time if the folder allows it. The payload
 // is hashed when it is written and by verify_packed(), not at each start: hashing would make every page resident. No
 // offset comes from the file: all are computed from the spec, and the file's size is checked against them.
-// A word table in float32 stays in the safetensors; rows of it that no text uses are not read either.
+// The word table stays in the safetensors, as it is there; rows of it that no text uses are not read either.
 // Layout: header (kHeaderBytes), then for each entry of packed_entries() its numbers and its bias, each 64-byte aligned.
 // Thread rule: immutable once made.
 #pragma once
@@ -52,13 +52,12 @@ struct PackedScope {
   bool decision = false;    // exits, extractor, policy
   bool task_head = false;   // the last head
   Precision precision = Precision::fp32;  // of the layers' maps and the patch projection
-  bool word_table = false;  // of half-precision checkpoints, whose rows cannot be mapped as they lie
 };
 
-// All entries in file order: embedding (text: word table if asked for, positions, token types, post-LN's norm; image: patch
-// projection, CLS and distillation token, positions); per layer qkv, o, first norm, f1, f2, second norm; with decision: the
-// shared out, or per exit norm, dense (if any) and out (with task_head alone: the last exit's); with decision: extractor
-// proj, conv1, conv2; policy init, lstm, out.
+// All entries in file order: embedding (text: positions, token types, post-LN's norm; image: patch
+// projection, CLS and distillation token, positions); where heads are shared, their out; per layer qkv, o, first norm, f1, f2, second norm,
+// then of its exit (with task_head alone: of the last one) norm, dense (if any) and out; with decision: extractor proj, conv1, conv2;
+// policy init, lstm, out.
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope);
 
 class PackedWeights {

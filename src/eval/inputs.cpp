@@ -148,13 +148,4 @@ Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std:
   return out;
 }
 
-Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs) {
-  constexpr std::size_t kBatch = 8;
-  FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(inputs, kBatch)));
-  InputSums sums(plan->spec());
-  const Batches batches(inputs, kBatch);
-  for (std::size_t i = 0; i < batches.size(); ++i) FATHOM_TRY_VOID(session.add_input_sums(batches[i], sums));
-  return sums;
-}
-
 }  // namespace fathom::eval

@@ -60,7 +60,4 @@ class Batches {
 // Texts of `tokens` random ids, or random pictures.
 Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std::uint64_t seed);
 
-// What the maps of the layers read on these inputs. Errors: the engine's.
-Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs);
-
 }  // namespace fathom::eval

@@ -55,11 +55,10 @@ Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tens
     }
     if (views.size() == 1) {
       const std::string& name = sources[0].name;
-      const MappedFile* file = tensors.lies_in(name);
-      weights_[want.name] = {views[0]->data + sources[0].offset, file ? nullptr : &tensors, file, name};
+      weights_[want.name] = {views[0]->data + sources[0].offset, &tensors, name};
     } else {
       joined_.push_back(join(want, *tensors.find(sources[0].name), *tensors.find(sources[1].name)));
-      weights_[want.name] = {joined_.back().data(), nullptr, nullptr, ""};
+      weights_[want.name] = {joined_.back().data(), nullptr, ""};
     }
   }
   return {};
@@ -126,13 +125,14 @@ const float* Model::weight(const std::string& name) const {
   const auto found = weights_.find(name);
   FATHOM_CHECK(found != weights_.end(), "no such weight");
   const Weight& weight = found->second;
-  if (weight.widens != nullptr) (void)weight.widens->find(weight.source);
+  if (weight.tensors != nullptr) (void)weight.tensors->find(weight.source);  // widened now, where it has to be
   return weight.data;
 }
 
-const MappedFile* Model::lies_in(const std::string& name) const {
+StoredTable Model::table_of(const std::string& name) const {
   const auto found = weights_.find(name);
-  return found == weights_.end() ? nullptr : found->second.file;
+  FATHOM_CHECK(found != weights_.end() && found->second.tensors != nullptr, "no such table");
+  return found->second.tensors->table_of(found->second.source);
 }
 
 }  // namespace fathom

@@ -39,7 +39,7 @@ class Model {
   // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load). Half-precision tensors are
   // widened when they are first asked for. Thread rule: any thread.
   const float* weight(const std::string& name) const;
-  const MappedFile* lies_in(const std::string& name) const;  // the file that weight(name) points into; null where it was widened or joined
+  StoredTable table_of(const std::string& name) const;  // a backbone's table that is one tensor of the file, as that holds it
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:
@@ -52,8 +52,7 @@ class Model {
   std::shared_ptr<const SafeTensors> backbone_, decision_;
   struct Weight {
     const float* data = nullptr;
-    const SafeTensors* widens = nullptr;  // `source`, when it is first asked for; else null
-    const MappedFile* file = nullptr;     // where it lies as it is; else null
+    const SafeTensors* tensors = nullptr;  // that hold it as `source`; null: joined from two
     std::string source;
   };
   std::unordered_map<std::string, Weight> weights_;

@@ -39,8 +39,8 @@ void add_layer(List& list, const ModelSpec& spec, int layer) {
   const std::string in = "encoder.layer." + std::to_string(layer) + ".";
   const bool post = spec.norm == NormOrder::post;
   if (!post) list.norm(in + "layernorm_before", spec.hidden);
-  for (const char* part : {"query", "key", "value"}) list.linear(in + "attention.self." + part, spec.hidden, spec.hidden);
-  list.linear(in + "attention.output.dense", spec.hidden, spec.hidden);
+  for (const char* part : {"query", "key", "value"}) list.linear(in + "attention.self." + part, spec.attention_width(), spec.hidden);
+  list.linear(in + "attention.output.dense", spec.hidden, spec.attention_width());
   list.norm(in + (post ? "attention.output.LayerNorm" : "layernorm_after"), spec.hidden);
   list.linear(in + "intermediate.dense", spec.ffn, spec.hidden);
   list.linear(in + "output.dense", spec.hidden, spec.ffn);

@@ -21,8 +21,8 @@ struct TensorSpec {
 //          embeddings.LayerNorm.{weight,bias} (post-LN only)
 //   image: embeddings.patch_embeddings.projection.weight [hidden, 3, patch, patch], .bias [hidden],
 //          embeddings.cls_token [hidden], embeddings.distillation_token [hidden] (if prefix_tokens == 2), embeddings.position_embeddings [tokens, hidden]
-//   layer: encoder.layer.i.attention.self.{query,key,value}.{weight [hidden, hidden],bias},
-//          encoder.layer.i.attention.output.dense.{weight,bias},
+//   layer: encoder.layer.i.attention.self.{query,key,value}.{weight [attention_width, hidden],bias},
+//          encoder.layer.i.attention.output.dense.{weight [hidden, attention_width],bias},
 //          encoder.layer.i.intermediate.dense.{weight [ffn, hidden],bias}, encoder.layer.i.output.dense.{weight [hidden, ffn],bias}
 //          post-LN: encoder.layer.i.attention.output.LayerNorm.*, encoder.layer.i.output.LayerNorm.*
 //          pre-LN : encoder.layer.i.layernorm_before.*, encoder.layer.i.layernorm_after.*

@@ -62,12 +62,12 @@ const char* layers_of(Family family) {
   return family == Family::distilbert ? "transformer.layer." : family == Family::timm ? "blocks." : "encoder.layer.";
 }
 
-TensorSource layer_source(const ModelSpec& spec, const Naming& naming, const Part& part, const TensorSpec& wanted) {
+TensorSource layer_source(const Naming& naming, const Part& part, const TensorSpec& wanted) {
   TensorSource out{naming.prefix + layers_of(naming.family) + part.layer + "." +
                        std::string(renamed(layer_table(naming.family), part.part)) + part.kind,
                    wanted.shape};
   if (naming.family != Family::timm || !part.part.starts_with("attention.self.")) return out;
-  out.shape[0] = 3 * spec.hidden;  // q, k and v one below the other
+  out.shape[0] = 3 * wanted.shape[0];  // q, k and v one below the other
   const int third = part.part.ends_with("query") ? 0 : part.part.ends_with("key") ? 1 : 2;
   out.offset = third * wanted.shape[0] * (wanted.shape.size() == 2 ? wanted.shape[1] : 1);
   return out;
@@ -138,7 +138,7 @@ Result<Naming> naming_from_json(const Json& json, const std::string& where) {
 std::vector<TensorSource> sources_of(const ModelSpec& spec, const Naming& naming, const TensorSpec& wanted) {
   if (naming.family == Family::fathom) return {{wanted.name, wanted.shape}};
   const Part part = split(wanted.name);
-  if (!part.layer.empty()) return {layer_source(spec, naming, part, wanted)};
+  if (!part.layer.empty()) return {layer_source(naming, part, wanted)};
   if (part.part.starts_with("exits.")) return head_sources(spec, naming, part, wanted);
   return {embedding_source(spec, naming, wanted)};
 }

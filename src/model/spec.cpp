@@ -17,6 +17,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("hidden", spec.hidden, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("heads", spec.heads, 1, 1024));
   FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 4 * kMaxWidth));
+  if (visit.wants_set("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.choice("norm", spec.norm, {"pre", "post"}));
   FATHOM_TRY_VOID(visit.number("attention_window", spec.attention_window, 0, kMaxTokens));
   FATHOM_TRY_VOID(visit.choice("pooling", spec.pooling, {"cls", "cls_mean"}));
@@ -49,6 +50,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
 struct Writer {
   Json json = Json::object();
   bool wants(const char*) { return true; }
+  bool wants_set(const char*, bool set) { return set; }  // keys that only some bundles have
   Status number(const char* key, const int& value, std::int64_t, std::int64_t) { return json[key] = value, Status{}; }
   Status real(const char* key, const float& value, double, double) { return json[key] = short_decimal(value), Status{}; }
   Status channels(const char* key, const std::array<float, 3>& value, double, double) {
@@ -71,6 +73,7 @@ struct Reader {
   std::set<std::string> known{};
 
   bool wants(const char* key) { return json.contains(key); }  // keys that older bundles lack: their defaults hold
+  bool wants_set(const char* key, bool) { return json.contains(key); }
   Status number(const char* key, int& value, std::int64_t low, std::int64_t high) {
     known.insert(key);
     FATHOM_TRY(const std::int64_t got, json_int(json, key, low, high, where));
@@ -131,6 +134,7 @@ struct Reader {
 struct Checker {
   const std::string& where;
   bool wants(const char*) { return true; }
+  bool wants_set(const char*, bool set) { return set; }
   Status number(const char* key, const int& value, std::int64_t low, std::int64_t high) {
     if (value >= low && value <= high) return {};
     return bad(key, "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
@@ -167,7 +171,9 @@ struct Checker {
 Status check_together(const ModelSpec& spec, const std::string& where) {
   const auto bad = [&](const std::string& what) { return Error{Code::corrupt_bundle, where + ": " + what, ""}; };
   const auto text = [](auto value) { return std::to_string(value); };
-  if (spec.hidden % spec.heads != 0)
+  if (spec.head_size > 0 && spec.attention_width() > spec.hidden)
+    return bad("'heads' " + text(spec.heads) + " of 'head_size' " + text(spec.head_size) + " are wider than 'hidden' " + text(spec.hidden));
+  if (spec.head_size == 0 && spec.hidden % spec.heads != 0)
     return bad("'hidden' " + text(spec.hidden) + " is not a multiple of 'heads' " + text(spec.heads));
   if (spec.heads_shared && (spec.exit_head_hidden != 0 || spec.task_head_hidden != 0))
     return bad("'heads_shared' needs 'exit_head_hidden' and 'task_head_hidden' to be 0");

@@ -45,6 +45,7 @@ struct ExtractorSpec {
 struct ModelSpec {
   Modality modality = Modality::text;
   int layers = 12, hidden = 768, heads = 12, ffn = 3072;  // layers <= 64: a trajectory is a 64-bit mask
+  int head_size = 0;             // width of one head; 0: hidden / heads. Set where heads were pruned: heads * head_size < hidden
   NormOrder norm = NormOrder::post;
   int attention_window = 0;      // 0: full attention; w: a token sees |i - j| <= w
   Pooling pooling = Pooling::cls_mean;
@@ -66,7 +67,8 @@ struct ModelSpec {
   std::vector<std::string> label_names;
 
   int classes() const { return static_cast<int>(label_names.size()); }
-  int head_dim() const { return hidden / heads; }
+  int head_dim() const { return head_size > 0 ? head_size : hidden / heads; }
+  int attention_width() const { return heads * head_dim(); }  // of q, k, v and of what attention mixes; hidden, or less
   int pooled() const { return pooling == Pooling::cls ? hidden : 2 * hidden; }
   int grid_rows() const { return modality == Modality::text ? 1 : image_height / patch; }
   int grid_columns() const { return image_width / patch; }  // image only; a text's is its token count

@@ -155,7 +155,7 @@ class Checkpoint(ProgramTest):
             self.assertEqual(rows["fp32 full_depth"]["agreement"], 1)
             self.assertGreaterEqual(rows[f"{precision} full_depth"]["agreement"], 0.9, "random weights")
             self.assertGreater(rows[f"{precision} fathom"]["ms_batch1"], 0)
-            small, large = (next(b for b in report["bundles"] if b["precision"] == p) for p in (precision, "fp32"))
+            small, large = (next(b for b in report["bundles"] if b["name"] == p) for p in (precision, "fp32"))
             self.assertLess(small["file_mb"], large["file_mb"])
             self.assertLess(small["weights_mb"], large["weights_mb"])
             facts = json.loads(self.good("info", out, "--json", "--verify").stdout)
@@ -174,6 +174,39 @@ class Checkpoint(ProgramTest):
         shutil.rmtree(data)
         self.refused(1, "no such folder", "compress", model, "--precision", "int8", "-o", self.folder / "no")
         self.assertFalse((self.folder / "no").exists())
+
+    def test_fewer_heads_and_neurons(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
+        for precision, name in (("", "pruned fp32"), ("int8", "pruned int8")):
+            out = self.folder / ("pruned" + precision)
+            flags = ("--precision", precision) if precision else ()
+            done = self.good("compress", model, "--prune", "heads=50%,ffn=0.25", *flags, "-o", out, "--json", "--timing-seconds", "1")
+            self.assertRegex(done.stderr.decode(), r"2 -> 1 heads, 48 -> 36 neurons")
+            report = json.loads(done.stdout)
+            rows = {s["name"]: s for s in report["systems"]}
+            self.assertLess(rows[name + " full_depth"]["macs"], rows["fp32 full_depth"]["macs"])
+            small, large = (next(b for b in report["bundles"] if b["name"] == n) for n in (name, "fp32"))
+            self.assertLess(small["weights_mb"], large["weights_mb"])
+            facts = json.loads(self.good("info", out, "--json", "--verify").stdout)
+            self.assertIn("fathom", facts["operating_points"])
+            table = json.loads(self.good("eval", out, "--base", model, "--json", "--no-times", "--no-memory").stdout)
+            self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
+            self.assertFalse((self.folder / ("pruned" + precision + ".part")).exists())
+        again = self.folder / "again"
+        for _ in range(2):  # the second time over the first
+            self.good("compress", model, "--prune", "heads=50%,ffn=0.25", "-o", again, "--timing-seconds", "1")
+            for name in ("model.safetensors", "config.json", "fathom.safetensors"):
+                self.assertEqual(sha256(again / name), sha256(self.folder / "pruned" / name), name)
+        self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        no = self.folder / "no"
+        self.refused(2, "nothing to do", "compress", model, "-o", no)
+        for wrong, words in (("layers=50%", "cannot be pruned"), ("heads", "no number"), ("heads=x", "no number"), ("ffn=100%", "below 100 %"),
+                             ("ffn=-1", "below 100 %"), ("heads=1%", "nothing would go")):
+            self.refused(2, words, "compress", model, "--prune", wrong, "-o", no)
+        self.refused(2, "into itself", "compress", model, "--prune", "heads=50%", "-o", model)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
     def test_texts_without_labels(self):
         data, model = self.data(), self.folder / "m"
