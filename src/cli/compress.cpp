@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "base/log.h"
@@ -130,7 +131,7 @@ Result<compress::PruneShares> parse_shares(const std::string& text) {
 // Where steps write until all of them are done: beside the folder to make, so that an interrupted run leaves that as it was.
 class Stage {
  public:
-  explicit Stage(fs::path out) : out_(std::move(out)), folder_(out_.string() + ".part") { clear(); }
+  explicit Stage(const fs::path& out) : out_(out.has_filename() ? out : out.parent_path()), folder_(out_.string() + ".part") { clear(); }
   ~Stage() { clear(); }
   const fs::path& last() const { return last_; }
   fs::path next() { return last_ = folder_ / std::to_string(++steps_); }
@@ -147,20 +148,21 @@ class Stage {
   }
 
  private:
-  void clear() {
+  void clear() {  // what steps write, now or in a run that was interrupted; the folder too unless something else lies in it
     std::error_code ignored;
-    fs::remove_all(folder_, ignored);
+    for (int step = 1; step <= kMostSteps; ++step) fs::remove_all(folder_ / std::to_string(step), ignored);
+    fs::remove(folder_, ignored);
   }
+  static constexpr int kMostSteps = 2;
   fs::path out_, folder_, last_;
   int steps_ = 0;
 };
 
-Status prune(const fs::path& from, const fs::path& to, const compress::PruneShares& shares, const eval::EvalData& data, engine::Runtime& runtime) {
+Status prune(const fs::path& from, const fs::path& to, const compress::PruneShares& shares, const eval::Encoded& all, engine::Runtime& runtime) {
   FATHOM_TRY(const auto bundle, Bundle::open(from));
   FATHOM_TRY(const auto model, Model::load(bundle));
-  FATHOM_TRY(const auto all, eval::encode_split(data.dataset, data::Part::calibrate, model->spec(), from));
-  const eval::Encoded inputs = eval::select(all, eval::spread_rows(all.count, kMomentRows));
   FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime));
+  const eval::Encoded inputs = eval::select(all, eval::spread_rows(all.count, kMomentRows));
   Progress progress("prune, layer by layer", model->spec().layers);
   // As many layers in one pass over the inputs as this much memory holds.
   constexpr std::size_t kMomentBytes = std::size_t{256} << 20;
@@ -189,16 +191,15 @@ Status prune(const fs::path& from, const fs::path& to, const compress::PruneShar
   return {};
 }
 
-Status to_precision(const fs::path& from, const fs::path& to, Precision precision, const std::optional<eval::EvalData>& data, engine::Runtime& runtime) {
+Status to_precision(const fs::path& from, const fs::path& to, Precision precision, const std::optional<eval::Encoded>& inputs, engine::Runtime& runtime) {
   std::optional<InputSums> sums;
-  if (data && precision == Precision::int8) {
+  if (inputs && precision == Precision::int8) {
     FATHOM_TRY(const auto bundle, Bundle::open(from));
     FATHOM_TRY(const auto model, Model::load(bundle));
     if (model->precision() == Precision::fp32) {  // else the transform says what is wrong
-      FATHOM_TRY(const auto inputs, eval::encode_split(data->dataset, data::Part::calibrate, model->spec(), from));
       FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime));
-      FATHOM_TRY(sums, eval::input_sums(plan, runtime, eval::select(inputs, eval::spread_rows(inputs.count, kMeanRows))));
-      say("biases corrected for what rounding changes on average, on " + std::to_string(std::min(inputs.count, kMeanRows)) + " inputs of the calibrate split");
+      FATHOM_TRY(sums, eval::input_sums(plan, runtime, eval::select(*inputs, eval::spread_rows(inputs->count, kMeanRows))));
+      say("biases corrected for what rounding changes on average, on " + std::to_string(std::min(inputs->count, kMeanRows)) + " inputs of the calibrate split");
     }
   } else if (precision == Precision::int8) {
     say("no data known to correct biases on: with --data FOLDER answers come closer to those before");
@@ -225,10 +226,15 @@ Result<int> act(const Options& options) {
   if (prunes && !data) return Error{Code::usage, "heads and neurons are chosen by what they do on data, and this bundle knows none", "give --data FOLDER"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Stage stage(options.out);
-  if (prunes) FATHOM_TRY_VOID(prune(options.bundle, stage.next(), shares, *data, *runtime));
+  std::optional<eval::Encoded> inputs;  // of the calibrate split: all that steps choose among, or those that are compared
+  if (data) {
+    const std::size_t most = prunes || precision == Precision::int8 ? 0 : kMostRows;
+    FATHOM_TRY(inputs, eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.bundle, most));
+  }
+  if (prunes) FATHOM_TRY_VOID(prune(options.bundle, stage.next(), shares, *inputs, *runtime));
   if (rounds) {
     const fs::path from = prunes ? stage.last() : options.bundle;
-    FATHOM_TRY_VOID(to_precision(from, stage.next(), precision, data, *runtime));
+    FATHOM_TRY_VOID(to_precision(from, stage.next(), precision, inputs, *runtime));
   }
   if (before->has_decision()) {
     Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
@@ -244,10 +250,11 @@ Result<int> act(const Options& options) {
   }
   Json report = {{"bundle", options.out.string()}, {"precision", precision_name(precision)}, {"systems", Json::array()}, {"bundles", Json::array()}};
   for (const Side& side : sides) report["bundles"].push_back({{"name", side.name}, {"file_mb", side.file_mb}, {"weights_mb", side.weights_mb}});
-  if (data) {
-    FATHOM_TRY(const auto inputs, eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.out, kMostRows));
-    report["inputs"] = inputs.count;
-    FATHOM_TRY(report["systems"], compare(sides, inputs, *runtime, options.seconds));
+  if (inputs) {
+    std::vector<std::size_t> first(std::min(inputs->count, kMostRows));
+    std::iota(first.begin(), first.end(), std::size_t{0});
+    report["inputs"] = first.size();
+    FATHOM_TRY(report["systems"], compare(sides, eval::select(*inputs, first), *runtime, options.seconds));
   }
   if (options.json) std::printf("%s\n", report.dump(2).c_str());
   else print(report);
