@@ -91,9 +91,7 @@ struct Surgery {
     const Square b = block(place);
     double sum = 0;
     for (std::size_t i = 0; i < group; ++i)
-      for (std::size_t j = 0; j <= i; ++j) {
-        sum += (i == j ? 1 : 2) * b.row(i)[j] * dot(of(place * group + i), of(place * group + j), outputs);
-      }
+      for (std::size_t j = 0; j <= i; ++j) sum += (i == j ? 1 : 2) * b.row(i)[j] * dot(of(place * group + i), of(place * group + j), outputs);
     return sum;
   }
 

@@ -66,7 +66,6 @@ class PackedWeights {
   const Linear& operator[](std::size_t entry) const { return linears_[entry]; }
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }
-  const MappedFile* file() const { return mapped() ? &file_ : nullptr; }
   std::size_t bytes_before(std::size_t entry) const { return ends_[entry]; }  // of the entries before it; size(): of all
   std::span<const std::byte> piece(std::size_t first, std::size_t end) const;  // entries [first, end) in memory
 

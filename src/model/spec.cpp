@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::int64_t kMaxWidth = 16384, kMaxTokens = 65536;
 
-// One list of fields serves reading, writing and range checks. `visit.number(key, int&, low, high)` and so on.
+// One list of fields serves reading, writing and range checks. `visit.number(key, int&, low, high)` and so on;
+// `visit.wants(key, written)`: of a key that may be missing, whether it is visited.
 template <class Spec, class Visit>
 Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.choice("modality", spec.modality, {"text", "image"}));
@@ -17,7 +18,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("hidden", spec.hidden, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("heads", spec.heads, 1, 1024));
   FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 4 * kMaxWidth));
-  if (visit.wants_set("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
+  if (visit.wants("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.choice("norm", spec.norm, {"pre", "post"}));
   FATHOM_TRY_VOID(visit.number("attention_window", spec.attention_window, 0, kMaxTokens));
   FATHOM_TRY_VOID(visit.choice("pooling", spec.pooling, {"cls", "cls_mean"}));
@@ -30,13 +31,13 @@ Status visit_fields(Spec& spec, Visit&& visit) {
     FATHOM_TRY_VOID(visit.number("image_height", spec.image_height, 1, 8192));
     FATHOM_TRY_VOID(visit.number("image_width", spec.image_width, 1, 8192));
     FATHOM_TRY_VOID(visit.number("patch", spec.patch, 1, 256));
-    if (visit.wants("prefix_tokens")) FATHOM_TRY_VOID(visit.number("prefix_tokens", spec.prefix_tokens, 1, 2));
+    if (visit.wants("prefix_tokens", true)) FATHOM_TRY_VOID(visit.number("prefix_tokens", spec.prefix_tokens, 1, 2));
     FATHOM_TRY_VOID(visit.channels("pixel_mean", spec.pixel_mean, -10, 10));
     FATHOM_TRY_VOID(visit.channels("pixel_std", spec.pixel_std, 1e-4, 1e4));
   }
   FATHOM_TRY_VOID(visit.number("exit_head_hidden", spec.exit_head_hidden, 0, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("task_head_hidden", spec.task_head_hidden, 0, kMaxWidth));
-  if (visit.wants("task_head"))
+  if (visit.wants("task_head", true))
     FATHOM_TRY_VOID(visit.choice("task_head", spec.task_head, {"exit", "pooler_tanh", "pooler_relu", "norm_cls", "norm_distilled"}));
   FATHOM_TRY_VOID(visit.flag("heads_shared", spec.heads_shared));
   FATHOM_TRY_VOID(visit.number("extractor_embed", spec.extractor.embed, 1, kMaxWidth));
@@ -49,8 +50,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
 
 struct Writer {
   Json json = Json::object();
-  bool wants(const char*) { return true; }
-  bool wants_set(const char*, bool set) { return set; }  // keys that only some bundles have
+  bool wants(const char*, bool written) { return written; }
   Status number(const char* key, const int& value, std::int64_t, std::int64_t) { return json[key] = value, Status{}; }
   Status real(const char* key, const float& value, double, double) { return json[key] = short_decimal(value), Status{}; }
   Status channels(const char* key, const std::array<float, 3>& value, double, double) {
@@ -72,8 +72,7 @@ struct Reader {
   const std::string& where;
   std::set<std::string> known{};
 
-  bool wants(const char* key) { return json.contains(key); }  // keys that older bundles lack: their defaults hold
-  bool wants_set(const char* key, bool) { return json.contains(key); }
+  bool wants(const char* key, bool) { return json.contains(key); }  // keys that older bundles lack: their defaults hold
   Status number(const char* key, int& value, std::int64_t low, std::int64_t high) {
     known.insert(key);
     FATHOM_TRY(const std::int64_t got, json_int(json, key, low, high, where));
@@ -133,8 +132,7 @@ struct Reader {
 
 struct Checker {
   const std::string& where;
-  bool wants(const char*) { return true; }
-  bool wants_set(const char*, bool set) { return set; }
+  bool wants(const char*, bool written) { return written; }
   Status number(const char* key, const int& value, std::int64_t low, std::int64_t high) {
     if (value >= low && value <= high) return {};
     return bad(key, "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
