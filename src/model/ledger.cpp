@@ -31,10 +31,15 @@ double extractor_macs(const ModelSpec& spec, double tokens) {
 }  // namespace
 
 Ledger ledger_for(const ModelSpec& spec, int tokens) {
-  const double n = tokens, hidden = spec.hidden, mixed = spec.attention_width(), ffn = spec.ffn, lstm = spec.policy_hidden;
+  const double n = tokens, hidden = spec.hidden, mixed = spec.attention_width(), lstm = spec.policy_hidden;
   Ledger ledger;
   if (spec.modality == Modality::image) ledger.embed = (n - spec.prefix_tokens) * spec.patch_elems() * hidden;
-  ledger.layer = n * (4 * hidden * mixed + 2 * hidden * ffn) + 2 * attention_pairs(n, spec.attention_window) * mixed;
+  if (spec.modality == Modality::text) ledger.embed = n * spec.word_width * hidden;
+  for (const LayerMap& map : layer_maps(spec)) {
+    const double out = static_cast<double>(map.out) * static_cast<double>(map.parts.size());
+    ledger.layer += n * (map.rank > 0 ? map.rank * (map.in + out) : map.in * out);
+  }
+  ledger.layer += spec.attention == Attention::linear ? 2 * n * mixed * spec.head_dim() : 2 * attention_pairs(n, spec.attention_window) * mixed;
   ledger.extractor = extractor_macs(spec, n);
   ledger.policy_init = lstm * (2 * spec.extractor.c2 + 1);
   ledger.policy_step = 4 * lstm * (kPolicyInputs + lstm) + 2 * lstm;

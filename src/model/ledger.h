@@ -9,7 +9,7 @@
 namespace fathom {
 
 struct Ledger {
-  double embed = 0;        // patch projection (text: 0), always run
+  double embed = 0;        // patch projection; text: that of the word rows, if word_width > 0. Always run
   double layer = 0;        // one encoder layer
   double extractor = 0;    // projection, conv1, conv2 with pooled statistics
   double policy_init = 0;  // LSTM's initial state

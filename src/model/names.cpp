@@ -29,7 +29,8 @@ void add_embeddings(List& list, const ModelSpec& spec) {
     list.add(in + "position_embeddings", {spec.tokens(), spec.hidden});
     return;
   }
-  list.add(in + "word_embeddings.weight", {spec.vocab, spec.hidden});
+  list.add(in + "word_embeddings.weight", {spec.vocab, spec.word_width > 0 ? spec.word_width : spec.hidden});
+  if (spec.word_width > 0) list.add(in + "word_projection.weight", {spec.hidden, spec.word_width});
   list.add(in + "position_embeddings.weight", {spec.max_tokens, spec.hidden});
   if (spec.token_types > 0) list.add(in + "token_type_embeddings.weight", {spec.token_types, spec.hidden});
   if (spec.norm == NormOrder::post) list.norm(in + "LayerNorm", spec.hidden);
@@ -38,12 +39,17 @@ void add_embeddings(List& list, const ModelSpec& spec) {
 void add_layer(List& list, const ModelSpec& spec, int layer) {
   const std::string in = "encoder.layer." + std::to_string(layer) + ".";
   const bool post = spec.norm == NormOrder::post;
+  const std::array<LayerMap, 4> maps = layer_maps(spec);
+  const auto add_map = [&](const LayerMap& map) {
+    if (map.rank > 0 && !spec.ranks.shared) list.add(factor_name(spec, layer, map), {map.rank, map.in});
+    for (const std::string& part : map.parts) list.linear(in + part, map.out, map.reads());
+  };
   if (!post) list.norm(in + "layernorm_before", spec.hidden);
-  for (const char* part : {"query", "key", "value"}) list.linear(in + "attention.self." + part, spec.attention_width(), spec.hidden);
-  list.linear(in + "attention.output.dense", spec.hidden, spec.attention_width());
+  add_map(maps[0]);
+  add_map(maps[1]);
   list.norm(in + (post ? "attention.output.LayerNorm" : "layernorm_after"), spec.hidden);
-  list.linear(in + "intermediate.dense", spec.ffn, spec.hidden);
-  list.linear(in + "output.dense", spec.hidden, spec.ffn);
+  add_map(maps[2]);
+  add_map(maps[3]);
   if (post) list.norm(in + "output.LayerNorm", spec.hidden);
 }
 
@@ -57,9 +63,25 @@ void add_head(List& list, const ModelSpec& spec, int exit) {
 
 }  // namespace
 
+std::array<LayerMap, 4> layer_maps(const ModelSpec& spec) {
+  const int hidden = spec.hidden, mixed = spec.attention_width(), ffn = spec.ffn;
+  const MapRanks& r = spec.ranks;
+  return {{{"attention.self", {"attention.self.query", "attention.self.key", "attention.self.value"}, hidden, mixed, r.qkv},
+           {"attention.output", {"attention.output.dense"}, mixed, hidden, r.o},
+           {"intermediate", {"intermediate.dense"}, hidden, ffn, r.f1},
+           {"output", {"output.dense"}, ffn, hidden, r.f2}}};
+}
+
+std::string factor_name(const ModelSpec& spec, int layer, const LayerMap& map) {
+  return "encoder." + (spec.ranks.shared ? "" : "layer." + std::to_string(layer) + ".") + map.name + ".factor.weight";
+}
+
 std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec) {
   List list;
   add_embeddings(list, spec);
+  if (spec.ranks.shared)
+    for (const LayerMap& map : layer_maps(spec))
+      if (map.rank > 0) list.add(factor_name(spec, 0, map), {map.rank, map.in});
   for (int layer = 0; layer < spec.layers; ++layer) add_layer(list, spec, layer);
   return list.take();
 }

@@ -2,6 +2,7 @@
 // checkpoint's encoder reads unchanged; the pre-LN image model uses ViT's words in the same scheme.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ struct TensorSpec {
 };
 
 // model.safetensors, in file order. i = 0..layers-1:
-//   text : embeddings.word_embeddings.weight [vocab, hidden], embeddings.position_embeddings.weight [max_tokens, hidden],
+//   text : embeddings.word_embeddings.weight [vocab, hidden] (word_width > 0: [vocab, word_width], and
+//          embeddings.word_projection.weight [hidden, word_width]), embeddings.position_embeddings.weight [max_tokens, hidden],
 //          embeddings.token_type_embeddings.weight [token_types, hidden] (if token_types > 0; row 0 is added),
 //          embeddings.LayerNorm.{weight,bias} (post-LN only)
 //   image: embeddings.patch_embeddings.projection.weight [hidden, 3, patch, patch], .bias [hidden],
@@ -24,9 +26,22 @@ struct TensorSpec {
 //   layer: encoder.layer.i.attention.self.{query,key,value}.{weight [attention_width, hidden],bias},
 //          encoder.layer.i.attention.output.dense.{weight [hidden, attention_width],bias},
 //          encoder.layer.i.intermediate.dense.{weight [ffn, hidden],bias}, encoder.layer.i.output.dense.{weight [hidden, ffn],bias}
+//          a map of rank r > 0 (spec.ranks): its weight is [out, r], behind
+//          encoder.layer.i.{attention.self,attention.output,intermediate,output}.factor.weight [r, in];
+//          factors_shared: encoder.{attention.self,...}.factor.weight instead, before the layers
 //          post-LN: encoder.layer.i.attention.output.LayerNorm.*, encoder.layer.i.output.LayerNorm.*
 //          pre-LN : encoder.layer.i.layernorm_before.*, encoder.layer.i.layernorm_after.*
 std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec);
+
+// The four maps of a layer in the order of their run; what shares one input and one factor counts as one (q, k and v).
+struct LayerMap {
+  std::string name;                 // "attention.self", "attention.output", "intermediate", "output": `<name>.factor.weight`
+  std::vector<std::string> parts;   // {"attention.self.query", ...}, {"attention.output.dense"}, ...: `<part>.{weight,bias}`
+  int in = 0, out = 0, rank = 0;    // out: of one part; rank 0: one matrix
+  int reads() const { return rank > 0 ? rank : in; }  // columns of a part's weight
+};
+std::array<LayerMap, 4> layer_maps(const ModelSpec& spec);
+std::string factor_name(const ModelSpec& spec, int layer, const LayerMap& map);  // with ".weight"; layer counts from 0
 
 // The last head where it is a checkpoint's own (spec.task_head != exit), in model.safetensors: exits.L.* as below.
 std::vector<TensorSpec> task_head_tensors(const ModelSpec& spec);

@@ -63,10 +63,9 @@ const char* layers_of(Family family) {
 }
 
 TensorSource layer_source(const Naming& naming, const Part& part, const TensorSpec& wanted) {
-  TensorSource out{naming.prefix + layers_of(naming.family) + part.layer + "." +
-                       std::string(renamed(layer_table(naming.family), part.part)) + part.kind,
-                   wanted.shape};
-  if (naming.family != Family::timm || !part.part.starts_with("attention.self.")) return out;
+  const std::string_view stored = renamed(layer_table(naming.family), part.part);
+  TensorSource out{naming.prefix + layers_of(naming.family) + part.layer + "." + std::string(stored) + part.kind, wanted.shape};
+  if (stored != "attn.qkv") return out;
   out.shape[0] = 3 * wanted.shape[0];  // q, k and v one below the other
   const int third = part.part.ends_with("query") ? 0 : part.part.ends_with("key") ? 1 : 2;
   out.offset = third * wanted.shape[0] * (wanted.shape.size() == 2 ? wanted.shape[1] : 1);

@@ -20,12 +20,22 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 4 * kMaxWidth));
   if (visit.wants("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.choice("norm", spec.norm, {"pre", "post"}));
+  if (visit.wants("attention", spec.attention != Attention::softmax)) FATHOM_TRY_VOID(visit.choice("attention", spec.attention, {"softmax", "linear"}));
   FATHOM_TRY_VOID(visit.number("attention_window", spec.attention_window, 0, kMaxTokens));
+  const auto width_if_set = [&](const char* key, auto& value) {
+    return visit.wants(key, value != 0) ? visit.number(key, value, 1, kMaxWidth) : Status{};
+  };
+  FATHOM_TRY_VOID(width_if_set("rank_qkv", spec.ranks.qkv));
+  FATHOM_TRY_VOID(width_if_set("rank_o", spec.ranks.o));
+  FATHOM_TRY_VOID(width_if_set("rank_f1", spec.ranks.f1));
+  FATHOM_TRY_VOID(width_if_set("rank_f2", spec.ranks.f2));
+  if (visit.wants("factors_shared", spec.ranks.shared)) FATHOM_TRY_VOID(visit.flag("factors_shared", spec.ranks.shared));
   FATHOM_TRY_VOID(visit.choice("pooling", spec.pooling, {"cls", "cls_mean"}));
   FATHOM_TRY_VOID(visit.real("layer_norm_eps", spec.layer_norm_eps, 1e-20, 0.1));
   if (spec.modality == Modality::text) {
     FATHOM_TRY_VOID(visit.number("vocab", spec.vocab, 1, 1 << 24));
     FATHOM_TRY_VOID(visit.number("max_tokens", spec.max_tokens, 1, kMaxTokens));
+    FATHOM_TRY_VOID(width_if_set("word_width", spec.word_width));
     FATHOM_TRY_VOID(visit.number("token_types", spec.token_types, 0, 64));
   } else {
     FATHOM_TRY_VOID(visit.number("image_height", spec.image_height, 1, 8192));
@@ -173,6 +183,16 @@ Status check_together(const ModelSpec& spec, const std::string& where) {
     return bad("'heads' " + text(spec.heads) + " of 'head_size' " + text(spec.head_size) + " are wider than 'hidden' " + text(spec.hidden));
   if (spec.head_size == 0 && spec.hidden % spec.heads != 0)
     return bad("'hidden' " + text(spec.hidden) + " is not a multiple of 'heads' " + text(spec.heads));
+  if (spec.attention == Attention::linear && spec.attention_window > 0) return bad("'attention_window' goes with 'attention' \"softmax\" alone");
+  const int mixed = spec.attention_width();
+  const struct { const char* key; int rank, in, out; } folded[] = {
+      {"rank_qkv", spec.ranks.qkv, spec.hidden, 3 * mixed}, {"rank_o", spec.ranks.o, mixed, spec.hidden},
+      {"rank_f1", spec.ranks.f1, spec.hidden, spec.ffn}, {"rank_f2", spec.ranks.f2, spec.ffn, spec.hidden},
+      {"word_width", spec.word_width, spec.hidden, spec.vocab}};
+  for (const auto& map : folded)
+    if (map.rank > std::min(map.in, map.out))
+      return bad("'" + std::string(map.key) + "' " + text(map.rank) + " is more than the map has, " + text(std::min(map.in, map.out)));
+  if (spec.ranks.shared && !spec.ranks.any()) return bad("'factors_shared' needs a rank");
   if (spec.heads_shared && (spec.exit_head_hidden != 0 || spec.task_head_hidden != 0))
     return bad("'heads_shared' needs 'exit_head_hidden' and 'task_head_hidden' to be 0");
   if (spec.heads_shared && spec.task_head != TaskHead::exit) return bad("'heads_shared' needs 'task_head' to be \"exit\"");

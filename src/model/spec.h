@@ -17,6 +17,10 @@ enum class Modality { text, image };
 enum class NormOrder { pre, post };   // pre-LN (ViT) or post-LN (BERT)
 enum class Pooling { cls, cls_mean }; // what exit heads read: CLS, or [CLS; mean over all tokens]
 
+// How tokens mix. softmax: as everybody's. linear: kernel attention (Katharopoulos et al. 2020), whose cost grows with the length and not
+// with its square: out_i = phi(q_i) sum_j phi(k_j) v_j^T / (phi(q_i) . sum_j phi(k_j)), phi(x) = x + 1 above 0, e^x else.
+enum class Attention { softmax, linear };
+
 // Form of the last head. `exit`: the exits' own form. The others are a checkpoint's own classifier, kept as it is:
 // `pooler_tanh` (BERT, RoBERTa) and `pooler_relu` (DistilBERT): Linear, activation, Linear on CLS; `norm_cls` (ViT,
 // DeiT): LayerNorm of CLS, Linear; `norm_distilled` (DeiT with a teacher): mean of two Linears, on CLS and on the
@@ -42,16 +46,28 @@ struct ExtractorSpec {
   bool operator==(const ExtractorSpec&) const = default;
 };
 
+// Maps of every layer as two factors: `.weight` [out, rank] after `factor.weight` [rank, in], no bias between; 0: one matrix. qkv: one
+// factor for the three. shared: the factors [rank, in] are those of the whole model, not of a layer.
+struct MapRanks {
+  int qkv = 0, o = 0, f1 = 0, f2 = 0;
+  bool shared = false;
+  bool any() const { return qkv > 0 || o > 0 || f1 > 0 || f2 > 0; }
+  bool operator==(const MapRanks&) const = default;
+};
+
 struct ModelSpec {
   Modality modality = Modality::text;
   int layers = 12, hidden = 768, heads = 12, ffn = 3072;  // layers <= 64: a trajectory is a 64-bit mask
   int head_size = 0;             // width of one head; 0: hidden / heads. Set where heads were pruned: heads * head_size < hidden
   NormOrder norm = NormOrder::post;
-  int attention_window = 0;      // 0: full attention; w: a token sees |i - j| <= w
+  Attention attention = Attention::softmax;
+  int attention_window = 0;      // 0: full attention; w: a token sees |i - j| <= w (softmax only)
+  MapRanks ranks;                // maps folded into two factors
   Pooling pooling = Pooling::cls_mean;
   float layer_norm_eps = 1e-12f;
   // text
   int vocab = 30522, max_tokens = 512, token_types = 2;  // token_types 0: no such table
+  int word_width = 0;            // of the word table's rows, projected to hidden before positions are added; 0: hidden
   // image (RGB, height x width, cut into patch x patch)
   int image_height = 224, image_width = 224, patch = 32;
   int prefix_tokens = 1;                                 // before the patches: CLS, and DeiT's distillation token
