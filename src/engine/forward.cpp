@@ -16,7 +16,7 @@ constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets se
 // The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool.
 struct Alone {
   const kernels::Table& table;
-  void reads(RowsRead::Map, const GemmArgs&) const {}
+  void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
   void gemm(const GemmArgs& args) const { table.gemm(args); }
   void gemm_bf16(const GemmArgs& args) const { table.gemm_bf16(args); }
   void gemm_int8(const kernels::Int8GemmArgs& args) const { table.gemm_int8(args); }
@@ -36,7 +36,7 @@ struct Spread {
   const kernels::Table& table;
   ThreadPool& pool;
   std::size_t attention_stride;
-  void reads(RowsRead::Map, const GemmArgs&) const {}
+  void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
   void gemm(const GemmArgs& args) const { kernels::gemm(table, pool, args); }
   void gemm_bf16(const GemmArgs& args) const { kernels::gemm_bf16(table, pool, args); }
   void gemm_int8(const kernels::Int8GemmArgs& args) const { kernels::gemm_int8(table, pool, args); }
@@ -56,7 +56,7 @@ struct Spread {
 struct Watched : Spread {  // what every map reads is shown
   const Watcher& see;
   std::size_t layer;
-  void reads(RowsRead::Map map, const GemmArgs& args) const { see({layer, map, args.a, args.lda, args.m, args.k}); }
+  void reads(RowsRead::Map map, const GemmArgs& args, std::size_t width) const { see({layer, map, args.a, args.lda, args.m, width}); }
 };
 
 struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
@@ -66,7 +66,7 @@ struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
 
 // args as linear_args made them, in the map's precision. `ready`: `scratch` holds args.a's rows already.
 template <class Exec>
-void run_map(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false) {
+void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false) {
   if (map.precision == Precision::fp32) return exec.gemm(args);
   if (map.precision == Precision::bf16) return exec.gemm_bf16(args);
   if (!ready) exec.quantize(args.a, args.lda, args.m, map.k, scratch);
@@ -80,11 +80,24 @@ void run_map(const Exec& exec, const Linear& map, const GemmArgs& args, const Qu
   exec.gemm_int8(quantized);
 }
 
+// args as linear_args made them of map.out, with the rows that the map reads; in between lies scratch.inner. `ready` as above.
+template <class Exec>
+void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs args, const LayerScratch& scratch, bool ready = false) {
+  exec.reads(which, args, map.first().k);
+  if (map.factor.n > 0) {
+    run_linear(exec, map.factor, linear_args(map.factor, args.a, args.lda, args.m, scratch.inner, map.factor.n), scratch.quantized, ready);
+    args.a = scratch.inner;
+    args.lda = map.factor.n;
+    ready = false;
+  }
+  run_linear(exec, map.out, args, scratch.quantized, ready);
+}
+
 // x's rows normed into y, and quantized as well if the map that reads them next is int8.
 template <class Exec>
-void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Parts& parts, std::size_t rows, float* y, const Linear& reader,
+void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Parts& parts, std::size_t rows, float* y, const Map& reader,
               const QuantizedRows& scratch) {
-  if (reader.precision == Precision::int8) return exec.norm_quantize(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y, scratch);
+  if (reader.out.precision == Precision::int8) return exec.norm_quantize(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y, scratch);
   exec.norm(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y);
 }
 
@@ -95,9 +108,7 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   const QuantizedRows& quantized = scratch.quantized;
   if (pre) run_norm(exec, layer.first, g.x, parts, g.rows, scratch.narrow, layer.qkv, quantized);
   const float* input = pre ? scratch.narrow : g.x;
-  const GemmArgs qkv = linear_args(layer.qkv, input, hidden, g.rows, scratch.wide, 3 * mixed);
-  exec.reads(RowsRead::Map::qkv, qkv);
-  run_map(exec, layer.qkv, qkv, quantized, pre);
+  run_map(exec, RowsRead::Map::qkv, layer.qkv, linear_args(layer.qkv.out, input, hidden, g.rows, scratch.wide, 3 * mixed), scratch, pre);
 
   kernels::AttentionArgs attention;
   attention.qkv = scratch.wide;
@@ -111,21 +122,17 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   attention.scratch = scratch.attention;
   exec.attention(attention);
 
-  GemmArgs out = linear_args(layer.o, scratch.narrow, mixed, g.rows, g.x, hidden);
+  GemmArgs out = linear_args(layer.o.out, scratch.narrow, mixed, g.rows, g.x, hidden);
   out.residual = g.x;
   out.ldr = hidden;
-  exec.reads(RowsRead::Map::o, out);
-  run_map(exec, layer.o, out, quantized);
+  run_map(exec, RowsRead::Map::o, layer.o, out, scratch);
   float* normed = pre ? scratch.narrow : g.x;
   run_norm(exec, pre ? layer.second : layer.first, g.x, parts, g.rows, normed, layer.f1, quantized);
-  const GemmArgs up = linear_args(layer.f1, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu);
-  exec.reads(RowsRead::Map::f1, up);
-  run_map(exec, layer.f1, up, quantized, true);
-  GemmArgs down = linear_args(layer.f2, scratch.wide, ffn, g.rows, g.x, hidden);
+  run_map(exec, RowsRead::Map::f1, layer.f1, linear_args(layer.f1.out, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu), scratch, true);
+  GemmArgs down = linear_args(layer.f2.out, scratch.wide, ffn, g.rows, g.x, hidden);
   down.residual = g.x;
   down.ldr = hidden;
-  exec.reads(RowsRead::Map::f2, down);
-  run_map(exec, layer.f2, down, quantized);
+  run_map(exec, RowsRead::Map::f2, layer.f2, down, scratch);
   if (!pre) exec.norm(layer.second, g.x, g.rows, hidden, parts.spec.layer_norm_eps, g.x);
 }
 
@@ -203,7 +210,19 @@ void fetch_words(const WordTable& words, const std::int32_t* ids, std::size_t co
   }
 }
 
-// x = word + position + type of `count` tokens.
+// x = projected rows of the words, as many at once as a layer's buffers hold.
+void project_words(const Session::State& state, const std::int32_t* ids, std::size_t count, float* x) {
+  const Embedding& e = state.parts->embedding;
+  const LayerScratch& scratch = state.layer_scratch[0];
+  for (std::size_t done = 0, some = 0; done < count; done += some, x += some * state.parts->hidden) {
+    some = std::min(state.chunk_rows, count - done);
+    fetch_words(e.word, ids + done, some, scratch.wide);
+    run_linear(Spread{*state.table, *state.pool, state.attention_stride}, e.projection,
+               linear_args(e.projection, scratch.wide, e.projection.k, some, x, state.parts->hidden), scratch.quantized);
+  }
+}
+
+// x = word + position + type of `count` tokens; x holds the words where they are projected.
 void embed_words(const Session::State& state, const std::int32_t* ids, const std::int32_t* positions, const std::int32_t* types, std::size_t count, float* x) {
   constexpr std::size_t kAtOnce = 16;
   constexpr std::int32_t kInOrder[kAtOnce] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -211,8 +230,8 @@ void embed_words(const Session::State& state, const std::int32_t* ids, const std
   const std::size_t hidden = state.parts->hidden;
   for (std::size_t done = 0, some = 0; done < count; done += some, x += some * hidden) {
     some = std::min(kAtOnce, count - done);
-    const bool here = e.word.here != nullptr;
-    if (!here) fetch_words(e.word, ids + done, some, x);
+    const bool here = e.word.here != nullptr && e.projection.n == 0;
+    if (!here && e.projection.n == 0) fetch_words(e.word, ids + done, some, x);
     state.table->embed(here ? e.word.here : x, e.position, e.type, here ? ids + done : kInOrder, positions + done,
                        types == nullptr ? nullptr : types + done, some, hidden, x);
   }
@@ -227,6 +246,7 @@ void embed_text(Session::State& state) {
     for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
     float* x = state.x + first * parts.hidden;
     const std::int32_t* types = state.types == nullptr ? nullptr : state.types + from;
+    if (e.projection.n > 0) project_words(state, state.ids + from, rows, x);
     embed_words(state, state.ids + from, state.positions + from, types, rows, x);
     if (e.norm.gamma != nullptr)
       kernels::layernorm(*state.table, *state.pool, x, parts.hidden, rows, parts.hidden, e.norm.gamma, e.norm.beta,
@@ -268,7 +288,7 @@ void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const 
   GemmArgs args = linear_args(e.patch, scratch.patches, elems, rows * columns, x + prefix, hidden);
   args.residual = e.position + prefix;
   args.ldr = hidden;
-  run_map(exec, e.patch, args, scratch.quantized);
+  run_linear(exec, e.patch, args, scratch.quantized);
 }
 
 }  // namespace
@@ -292,7 +312,9 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 
 std::size_t rows_per_chunk(const ModelSpec& spec) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
-  const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn));
+  int rank = 0;
+  for (const LayerMap& map : layer_maps(spec)) rank = std::max(rank, map.rank);
+  const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn) + rank);
   return std::clamp<std::size_t>(kCacheFloats / row, 144, 512);
 }
 

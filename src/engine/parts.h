@@ -17,8 +17,14 @@ struct Norm {
   const float* beta = nullptr;
 };
 
+struct Map {  // of a layer: one matrix, or two whose product it is
+  Linear factor;  // reads first, no bias; n = 0: none
+  Linear out;
+  const Linear& first() const { return factor.n > 0 ? factor : out; }
+};
+
 struct Layer {
-  Linear qkv, o, f1, f2;
+  Map qkv, o, f1, f2;
   Norm first, second;  // pre-LN: before attention, before FFN; post-LN: after attention, after FFN
 };
 
@@ -31,13 +37,14 @@ struct Head {
 };
 
 struct WordTable {
-  StoredTable table;            // [vocab, hidden]
+  StoredTable table;            // [vocab, hidden or word_width]
   const float* here = nullptr;  // its rows, where they can be used as they lie
   bool read = false;            // a large one: rows are read from its file, not through the mapping
 };
 
 struct Embedding {  // text: word rows straight from the safetensors; image: projection, CLS, positions
   WordTable word;
+  Linear projection;            // of its rows to hidden; n = 0: none
   const float* position = nullptr;
   const float* type = nullptr;  // [token_types, hidden], or null
   Norm norm;                    // post-LN text only
@@ -77,7 +84,7 @@ struct Plan::Parts {
   double conv2_macs_per_position = 0;
 
   // Widths used everywhere.
-  std::size_t hidden = 0, mixed = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
+  std::size_t hidden = 0, mixed = 0, ffn = 0, most_rank = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
   float attention_scale = 1.0f;
 };
 

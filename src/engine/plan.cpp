@@ -36,6 +36,7 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
     word.read = word.table.rows * word.table.row_bytes() >= kLargeTable;
     const bool aligned = reinterpret_cast<std::uintptr_t>(word.table.data) % alignof(float) == 0;
     if (!word.read && word.table.type == Stored::f32 && aligned) word.here = reinterpret_cast<const float*>(word.table.data);
+    if (spec.word_width > 0) embedding.projection = cursor.next();
     embedding.position = cursor.next().floats();
     if (spec.token_types > 0) embedding.type = cursor.next().floats();
     if (spec.norm == NormOrder::post) embedding.norm = norm_of(cursor.next());
@@ -56,14 +57,23 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
           (static_cast<float>(byte) / 255.0f - spec.pixel_mean[channel]) / spec.pixel_std[channel];
 }
 
-void resolve_layer(Plan::Parts& parts, Cursor& cursor) {
+using Factors = std::array<Linear, 4>;  // shared by all layers, of qkv, o, f1, f2; n = 0: none
+
+void resolve_layer(Plan::Parts& parts, Cursor& cursor, const Factors& shared) {
   Layer layer;
   const std::size_t first = cursor.at();
-  layer.qkv = cursor.next();
-  layer.o = cursor.next();
+  const std::array<LayerMap, 4> maps = layer_maps(parts.spec);
+  const auto map = [&](std::size_t i) {
+    Map out;
+    if (maps[i].rank > 0) out.factor = parts.spec.ranks.shared ? shared[i] : cursor.next();
+    out.out = cursor.next();
+    return out;
+  };
+  layer.qkv = map(0);
+  layer.o = map(1);
   layer.first = norm_of(cursor.next());
-  layer.f1 = cursor.next();
-  layer.f2 = cursor.next();
+  layer.f1 = map(2);
+  layer.f2 = map(3);
   layer.second = norm_of(cursor.next());
   parts.layers.push_back(layer);
   parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
@@ -83,11 +93,17 @@ void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit, const Linear& sh
 
 // Layers, each followed by its head if it has one; before the first head stand empty ones, so that exit e is heads[e - 1].
 void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
+  Factors factors;
+  if (parts.spec.ranks.shared)
+    for (std::size_t i = 0; const LayerMap& map : layer_maps(parts.spec)) {
+      if (map.rank > 0) factors[i] = cursor.next();
+      ++i;
+    }
   const int layers = parts.spec.layers, first_head = parts.decides ? 1 : parts.answers ? layers : layers + 1;
   const Linear shared = parts.spec.heads_shared && first_head <= layers ? cursor.next() : Linear{};
   if (first_head <= layers) parts.heads.resize(static_cast<std::size_t>(first_head - 1));
   for (int layer = 1; layer <= layers; ++layer) {
-    resolve_layer(parts, cursor);
+    resolve_layer(parts, cursor, factors);
     if (layer >= first_head) resolve_head(parts, cursor, layer, shared);
     parts.depth_bytes.push_back(cursor.bytes());
   }
@@ -118,6 +134,7 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   parts->hidden = static_cast<std::size_t>(spec.hidden);
   parts->mixed = static_cast<std::size_t>(spec.attention_width());
   parts->ffn = static_cast<std::size_t>(spec.ffn);
+  for (const LayerMap& map : layer_maps(spec)) parts->most_rank = std::max(parts->most_rank, static_cast<std::size_t>(map.rank));
   parts->classes = static_cast<std::size_t>(spec.classes());
   parts->attention_scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim()));
   if (parts->decides) {

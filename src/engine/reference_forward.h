@@ -34,6 +34,18 @@ struct Forward {
   Row linear(const Row& x, const std::string& name, int n) const {
     return linear(x, name + ".weight", name + ".bias", static_cast<std::size_t>(n));
   }
+  Row times(const Row& x, const std::string& weight, int n) const {  // no bias
+    Row y(static_cast<std::size_t>(n), 0.0);
+    const float* w = model.weight(weight);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      for (std::size_t j = 0; j < x.size(); ++j) y[i] += static_cast<double>(w[i * x.size() + j]) * x[j];
+    return y;
+  }
+  // What the `which`-th map of a layer reads: x, or its factor's rows of it.
+  Row read_by(const Row& x, int index, std::size_t which) const {
+    const LayerMap map = layer_maps(spec)[which];
+    return map.rank > 0 ? times(x, factor_name(spec, index, map), map.rank) : x;
+  }
   Row norm(const Row& x, const std::string& name) const {
     double mean = 0, variance = 0;
     for (const double v : x) mean += v / static_cast<double>(x.size());
@@ -59,9 +71,12 @@ struct Forward {
     const float* position = model.weight("embeddings.position_embeddings.weight");
     Rows rows;
     for (std::size_t t = 0; t < ids.size(); ++t) {
-      Row x(h);
+      const std::size_t width = spec.word_width > 0 ? static_cast<std::size_t>(spec.word_width) : h;
+      const float* const row = word + static_cast<std::size_t>(ids[t]) * width;
+      Row x(row, row + width);
+      if (spec.word_width > 0) x = times(x, "embeddings.word_projection.weight", spec.hidden);
       for (std::size_t i = 0; i < h; ++i) {
-        x[i] = static_cast<double>(word[static_cast<std::size_t>(ids[t]) * h + i]) + static_cast<double>(position[t * h + i]);
+        x[i] += static_cast<double>(position[t * h + i]);
         if (spec.token_types > 0) x[i] += static_cast<double>(model.weight("embeddings.token_type_embeddings.weight")[static_cast<std::size_t>(types[t]) * h + i]);
       }
       rows.push_back(spec.norm == NormOrder::post ? norm(x, "embeddings.LayerNorm") : x);
@@ -99,10 +114,12 @@ struct Forward {
     return rows;
   }
 
-  Rows attention(const Rows& x, const std::string& layer) const {
+  Rows attention(const Rows& x, int index) const {
+    const std::string layer = "encoder.layer." + std::to_string(index) + ".";
     const std::size_t n = x.size(), dim = static_cast<std::size_t>(spec.head_dim());
     Rows q, k, v, out(n, Row(static_cast<std::size_t>(spec.attention_width()), 0.0));
-    for (const Row& row : x) {
+    for (const Row& in : x) {
+      const Row row = read_by(in, index, 0);
       q.push_back(linear(row, layer + "attention.self.query", spec.attention_width()));
       k.push_back(linear(row, layer + "attention.self.key", spec.attention_width()));
       v.push_back(linear(row, layer + "attention.self.value", spec.attention_width()));
@@ -133,14 +150,14 @@ struct Forward {
     Rows in = x;
     if (pre)
       for (Row& row : in) row = norm(row, name + "layernorm_before");
-    const Rows attended = attention(in, name);
+    const Rows attended = attention(in, index);
     Rows out;
     for (std::size_t t = 0; t < x.size(); ++t) {
-      Row y = sum(x[t], linear(attended[t], name + "attention.output.dense", spec.hidden));
+      Row y = sum(x[t], linear(read_by(attended[t], index, 1), name + "attention.output.dense", spec.hidden));
       if (!pre) y = norm(y, name + "attention.output.LayerNorm");
-      Row inner = linear(pre ? norm(y, name + "layernorm_after") : y, name + "intermediate.dense", spec.ffn);
+      Row inner = linear(read_by(pre ? norm(y, name + "layernorm_after") : y, index, 2), name + "intermediate.dense", spec.ffn);
       for (double& value : inner) value = gelu(value);
-      y = sum(y, linear(inner, name + "output.dense", spec.hidden));
+      y = sum(y, linear(read_by(inner, index, 3), name + "output.dense", spec.hidden));
       out.push_back(pre ? y : norm(y, name + "output.LayerNorm"));
     }
     return out;

@@ -26,6 +26,7 @@ struct LayerScratch {
   float* gathered = nullptr;   // rows of sequences that do not touch in x
   float* narrow = nullptr;     // [rows, hidden]: normed input, then attention's output, then normed input again
   float* wide = nullptr;       // [rows, max(3 hidden, ffn)]: q, k, v, then the FFN's inner state
+  float* inner = nullptr;      // [rows, largest rank]: between the two factors of a map
   float* attention = nullptr;  // attention_stride floats; worker 0's begins the block of all workers
   std::int32_t* offsets = nullptr;
   QuantizedRows quantized;     // int8 only: what the next map reads

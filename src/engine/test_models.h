@@ -39,7 +39,7 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
 }
 
 // text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token types,
-// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. wide: large enough to use several threads.
+// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint: maps of two factors. wide: large enough to use several threads.
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   ModelSpec post = text_spec(NormOrder::post, 4, 32, 4, 64);
@@ -69,6 +69,15 @@ inline std::vector<Case> all_cases() {
   ModelSpec narrow = text_spec(NormOrder::post, 3, 40, 3, 24);  // of 5 heads of 8
   narrow.head_size = 8;
   cases.push_back({"narrow", narrow, random_policy(narrow, 5)});
+
+  ModelSpec folded = text_spec(NormOrder::post, 3, 40, 4, 56);  // two maps in two factors
+  folded.ranks = {24, 0, 17, 0, false};
+  cases.push_back({"folded", folded, random_policy(folded, 6)});
+
+  ModelSpec joint = text_spec(NormOrder::pre, 3, 32, 2, 48);  // all of them, with factors that the layers share, behind narrow word rows
+  joint.ranks = {20, 16, 24, 12, true};
+  joint.word_width = 16;
+  cases.push_back({"joint", joint, random_policy(joint, 7)});
 
   ModelSpec wide = text_spec(NormOrder::pre, 3, 64, 4, 256);
   wide.max_tokens = 48;

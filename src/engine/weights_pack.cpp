@@ -62,7 +62,8 @@ bool is_map(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::
 std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) {
   return aligned(is_map(entry) ? kernels::packed_bytes(table, entry.precision, entry.n, entry.k) : entry.n * entry.k * sizeof(float));
 }
-std::size_t bias_bytes(const PackedEntry& entry) { return entry.kind == PackedEntry::Kind::table ? 0 : aligned(entry.n * sizeof(float)); }
+bool has_bias(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::table && entry.kind != PackedEntry::Kind::factor; }
+std::size_t bias_bytes(const PackedEntry& entry) { return has_bias(entry) ? aligned(entry.n * sizeof(float)) : 0; }
 
 std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::Table& table) {
   std::size_t bytes = kHeaderBytes;
@@ -77,6 +78,7 @@ const float* assemble(const PackedEntry& map, const Model& model, std::vector<fl
       return model.weight(map.prefix);
     case PackedEntry::Kind::norm:
     case PackedEntry::Kind::plain:
+    case PackedEntry::Kind::factor:
       return model.weight(map.prefix + ".weight");
     case PackedEntry::Kind::qkv: {
       const std::size_t third = map.n / 3 * map.k;
@@ -115,7 +117,7 @@ const float* assemble(const PackedEntry& map, const Model& model, std::vector<fl
 }
 
 void copy_bias(const PackedEntry& map, const Model& model, float* to) {
-  if (map.kind == PackedEntry::Kind::table) return;
+  if (!has_bias(map)) return;
   if (map.kind != PackedEntry::Kind::qkv) {
     std::memcpy(to, model.weight(map.prefix + ".bias"), map.n * sizeof(float));
     return;
@@ -229,6 +231,7 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden);
   if (spec.modality == Modality::text) {
+    if (spec.word_width > 0) entries.push_back({Kind::factor, "embeddings.word_projection", hidden, size(spec.word_width), 1, scope.precision});
     entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
     if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
@@ -240,16 +243,27 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   entries.push_back({Kind::table, "embeddings.position_embeddings", size(spec.tokens()), hidden, 1});
 }
 
+PackedEntry factor_entry(const ModelSpec& spec, const LayerMap& map, Precision precision, int index) {
+  const std::string name = factor_name(spec, index, map);
+  return {PackedEntry::Kind::factor, name.substr(0, name.rfind('.')), size(map.rank), size(map.in), 1, precision};
+}
+
 void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precision precision, int index) {
   using Kind = PackedEntry::Kind;
-  const std::size_t hidden = size(spec.hidden), mixed = size(spec.attention_width()), ffn = size(spec.ffn);
+  const std::size_t hidden = size(spec.hidden);
   const bool pre = spec.norm == NormOrder::pre;
   const std::string layer = "encoder.layer." + std::to_string(index) + ".";
-  entries.push_back({Kind::qkv, layer + "attention.self", 3 * mixed, hidden, 1, precision});
-  entries.push_back({Kind::plain, layer + "attention.output.dense", hidden, mixed, 1, precision});
+  const std::array<LayerMap, 4> maps = layer_maps(spec);
+  const auto add_map = [&](const LayerMap& map) {
+    if (map.rank > 0 && !spec.ranks.shared) entries.push_back(factor_entry(spec, map, precision, index));
+    const bool three = map.parts.size() == 3;
+    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), map.parts.size() * size(map.out), size(map.reads()), 1, precision});
+  };
+  add_map(maps[0]);
+  add_map(maps[1]);
   entries.push_back({Kind::norm, layer + (pre ? "layernorm_before" : "attention.output.LayerNorm"), hidden, 1, 1});
-  entries.push_back({Kind::plain, layer + "intermediate.dense", ffn, hidden, 1, precision});
-  entries.push_back({Kind::plain, layer + "output.dense", hidden, ffn, 1, precision});
+  add_map(maps[2]);
+  add_map(maps[3]);
   entries.push_back({Kind::norm, layer + (pre ? "layernorm_after" : "output.LayerNorm"), hidden, 1, 1});
 }
 
@@ -281,6 +295,9 @@ void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope) {
   std::vector<PackedEntry> entries;
   add_embedding(entries, spec, scope);
+  if (spec.ranks.shared)
+    for (const LayerMap& map : layer_maps(spec))
+      if (map.rank > 0) entries.push_back(factor_entry(spec, map, scope.precision, 0));
   const int first_head = scope.decision ? 1 : scope.task_head ? spec.layers : spec.layers + 1;
   if (spec.heads_shared && first_head <= spec.layers) entries.push_back({PackedEntry::Kind::plain, "exits.out", size(spec.classes()), size(spec.pooled()), 1});
   for (int layer = 1; layer <= spec.layers; ++layer) {  // in the order of use: whoever reads a map brings the next one near

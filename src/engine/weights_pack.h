@@ -35,6 +35,7 @@ struct Linear {
 struct PackedEntry {
   enum class Kind {
     plain,   // prefix.weight [n, k], prefix.bias
+    factor,  // prefix.weight [n, k], no bias
     qkv,     // prefix.{query,key,value}: three maps one below the other
     conv,    // prefix.weight [n, channels, taps]: columns reordered to [taps][channels], the order of a row of pixels
     lstm,    // prefix.weight_ih beside prefix.weight_hh, prefix.bias
@@ -54,8 +55,9 @@ struct PackedScope {
   Precision precision = Precision::fp32;  // of the layers' maps and the patch projection
 };
 
-// All entries in file order: embedding (text: positions, token types, post-LN's norm; image: patch
-// projection, CLS and distillation token, positions); where heads are shared, their out; per layer qkv, o, first norm, f1, f2, second norm,
+// All entries in file order: embedding (text: projection of word rows if there is one, positions, token types, post-LN's norm; image: patch
+// projection, CLS and distillation token, positions); factors that all layers share, qkv to f2; where heads are shared, their out; per layer
+// qkv, o, first norm, f1, f2, second norm, each map behind a factor of its own,
 // then of its exit (with task_head alone: of the last one) norm, dense (if any) and out; with decision: extractor proj, conv1, conv2;
 // policy init, lstm, out.
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope);
