@@ -37,8 +37,8 @@ class Pruner {
     PruneReport::Layer report;
     if (after_.heads < before.heads)
       report.heads_lost = shrink("attention.output.dense", {"attention.self.query", "attention.self.key", "attention.self.value"},
-                                 size(before.head_dim()), size(after_.heads), moments.mixed, moments.rows);
-    if (after_.ffn < before.ffn) report.ffn_lost = shrink("output.dense", {"intermediate.dense"}, 1, size(after_.ffn), moments.inner, moments.rows);
+                                 size(before.head_dim()), size(after_.heads), moments.of[1], moments.rows);
+    if (after_.ffn < before.ffn) report.ffn_lost = shrink("output.dense", {"intermediate.dense"}, 1, size(after_.ffn), moments.of[3], moments.rows);
     return report;
   }
 
@@ -77,6 +77,7 @@ Result<PruneReport> prune(const std::filesystem::path& folder, const std::filesy
   const ModelSpec& before = source.model->spec();
   for (const double share : {shares.heads, shares.ffn})
     if (!(share >= 0 && share < 1)) return Error{Code::usage, "a share of " + std::to_string(share) + " cannot be pruned", "give 0 to below 1"};
+  if (before.ranks.any()) return Error{Code::unsupported, "bundle '" + folder.string() + "' has folded maps: their inputs are not single heads and neurons", "prune first, then fold"};
   ModelSpec after = before;
   if (shares.ffn > 0) after.ffn = left_of(before.ffn, shares.ffn);
   if (shares.heads > 0) after.heads = left_of(before.heads, shares.heads);

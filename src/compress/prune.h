@@ -11,10 +11,10 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
+#include <vector>
 
 #include "base/result.h"
-#include "model/input_moments.h"
+#include "compress/rewrite.h"
 
 namespace fathom::compress {
 
@@ -33,8 +33,7 @@ struct PruneReport {
 // What is left of `count` parts when `share` of them goes: at least one, and of 64 and more a multiple of 32.
 int left_of(int count, double share);
 
-// moments(layer): of that layer (0-based) of the bundle, on data like that to come; asked once for each layer, in order.
-using MomentsOf = std::function<Result<InputMoments>(int layer)>;
+// moments: of o and f2 at least.
 Result<PruneReport> prune(const std::filesystem::path& bundle, const std::filesystem::path& out, const PruneShares& shares, const MomentsOf& moments);
 
 }  // namespace fathom::compress

@@ -15,7 +15,7 @@ namespace {
 Result<InputMoments> independent(const ModelSpec& spec) {
   InputMoments moments(spec);
   moments.rows = 10;
-  for (Moments* of : {&moments.mixed, &moments.inner})
+  for (Moments* of : {&moments.of[1], &moments.of[3]})
     for (std::size_t i = 0; i < of->width; ++i) of->products[i * of->width + i] = 10;
   return moments;
 }
@@ -98,9 +98,9 @@ TEST_P(Prune, MeansMoveIntoTheBias) {
   const auto before = model("before");
   const auto with_means = [&](int) -> Result<InputMoments> {
     FATHOM_TRY(InputMoments moments, independent(before->spec()));
-    for (std::size_t i = 0; i < moments.inner.width; ++i) {
-      moments.inner.sums[i] = 30;  // 3 a row
-      for (std::size_t j = 0; j < moments.inner.width; ++j) moments.inner.products[i * moments.inner.width + j] += 90;
+    for (std::size_t i = 0; i < moments.of[3].width; ++i) {
+      moments.of[3].sums[i] = 30;  // 3 a row
+      for (std::size_t j = 0; j < moments.of[3].width; ++j) moments.of[3].products[i * moments.of[3].width + j] += 90;
     }
     return moments;
   };

@@ -54,7 +54,7 @@ Result<LayerTensors> LayerTensors::of(const Model& model, const ModelSpec& after
 
 void LayerTensors::put(const std::string& name, const std::vector<float>& values) {
   const TensorSource place = sources_of(after_, naming_, {name, wanted_.at(name)}).at(0);
-  Tensor& tensor = tensors_.at(place.name);
+  Tensor& tensor = tensors_[place.name];
   if (tensor.shape != place.shape) tensor = {place.shape, std::vector<float>(static_cast<std::size_t>(elements_of(place.shape)))};
   FATHOM_CHECK(values.size() == static_cast<std::size_t>(elements_of(wanted_.at(name))), "values of the new shape");
   std::memcpy(tensor.values.data() + place.offset, values.data(), values.size() * sizeof(float));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "bundle/bundle.h"
+#include "model/input_moments.h"
 #include "model/model.h"
 
 namespace fathom::compress {
@@ -25,6 +27,9 @@ Status check_target(const std::filesystem::path& folder, const std::filesystem::
 
 // With check_target. Error: unsupported, layers that are not in fp32.
 Result<Source> open_source(const std::filesystem::path& folder, const std::filesystem::path& out);
+
+// moments(layer): what that layer (0-based) of the bundle reads on data like that to come; asked once for each layer, in order.
+using MomentsOf = std::function<Result<InputMoments>(int layer)>;
 
 // The weights' file of a model whose layers are about to have the shapes of `after`: every tensor as float32, under the file's own names.
 class LayerTensors {

@@ -12,7 +12,7 @@
 namespace fathom::compress {
 namespace {
 
-// The file's own names of what int8 takes by rows (the layers' maps, the word table) and of every matrix and table that the model reads.
+// The file's own names of what int8 takes by rows (the layers' maps, the word table and its projection) and of every matrix and table that the model reads.
 struct Matrices {
   std::set<std::string> rows, all;
 };
@@ -23,7 +23,7 @@ Matrices matrices_of(const Model& model) {
     if (tensor.shape.size() < 2) continue;
     for (const TensorSource& source : sources_of(model.spec(), model.naming(), tensor)) {
       out.all.insert(source.name);
-      if (tensor.name.starts_with("encoder.layer.") || tensor.name == "embeddings.word_embeddings.weight") out.rows.insert(source.name);
+      if (tensor.name.starts_with("encoder.") || tensor.name.starts_with("embeddings.word_")) out.rows.insert(source.name);
     }
   }
   return out;
@@ -73,12 +73,6 @@ T number_at(const std::vector<std::byte>& bytes, std::size_t index) {
   return value;
 }
 
-// Where the layers' maps read in a layer's sums, in the order of their run (model/input_sums.h).
-struct MapInputs {
-  const char* name;
-  std::size_t reads, width, outputs;
-};
-
 // One map's weights and biases as they are stored: in the file's own tensors, which may hold several maps.
 struct StoredMap {
   const Stored* rounded;
@@ -86,10 +80,9 @@ struct StoredMap {
   std::size_t first_weight, first_bias;
 };
 
-StoredMap stored_map(const Model& model, const std::string& name, const MapInputs& map, std::map<std::string, Stored>& stored) {
+StoredMap stored_map(const Model& model, const std::string& name, const LayerMap& map, std::map<std::string, Stored>& stored) {
   const auto source = [&](const char* part, std::vector<std::int64_t> shape) { return sources_of(model.spec(), model.naming(), {name + part, std::move(shape)}).at(0); };
-  const auto height = static_cast<std::int64_t>(map.outputs);
-  const TensorSource bias = source(".bias", {height}), weight = source(".weight", {height, static_cast<std::int64_t>(map.width)});
+  const TensorSource bias = source(".bias", {map.out}), weight = source(".weight", {map.out, map.reads()});
   return {&stored.at(weight.name), &stored.at(bias.name).bytes, static_cast<std::size_t>(weight.offset), static_cast<std::size_t>(bias.offset)};
 }
 
@@ -99,37 +92,64 @@ void add_to_bias(const StoredMap& map, std::size_t n, double value) {
   std::memcpy(map.biases->data() + at * sizeof bias, &bias, sizeof bias);
 }
 
+// Sums over rows of what a map reads, and of the same as its int8 rows hold it.
+struct Read {
+  std::vector<double> exact, rounded;
+};
+
+// W exact and W_int8 rounded of one row `n` of weights, which begins at element `first` of the stored tensor.
+double exact_row(const float* weights, std::size_t n, const Read& read) {
+  double sum = 0;
+  for (std::size_t k = 0; k < read.exact.size(); ++k) sum += static_cast<double>(weights[n * read.exact.size() + k]) * read.exact[k];
+  return sum;
+}
+double rounded_row(const Stored& stored, std::size_t first, const Read& read) {
+  const std::size_t width = read.rounded.size();
+  double sum = 0;
+  for (std::size_t k = 0; k < width; ++k) sum += static_cast<double>(number_at<std::int8_t>(stored.bytes, first + k)) * read.rounded[k];
+  return static_cast<double>(number_at<float>(stored.scales, first / width)) * sum;
+}
+
+// Behind a factor, what the map reads is the factor's sums. (That its outputs are rounded once more is not looked at: they centre on 0.)
+Read behind_factor(const Model& model, const std::string& factor, const Read& read, const std::map<std::string, Stored>& stored, std::size_t rank) {
+  const auto shape = std::vector<std::int64_t>{static_cast<std::int64_t>(rank), static_cast<std::int64_t>(read.exact.size())};
+  const Stored& rounded = stored.at(sources_of(model.spec(), model.naming(), {factor, shape}).at(0).name);
+  Read out{std::vector<double>(rank), std::vector<double>(rank)};
+  for (std::size_t n = 0; n < rank; ++n) {
+    out.exact[n] = exact_row(model.weight(factor), n, read);
+    out.rounded[n] = rounded_row(rounded, n * read.rounded.size(), read);
+  }
+  return out;
+}
+
 // Into the stored biases, with W_int8 as it is stored:
 // - b + W mean(x) - W_int8 mean(x_int8) of every map that reads what its layer computes anyway;
 // - what attention mixes is centred: v's biases lose the mean of the mixed rows, and o's gain W times it. The weights of a mixture add
 //   up to 1, so nothing changes before rounding, but rows around 0 have shorter ranges, and the levels lie closer together.
 void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
-  const std::size_t hidden = sums.hidden, width = sums.mixed, ffn = sums.ffn;
-  const MapInputs maps[] = {{"attention.self.query", 0, hidden, width}, {"attention.self.key", 0, hidden, width}, {"attention.self.value", 0, hidden, width},
-                            {"attention.output.dense", sums.at_o(), width, hidden}, {"intermediate.dense", sums.at_f1(), hidden, ffn}, {"output.dense", sums.at_f2(), ffn, hidden}};
-  const MapInputs &value = maps[2], &mixed = maps[3];
+  constexpr std::size_t kO = 1;
+  const std::size_t at[] = {0, sums.at_o(), sums.at_f1(), sums.at_f2()};
+  const std::array<LayerMap, 4> maps = layer_maps(model.spec());
   const double rows = static_cast<double>(sums.rows);
   for (int layer = 0; layer < model.spec().layers; ++layer) {
     const std::string of_layer = "encoder.layer." + std::to_string(layer) + ".";
-    const double* const exact = sums.exact.data() + static_cast<std::size_t>(layer) * sums.layer_width();
-    const double* const rounded = sums.rounded.data() + static_cast<std::size_t>(layer) * sums.layer_width();
-    for (const MapInputs& map : maps) {
-      const std::string name = of_layer + map.name;
-      const StoredMap to = stored_map(model, name, map, stored);
-      const float* weights = model.weight(name + ".weight");
-      for (std::size_t n = 0; n < map.outputs; ++n) {
-        const std::size_t first = to.first_weight + n * map.width;
-        const double scale = static_cast<double>(number_at<float>(to.rounded->scales, first / map.width));
-        double lost = 0;
-        for (std::size_t k = 0; k < map.width; ++k) {
-          lost += static_cast<double>(weights[n * map.width + k]) * exact[map.reads + k];
-          if (&map != &mixed) lost -= scale * static_cast<double>(number_at<std::int8_t>(to.rounded->bytes, first + k)) * rounded[map.reads + k];
-        }
-        add_to_bias(to, n, lost / rows);
+    const auto of = [&](const std::vector<double>& all, std::size_t map) {
+      const auto first = all.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(layer) * sums.layer_width() + at[map]);
+      return std::vector<double>(first, first + maps[map].in);
+    };
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+      Read read{of(sums.exact, m), m == kO ? std::vector<double>(static_cast<std::size_t>(maps[m].in)) : of(sums.rounded, m)};
+      if (maps[m].rank > 0) read = behind_factor(model, factor_name(model.spec(), layer, maps[m]), read, stored, static_cast<std::size_t>(maps[m].rank));
+      for (const std::string& part : maps[m].parts) {
+        const StoredMap to = stored_map(model, of_layer + part, maps[m], stored);
+        const float* weights = model.weight(of_layer + part + ".weight");
+        for (std::size_t n = 0; n < static_cast<std::size_t>(maps[m].out); ++n)
+          add_to_bias(to, n, (exact_row(weights, n, read) - rounded_row(*to.rounded, to.first_weight + n * read.rounded.size(), read)) / rows);
       }
     }
-    const StoredMap values = stored_map(model, of_layer + value.name, value, stored);
-    for (std::size_t n = 0; n < width; ++n) add_to_bias(values, n, -exact[mixed.reads + n] / rows);
+    const StoredMap values = stored_map(model, of_layer + maps[0].parts[2], maps[0], stored);
+    const std::vector<double> mixed = of(sums.exact, kO);
+    for (std::size_t n = 0; n < mixed.size(); ++n) add_to_bias(values, n, -mixed[n] / rows);
   }
 }
 

@@ -77,16 +77,15 @@ Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, en
   return sums;
 }
 
-Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int first, int count) {
-  std::vector<InputMoments> moments(static_cast<std::size_t>(count), InputMoments(plan->spec()));
+Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int first, int count,
+                                                const WantedMaps& maps) {
+  std::vector<InputMoments> moments(static_cast<std::size_t>(count), InputMoments(plan->spec(), maps));
   ProductAdder adder(runtime);
   const auto see = [&](const RowsRead& read) {
     if (read.layer < static_cast<std::size_t>(first)) return;
     InputMoments& to = moments[read.layer - static_cast<std::size_t>(first)];
-    if (read.map == RowsRead::Map::o) adder.add(read, to.mixed);
-    if (read.map != RowsRead::Map::f2) return;
-    adder.add(read, to.inner);
-    to.rows += read.count;
+    if (const std::size_t map = static_cast<std::size_t>(read.map); maps[map]) adder.add(read, to.of[map]);
+    if (read.map == RowsRead::Map::f2) to.rows += read.count;
   };
   FATHOM_TRY_VOID(watch(plan, runtime, inputs, first + count, see));
   return moments;

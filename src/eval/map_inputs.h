@@ -1,4 +1,4 @@
-// What the maps of the layers read on data, added up for compress: sums of every map, or moments of what o and f2 read.
+// What the maps of the layers read on data, added up for compress: sums of every map, or moments of what some of them read.
 // Thread rule: a Runtime for one caller at a time.
 #pragma once
 
@@ -15,6 +15,7 @@ namespace fathom::eval {
 Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs);
 
 // Of `count` layers from `first` (0-based) on, in one pass over the inputs: the layers before them are run as well.
-Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int first, int count);
+Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int first, int count,
+                                                const WantedMaps& maps);
 
 }  // namespace fathom::eval

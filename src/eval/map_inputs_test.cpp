@@ -45,14 +45,15 @@ struct MapInputs : ::testing::Test {
   Encoded inputs;
 };
 
-TEST_F(MapInputs, MomentsOfOAndF2) {
-  const auto all_layers = input_moments(plan, *runtime, inputs, 1, 3);
+TEST_F(MapInputs, MomentsOfTheMapsThatAreWanted) {
+  const auto all_layers = input_moments(plan, *runtime, inputs, 1, 3, {true, true, false, true});
   ASSERT_TRUE(all_layers) << all_layers.error().message;
   ASSERT_EQ(all_layers->size(), 3u);
   for (const int layer : {1, 3}) {
     const InputMoments* moments = &(*all_layers)[static_cast<std::size_t>(layer) - 1];
     EXPECT_EQ(moments->rows, 21u * 9u);
-    for (const auto& [of, map] : {std::pair(&moments->mixed, engine::RowsRead::Map::o), std::pair(&moments->inner, engine::RowsRead::Map::f2)}) {
+    EXPECT_EQ(moments->of[2].width, 0u);
+    for (const auto& [of, map] : {std::pair(&moments->of[0], engine::RowsRead::Map::qkv), std::pair(&moments->of[1], engine::RowsRead::Map::o), std::pair(&moments->of[3], engine::RowsRead::Map::f2)}) {
       const auto all = rows(static_cast<std::size_t>(layer), map);
       ASSERT_EQ(all.size(), moments->rows);
       ASSERT_EQ(all[0].size(), of->width);

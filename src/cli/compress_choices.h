@@ -1,0 +1,35 @@
+// What `fathom compress` is told to do, read from its words. Errors: usage, naming the word.
+#pragma once
+
+#include <string>
+
+#include "base/precision.h"
+#include "base/result.h"
+#include "compress/fold.h"
+#include "compress/prune.h"
+
+namespace fathom::cli {
+
+struct CompressWords {
+  std::string preset;      // "compact": what is not said otherwise is half word rows, half the neurons, int8
+  std::string word_width;  // "192" or "50%"
+  std::string prune;       // "heads=25%,ffn=0.4"
+  std::string fold;        // "90%", "qkv=96,f1=128", with ",shared" or ",weights"
+  std::string precision;   // "bf16" or "int8"
+};
+
+struct CompressChoices {
+  double word_width = 0;    // of the table's rows; below 1: a share of hidden; 0: as it is
+  compress::PruneShares prune;
+  compress::FoldChoice fold;
+  Precision precision = Precision::fp32;  // fp32: as it is
+  bool narrows() const { return word_width > 0; }
+  bool prunes() const { return prune.heads > 0 || prune.ffn > 0; }
+  bool folds() const { return fold.any(); }
+  bool rounds() const { return precision != Precision::fp32; }
+  bool reads_data() const { return prunes() || (folds() && !fold.by_weights); }  // cannot do without
+};
+
+Result<CompressChoices> read_choices(CompressWords words);
+
+}  // namespace fathom::cli

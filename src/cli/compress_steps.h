@@ -1,0 +1,21 @@
+// The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer heads and neurons, folded
+// maps, numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
+// Thread rule: a Runtime for one caller at a time.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "base/json.h"
+#include "cli/compress_choices.h"
+#include "cli/compress_stage.h"
+#include "engine/engine.h"
+#include "eval/inputs.h"
+
+namespace fathom::cli {
+
+// inputs: of the calibrate split; needed where choices.reads_data(). Returns what each step did, for the report.
+Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices, const std::optional<eval::Encoded>& inputs,
+                       engine::Runtime& runtime);
+
+}  // namespace fathom::cli
