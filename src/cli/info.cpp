@@ -46,6 +46,15 @@ Json describe(const Bundle& bundle, const Model& model, bool verified) {
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
+// "qkv rank 96, f1 rank 128, first factors shared"
+std::string folded_text(const ModelSpec& spec) {
+  std::string text;
+  const MapRanks& r = spec.ranks;
+  for (const auto& [name, rank] : {std::pair("qkv", r.qkv), std::pair("o", r.o), std::pair("f1", r.f1), std::pair("f2", r.f2)})
+    if (rank > 0) text += std::string(text.empty() ? "" : ", ") + name + " rank " + std::to_string(rank);
+  return text + (r.shared ? ", first factors shared by all layers" : "");
+}
+
 void print_table(const Json& json, const ModelSpec& spec) {
   const auto row = [](const char* name, const std::string& value) { std::printf("%-18s %s\n", name, value.c_str()); };
   row("bundle", json["folder"].get<std::string>());
@@ -59,7 +68,10 @@ void print_table(const Json& json, const ModelSpec& spec) {
   row("backbone", std::to_string(spec.layers) + " layers, hidden " + std::to_string(spec.hidden) + ", " +
                       std::to_string(spec.heads) + " heads, feed-forward " + std::to_string(spec.ffn) + ", " +
                       (spec.norm == NormOrder::pre ? "pre" : "post") + "-norm" +
-                      (spec.attention_window > 0 ? ", window " + std::to_string(spec.attention_window) : ""));
+                      (spec.attention == Attention::linear ? ", linear attention" : "") +
+                      (spec.attention_window > 0 ? ", window " + std::to_string(spec.attention_window) : "") +
+                      (spec.word_width > 0 ? ", word rows of " + std::to_string(spec.word_width) : ""));
+  if (spec.ranks.any()) row("maps in factors", folded_text(spec));
   row("parameters", std::to_string(static_cast<long long>(json["parameters"]["backbone"].get<double>())) +
                         " backbone, " +
                         std::to_string(static_cast<long long>(json["parameters"]["decision"].get<double>())) +

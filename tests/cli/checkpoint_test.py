@@ -179,7 +179,7 @@ class Checkpoint(ProgramTest):
         data, model = self.data(), self.folder / "m"
         self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
         before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
-        for precision, name in (("", "pruned fp32"), ("int8", "pruned int8")):
+        for precision, name in (("", "smaller fp32"), ("int8", "smaller int8")):
             out = self.folder / ("pruned" + precision)
             flags = ("--precision", precision) if precision else ()
             done = self.good("compress", model, "--prune", "heads=50%,ffn=0.25", *flags, "-o", out, "--json", "--timing-seconds", "1")
@@ -206,6 +206,49 @@ class Checkpoint(ProgramTest):
                              ("ffn=-1", "below 100 %"), ("heads=1%", "nothing would go")):
             self.refused(2, words, "compress", model, "--prune", wrong, "-o", no)
         self.refused(2, "into itself", "compress", model, "--prune", "heads=50%", "-o", model)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
+
+    def test_folded_maps_and_narrow_words(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
+        full = {p.name for p in model.iterdir()}
+        told = {"fold": (["--fold", "qkv=20,o=0,f1=16,f2=0"], "smaller fp32", r"folded f1 48 x 32: rank 16, .*pays below 20"),
+                "energy": (["--fold", "30%"], "smaller fp32", r"folded qkv 96 x 32: rank 16"),
+                "shared": (["--fold", "f1=16,shared"], "smaller fp32", r"folded f1 48 x 32: rank 16"),
+                "unseen": (["--fold", "f1=16,weights"], "smaller fp32", "of its squares"),
+                "words": (["--word-width", "50%"], "smaller fp32", "word rows of 32 -> 16 values"),
+                "compact": (["--preset", "compact"], "smaller int8", "48 -> 24 neurons"),
+                "other": (["--preset", "compact", "--prune", "heads=50%", "--fold", "f1=12"], "smaller int8", "2 -> 1 heads, 48 -> 48 neurons")}
+        for out, (flags, name, words) in told.items():
+            done = self.good("compress", model, *flags, "-o", self.folder / out, "--json", "--timing-seconds", "1")
+            self.assertRegex(done.stderr.decode(), words)
+            report = json.loads(done.stdout)
+            rows = {s["name"]: s for s in report["systems"]}
+            self.assertGreaterEqual(rows[name + " full_depth"]["agreement"], 0.5, out)
+            self.assertTrue(report["steps"], out)
+            facts = json.loads(self.good("info", self.folder / out, "--json", "--verify").stdout)
+            self.assertIn("fathom", facts["operating_points"])
+            table = json.loads(self.good("eval", self.folder / out, "--base", model, "--json", "--no-times", "--no-memory").stdout)
+            self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
+            self.assertFalse((self.folder / (out + ".part")).exists())
+        self.assertIn(b"qkv rank 20, f1 rank 16", self.good("info", self.folder / "fold").stdout)
+        self.assertIn(b"first factors shared", self.good("info", self.folder / "shared").stdout)
+        self.assertIn(b"word rows of 16", self.good("info", self.folder / "words").stdout)
+        self.good("compress", model, "--preset", "compact", "-o", self.folder / "again", "--timing-seconds", "1")
+        for name in ("weights.int8.safetensors", "config.json", "fathom.safetensors"):
+            self.assertEqual(sha256(self.folder / "again" / name), sha256(self.folder / "compact" / name), name)
+        self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        self.assertEqual(full, {p.name for p in model.iterdir()})
+        no = self.folder / "no"
+        for wrong, words in (("x", "neither a share"), ("100%", "between 0 and 100"), ("f1", "neither a share"), ("f1=1.5", "no rank"), ("f1=90", "more than the map has"),
+                             ("f3=2", "neither a share"), ("shared", "no share and no rank"), ("99.99%", "would not pay"), ("qkv=0", "no share and no rank")):
+            self.refused(2, words, "compress", model, "--fold", wrong, "-o", no)
+        for wrong, words in (("100%", "neither a number"), ("1.5", "neither a number"), ("x", "neither a number"), ("32", "not narrower")):
+            self.refused(2, words, "compress", model, "--word-width", wrong, "-o", no)
+        self.refused(2, "compact", "compress", model, "--preset", "tiny", "-o", no)
+        self.refused(3, "folded maps already", "compress", self.folder / "fold", "--fold", "f2=4", "-o", no)
+        self.refused(3, "folded maps: their inputs", "compress", self.folder / "fold", "--prune", "ffn=50%", "-o", no)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
     def test_texts_without_labels(self):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the time of a row goes: perf's samples of peer_row, summed by kind of work. Needs Debian's linux-perf and models of make bench.
 
-    python3 bench/profile.py [--program build/release/bench/peer_row] [--models runs/bench/models] [--rows "W1 fp32 1,W2 int8 1"] [--json FILE]
+    python3 bench/time_shares.py [--program build/release/bench/peer_row] [--models runs/bench/models] [--rows "W1 fp32 1,W2 int8 1"] [--json FILE]
 
 Shares are of the samples inside the timed process, loading left in: it is below 1 %.
 """
