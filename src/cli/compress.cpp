@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "bundle/bundle.h"
+#include "cli/compress_search.h"
 #include "cli/compress_stage.h"
 #include "cli/compress_steps.h"
 #include "cli/flags.h"
@@ -28,8 +29,9 @@ constexpr std::size_t kTimedRows = 200;     // of them, that times are taken on
 constexpr double kDefaultBudget = 0.005;    // as fit's --max-disagreement
 
 struct Options {
-  fs::path bundle, out, data;
+  fs::path bundle, out, data, trail;
   CompressWords words;
+  std::string target;
   engine::RuntimeOptions runtime;
   double seconds = 10;
   bool json = false;
@@ -104,8 +106,52 @@ std::string name_of(const CompressChoices& choices) {
   return std::string(choices.narrows() || choices.prunes() || choices.folds() ? "smaller " : "") + precision_name(choices.precision);
 }
 
+// Encodes a split once for all steps and candidates: all of it, for they choose among its rows.
+struct Job {
+  const Options& options;
+  const Json& fathom;
+  const ModelSpec& spec;
+  bool decides;
+  const std::optional<eval::EvalData>& data;
+  engine::Runtime& runtime;
+  std::optional<eval::Encoded> inputs;  // of the calibrate split
+
+  Status encode() {
+    if (!data || inputs) return {};
+    FATHOM_TRY(inputs, eval::encode_split(data->dataset, data::Part::calibrate, spec, options.bundle));
+    return {};
+  }
+  // The steps, then thresholds for the answers that come out of them.
+  Result<Json> make(Stage& stage, const CompressChoices& choices) {
+    FATHOM_TRY_VOID(encode());
+    FATHOM_TRY(Json steps, run_steps(options.bundle, stage, choices, inputs, runtime));
+    if (!decides) return steps;
+    Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
+    FATHOM_TRY_VOID(eval::calibrate_bundle(stage.last(), data->dataset, runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),
+                                           [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }));
+    return steps;
+  }
+};
+
+Result<CompressWords> find_words(const Options& options, Job& job) {
+  FATHOM_TRY(const policy::Budget target, read_target(options.target));
+  if (!job.data) return Error{Code::usage, "--target compares candidates on data, and this bundle knows none", "give --data FOLDER"};
+  FATHOM_TRY(const auto tune, eval::encode_split(job.data->dataset, data::Part::tune, job.spec, options.bundle, kMostRows));
+  const auto make = [&job](Stage& stage, const CompressChoices& choices) -> Status {
+    FATHOM_TRY_VOID(job.make(stage, choices));
+    return {};
+  };
+  return search({options.bundle, options.out, options.trail.empty() ? trail_of(options.out) : options.trail, target, job.data->dataset.fingerprint, options.runtime, make}, tune, job.runtime);
+}
+
 Result<int> act(const Options& options) {
-  FATHOM_TRY(const CompressChoices choices, read_choices(options.words));
+  const bool searches = !options.target.empty();
+  CompressChoices choices;
+  if (!searches) {
+    FATHOM_TRY(choices, read_choices(options.words));
+  } else {
+    FATHOM_TRY_VOID(read_target(options.target));
+  }
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
   FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
   FATHOM_TRY(const auto before, Model::load(bundle));
@@ -116,18 +162,13 @@ Result<int> act(const Options& options) {
   }
   if (choices.reads_data() && !data) return Error{Code::usage, "what goes is chosen by what it does on data, and this bundle knows none", "give --data FOLDER (or --fold ...,weights)"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
+  Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
+  if (searches) {
+    FATHOM_TRY(const CompressWords words, find_words(options, job));
+    FATHOM_TRY(choices, read_choices(words));
+  }
   Stage stage(options.out);
-  std::optional<eval::Encoded> inputs;  // of the calibrate split: all that steps choose among, or those that are compared
-  if (data) {
-    const bool all = choices.reads_data() || choices.narrows() || choices.precision == Precision::int8;
-    FATHOM_TRY(inputs, eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.bundle, all ? 0 : kMostRows));
-  }
-  FATHOM_TRY(const Json steps, run_steps(options.bundle, stage, choices, inputs, *runtime));
-  if (before->has_decision()) {
-    Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
-    FATHOM_TRY_VOID(eval::calibrate_bundle(stage.last(), data->dataset, *runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),
-                                           [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }));
-  }
+  FATHOM_TRY(const Json steps, job.make(stage, choices));
   FATHOM_TRY_VOID(stage.finish());
   const std::string name = name_of(choices);
   std::vector<Side> sides;
@@ -137,11 +178,11 @@ Result<int> act(const Options& options) {
   }
   Json report = {{"bundle", options.out.string()}, {"precision", precision_name(choices.precision)}, {"steps", steps}, {"systems", Json::array()}, {"bundles", Json::array()}};
   for (const Side& side : sides) report["bundles"].push_back({{"name", side.name}, {"file_mb", side.file_mb}, {"weights_mb", side.weights_mb}});
-  if (inputs) {
-    std::vector<std::size_t> first(std::min(inputs->count, kMostRows));
+  if (job.inputs) {
+    std::vector<std::size_t> first(std::min(job.inputs->count, kMostRows));
     std::iota(first.begin(), first.end(), std::size_t{0});
     report["inputs"] = first.size();
-    FATHOM_TRY(report["systems"], compare(sides, eval::select(*inputs, first), *runtime, options.seconds));
+    FATHOM_TRY(report["systems"], compare(sides, eval::select(*job.inputs, first), *runtime, options.seconds));
   }
   if (options.json) std::printf("%s\n", report.dump(2).c_str());
   else print(report);
@@ -166,6 +207,9 @@ void add_compress(Frame& frame) {
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
   verb->add_option("--precision", words.precision, "Numbers of the layers: bf16 or int8")->check(CLI::IsMember({"bf16", "int8"}));
+  CLI::Option* target = verb->add_option("--target", options->target, "Try steps from the mildest on and take those that keep most answers within ms=5 (an input, alone) or mb=20 (peak memory)")->type_name("TARGET");
+  for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--precision"}) target->excludes(verb->get_option(step));
+  verb->add_option("--trail", options->trail, "What a search measured, and does not measure again; default: OUT.trail.json")->needs(target);
   verb->add_option("--data", options->data, "Data folder to choose thresholds on and to compare with; default: the one the bundle was fitted on");
   verb->add_option("--timing-seconds", options->seconds, "About how long times are measured")->check(between(1, 600, "[1, 600]"))->capture_default_str();
   add_runtime_flags(verb, options->runtime);
