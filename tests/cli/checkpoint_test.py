@@ -251,6 +251,46 @@ class Checkpoint(ProgramTest):
         self.refused(3, "folded maps: their inputs", "compress", self.folder / "fold", "--prune", "ffn=50%", "-o", no)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
+    def test_searching_for_a_target(self):
+        data, model, out = self.data(), self.folder / "m", self.folder / "small"
+        trail = self.folder / "small.trail.json"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        done = self.good("compress", model, "--target", "mb=1000", "-o", out, "--json", "--timing-seconds", "1").stderr.decode()
+        self.assertRegex(done, "tried 1 of [0-9]+ --precision bf16: [0-9.]+ % of answers kept")
+        self.assertIn("taken: ", done)
+        tried = json.loads(trail.read_text())["tried"]
+        self.assertGreaterEqual(len(tried), 3, "two in a row that keep fewer end the search, not one")
+        self.assertTrue(all(set(one) == {"flags", "agreement", "ms", "peak_mb", "file_mb"} for one in tried))
+        taken = max(tried, key=lambda one: one["agreement"])
+        self.assertIn("taken: " + taken["flags"], done)
+        self.good("info", out, "--verify")
+        # The trail is what a choice is made by: another one, another bundle, and nothing is measured again.
+        facts = json.loads(trail.read_text())
+        for one in facts["tried"]:
+            one["agreement"], one["ms"] = (1.0, 3.0) if one["flags"] == "--prune ffn=25% --precision int8" else (0.9, 9.0)
+        trail.write_text(json.dumps(facts))
+        told = self.good("compress", model, "--target", "ms=4", "-o", out, "--timing-seconds", "1").stderr.decode()
+        self.assertIn("taken: --prune ffn=25% --precision int8", told)
+        self.assertIn("tried 1 of", told)
+        self.assertIn("(from the trail)", told)
+        again = self.folder / "again"
+        self.good("compress", model, "--prune", "ffn=25%", "--precision", "int8", "-o", again, "--timing-seconds", "1")
+        for name in ("weights.int8.safetensors", "config.json", "fathom.safetensors"):
+            self.assertEqual(sha256(again / name), sha256(out / name), name)
+        no = self.folder / "no"
+        self.refused(4, "nothing that was tried meets ms=0.0001", "compress", model, "--target", "ms=0.0001", "-o", no, "--trail", trail)
+        self.refused(2, "neither milliseconds nor megabytes", "compress", model, "--target", "macs=50%", "-o", no)
+        self.refused(2, "no number", "compress", model, "--target", "mb=x", "-o", no)
+        self.refused(2, "exclude", "compress", model, "--target", "mb=9", "--prune", "ffn=25%", "-o", no)
+        facts["of"]["bundle"] = "other"
+        trail.write_text(json.dumps(facts))
+        self.refused(2, "no trail of this bundle", "compress", model, "--target", "mb=9", "-o", no, "--trail", trail)
+        trail.write_text(json.dumps({"of": 1}))
+        self.refused(2, "no trail of this bundle", "compress", model, "--target", "mb=9", "-o", no, "--trail", trail)
+        trail.write_text("{")
+        self.refused(3, "trail.json", "compress", model, "--target", "mb=9", "-o", no, "--trail", trail)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
+
     def test_texts_without_labels(self):
         data, model = self.data(), self.folder / "m"
         with open(data / "train.csv", newline="") as file:
