@@ -59,7 +59,7 @@ void print_table(const Json& json, const ModelSpec& spec) {
   row("backbone", std::to_string(spec.layers) + " layers, hidden " + std::to_string(spec.hidden) + ", " +
                       std::to_string(spec.heads) + " heads, feed-forward " + std::to_string(spec.ffn) + ", " +
                       (spec.norm == NormOrder::pre ? "pre" : "post") + "-norm" +
-                      (spec.attention_window > 0 ? ", window " + std::to_string(spec.attention_window) : ""));
+                      (spec.attention_window > 0 ? ", window " + std::to_string(spec.attention_window) : spec.attention == Attention::linear ? ", linear attention" : ""));
   row("parameters", std::to_string(static_cast<long long>(json["parameters"]["backbone"].get<double>())) +
                         " backbone, " +
                         std::to_string(static_cast<long long>(json["parameters"]["decision"].get<double>())) +

@@ -48,7 +48,8 @@ Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
   spec.hidden = o.hidden.value_or(generated || !text ? 64 : 128);
   spec.heads = o.heads.value_or(4);
   spec.ffn = o.ffn.value_or(generated ? 2 * spec.hidden : 4 * spec.hidden);
-  spec.attention_window = o.window.value_or(generated ? 1 : 0);
+  spec.attention = o.attention.value_or(Attention::softmax);
+  spec.attention_window = o.window.value_or(generated && spec.attention == Attention::softmax ? 1 : 0);
   spec.norm = o.norm.value_or(NormOrder::pre);
   spec.pooling = o.pooling.value_or(generated ? Pooling::cls : Pooling::cls_mean);
   spec.layer_norm_eps = 1e-6f;
