@@ -7,6 +7,7 @@
 #include "data/relay.h"
 #include "data/relay_strip.h"
 #include "data/relay_text.h"
+#include "data/tally.h"
 #include "data/test_files.h"
 
 namespace fathom::data {
@@ -100,6 +101,60 @@ TEST(Relay, WordsAreDistinctAndAlphabetic) {
   EXPECT_EQ(words.size(), 42u);
   for (const std::string& word : words)
     EXPECT_TRUE(std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; })) << word;
+}
+
+// Counts of the named topic's words among the first `most` words, as a reader of the documentation would make them.
+std::array<int, 4> tally_of(const std::string& text, std::size_t most) {
+  static const std::map<std::string, std::vector<std::string>> kTopics = {{"animal", {"otter", "horse", "rabbit", "falcon"}},
+                                                                          {"fruit", {"apple", "cherry", "lemon", "plum"}},
+                                                                          {"tool", {"hammer", "chisel", "pliers", "wrench"}},
+                                                                          {"weather", {"rain", "thunder", "snow", "fog"}}};
+  std::istringstream in(text);
+  std::string word;
+  in >> word;
+  const auto& named = kTopics.at(word);
+  std::array<int, 4> counts{};
+  for (std::size_t i = 1; i < most && in >> word; ++i)
+    for (std::size_t k = 0; k < 4; ++k) counts[k] += word == named[k];
+  return counts;
+}
+
+TEST(Tally, TheAnswerFollowsFromTheWholeTextAndNotFromItsBeginning) {
+  const TestFolder folder;
+  GenerateOptions options{kText, 5, 600, 20, 20, 400};
+  options.longest = 2046;
+  const Dataset dataset = generated(folder, options);
+  EXPECT_EQ(dataset.label_names, (std::vector<std::string>{"first", "second", "third", "fourth"}));
+  const Split& split = dataset.part(Part::train);
+  EXPECT_TRUE(split.complexity.empty());
+  std::array<int, 4> answers{};
+  double told_early = 0, words = 0;
+  for (std::size_t i = 0; i < split.size(); ++i) {
+    const std::string& text = split.texts[i];
+    const auto count = static_cast<double>(std::count(text.begin(), text.end(), ' ') + 1);
+    ASSERT_GE(count, 511);
+    ASSERT_LE(count, 2046);
+    words += count / 600;
+    const auto all = tally_of(text, 2046), early = tally_of(text, 126);
+    const auto answer = static_cast<std::size_t>(split.labels[i]);
+    for (std::size_t k = 0; k < 4; ++k) ASSERT_TRUE(k == answer || all[answer] >= all[k] + kTallyLead) << text;
+    ++answers[answer];
+    // The best guess from the first 128 tokens: the leader so far, evenly drawn among equals.
+    const int top = *std::max_element(early.begin(), early.end());
+    if (early[answer] == top) told_early += 1.0 / static_cast<double>(std::count(early.begin(), early.end(), top)) / 600;
+  }
+  for (const int count : answers) EXPECT_NEAR(count / 600.0, .25, .06);
+  EXPECT_NEAR(words, 0.625 * 2046, 50);
+  EXPECT_GT(told_early, .30);
+  EXPECT_LT(told_early, .48);
+}
+
+TEST(Tally, RefusesTextsTooShortForIt) {
+  const TestFolder folder;
+  GenerateOptions options{kText, 5, 20, 20, 20, 20};
+  options.longest = kTallyLeast - 1;
+  EXPECT_FAILS(generate_dataset(folder.path(), options), Code::usage, "31 words");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(Generate, TheSameSeedGivesTheSameBytesAndAnotherOthers) {
