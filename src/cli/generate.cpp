@@ -1,4 +1,4 @@
-// `fathom generate text|image -o FOLDER`: seeded data whose hard inputs really need depth. The folder appears whole
+// `fathom generate text|image|long -o FOLDER`: seeded data whose hard inputs really need depth (text, image) or length (long). The folder appears whole
 // or not at all.
 #include <unistd.h>
 
@@ -34,28 +34,42 @@ void add_generate(Frame& frame) {
     std::string kind;
     fs::path out;
     data::GenerateOptions data = demo_data(data::Task::text_classification);
+    int longest = 2046;
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* verb = frame.verb("generate", "Write a data set with known complexity (text or image), seeded");
-  verb->add_option("kind", options->kind, "text | image")->required()->check(CLI::IsMember({"text", "image"}));
+  CLI::App* verb = frame.verb("generate", "Write a seeded data set: text or image of known complexity, or long texts");
+  verb->add_option("kind", options->kind, "text | image | long")->required()->check(CLI::IsMember({"text", "image", "long"}));
   verb->add_option("-o,--out", options->out, "Folder to make; must not be there yet")->required();
   verb->add_option("--seed", options->data.seed, "Seed; the same seed writes the same bytes")->capture_default_str();
   const auto rows = between(1, 10e6, "[1, 10000000]");
-  verb->add_option("--train", options->data.train, "Rows to train on")->check(rows)->capture_default_str();
-  verb->add_option("--tune", options->data.tune, "Rows to choose settings on")->check(rows)->capture_default_str();
-  verb->add_option("--calibrate", options->data.calibrate, "Rows to choose operating points on")
+  verb->add_option("--train", options->data.train, "Rows to train on (long: 8000)")->check(rows)->capture_default_str();
+  verb->add_option("--tune", options->data.tune, "Rows to choose settings on (long: 500)")->check(rows)->capture_default_str();
+  verb->add_option("--calibrate", options->data.calibrate, "Rows to choose operating points on (long: 1000)")
       ->check(rows)
       ->capture_default_str();
-  verb->add_option("--test", options->data.test, "Rows to measure on")->check(rows)->capture_default_str();
+  verb->add_option("--test", options->data.test, "Rows to measure on (long: 2000)")->check(rows)->capture_default_str();
+  verb->add_option("--longest", options->longest, "With long: words of the longest text; with CLS and SEP two tokens more")
+      ->check(between(32, 65534, "[32, 65534]"))
+      ->capture_default_str();
   add_json_flag(verb, options->json);
-  frame.on(verb, [options]() -> Result<int> {
+  frame.on(verb, [options, verb]() -> Result<int> {
     std::error_code ignored;
     if (fs::exists(options->out, ignored)) {
       return Error{Code::usage, "--out '" + options->out.string() + "' is already there",
                    "choose another folder, or remove that one"};
     }
-    options->data.task = options->kind == "text" ? data::Task::text_classification : data::Task::image_classification;
+    options->data.task = options->kind == "image" ? data::Task::image_classification : data::Task::text_classification;
+    if (options->kind == "long") {
+      options->data.longest = options->longest;
+      const auto unless_given = [verb](const char* flag, std::size_t& count, std::size_t fewer) {
+        if (verb->count(flag) == 0) count = fewer;
+      };
+      unless_given("--train", options->data.train, 8000);
+      unless_given("--tune", options->data.tune, 500);
+      unless_given("--calibrate", options->data.calibrate, 1000);
+      unless_given("--test", options->data.test, 2000);
+    }
     FATHOM_TRY_VOID(generate_folder(options->out, options->data));
     const auto& d = options->data;
     if (options->json) {

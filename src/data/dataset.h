@@ -63,9 +63,10 @@ Result<Dataset> read_dataset(const std::filesystem::path& folder, const ReadOpti
 struct GenerateOptions {
   Task task = Task::text_classification;
   std::uint64_t seed = 1;
-  std::size_t train = 0, tune = 0, calibrate = 0, test = 0;  // rows
+  std::size_t train = 0, tune = 0, calibrate = 0, test = 0;  // rows; 0: the task's default
+  int longest = 0;  // texts: above 0 documents of up to so many words (tally.h), whose complexity is not known
 };
-// Writes <folder>/{train,tune,calibrate,test}.csv (text,label,complexity) or IDX files, and dataset.toml.
+// Writes <folder>/{train,tune,calibrate,test}.csv (text,label[,complexity]) or IDX files, and dataset.toml.
 Status generate_dataset(const std::filesystem::path& folder, const GenerateOptions& options);
 
 }  // namespace fathom::data

@@ -7,6 +7,7 @@
 #include "data/relay.h"
 #include "data/relay_strip.h"
 #include "data/relay_text.h"
+#include "data/tally.h"
 #include "data/test_files.h"
 
 namespace fathom::data {
@@ -25,16 +26,20 @@ Dataset generated(const TestFolder& folder, GenerateOptions options) {
   return std::move(dataset).value();
 }
 
-// The rule as a reader of the documentation would write it, from the words alone.
-std::pair<int, int> answer_of(const std::string& text) {
-  static const std::map<std::string, int> kClass = {
+const std::map<std::string, int>& topics() {
+  static const std::map<std::string, int> kTopics = {
       {"otter", 0}, {"horse", 0},  {"rabbit", 0}, {"falcon", 0}, {"apple", 1}, {"cherry", 1},  {"lemon", 1}, {"plum", 1},
       {"hammer", 2}, {"chisel", 2}, {"pliers", 2}, {"wrench", 2}, {"rain", 3}, {"thunder", 3}, {"snow", 3},  {"fog", 3}};
+  return kTopics;
+}
+
+// The rule as a reader of the documentation would write it, from the words alone.
+std::pair<int, int> answer_of(const std::string& text) {
   std::istringstream in(text);
   std::vector<std::string> before;
   for (std::string word; in >> word; before.push_back(word)) {
-    const auto found = kClass.find(word);
-    if (found == kClass.end()) continue;
+    const auto found = topics().find(word);
+    if (found == topics().end()) continue;
     int answer = found->second;
     for (auto it = before.rbegin(); it != before.rend(); ++it) {
       if (*it == "however") answer = std::array{1, 0, 3, 2}[static_cast<std::size_t>(answer)];
@@ -100,6 +105,54 @@ TEST(Relay, WordsAreDistinctAndAlphabetic) {
   EXPECT_EQ(words.size(), 42u);
   for (const std::string& word : words)
     EXPECT_TRUE(std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; })) << word;
+}
+
+// How often each topic is named among the first `most` words, as a reader of the documentation would count.
+std::array<int, 4> tally_of(const std::string& text, std::size_t most) {
+  std::istringstream in(text);
+  std::string word;
+  std::array<int, 4> counts{};
+  for (std::size_t i = 0; i < most && in >> word; ++i)
+    if (const auto found = topics().find(word); found != topics().end()) ++counts[static_cast<std::size_t>(found->second)];
+  return counts;
+}
+
+TEST(Tally, TheAnswerFollowsFromTheWholeTextAndNotFromItsBeginning) {
+  const TestFolder folder;
+  GenerateOptions options{kText, 5, 600, 20, 20, 400};
+  options.longest = 2046;
+  const Dataset dataset = generated(folder, options);
+  EXPECT_EQ(dataset.label_names, (std::vector<std::string>{"animal", "fruit", "tool", "weather"}));
+  const Split& split = dataset.part(Part::train);
+  EXPECT_TRUE(split.complexity.empty());
+  std::array<int, 4> answers{};
+  double told_early = 0, words = 0;
+  for (std::size_t i = 0; i < split.size(); ++i) {
+    const std::string& text = split.texts[i];
+    const auto count = static_cast<double>(std::count(text.begin(), text.end(), ' ') + 1);
+    ASSERT_GE(count, 511);
+    ASSERT_LE(count, 2046);
+    words += count / 600;
+    const auto all = tally_of(text, 2046), early = tally_of(text, 126);
+    const auto answer = static_cast<std::size_t>(split.labels[i]);
+    for (std::size_t k = 0; k < 4; ++k) ASSERT_TRUE(k == answer || all[answer] >= all[k] + kTallyLead) << text;
+    ++answers[answer];
+    // The best guess from the first 128 tokens: the leader so far, evenly drawn among equals.
+    const int top = *std::max_element(early.begin(), early.end());
+    if (early[answer] == top) told_early += 1.0 / static_cast<double>(std::count(early.begin(), early.end(), top)) / 600;
+  }
+  for (const int count : answers) EXPECT_NEAR(count / 600.0, .25, .06);
+  EXPECT_NEAR(words, 0.625 * 2046, 50);
+  EXPECT_GT(told_early, .35);
+  EXPECT_LT(told_early, .55);
+}
+
+TEST(Tally, RefusesTextsTooShortForIt) {
+  const TestFolder folder;
+  GenerateOptions options{kText, 5, 20, 20, 20, 20};
+  options.longest = kTallyShortest - 1;
+  EXPECT_FAILS(generate_dataset(folder.path(), options), Code::usage, "31 words");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(Generate, TheSameSeedGivesTheSameBytesAndAnotherOthers) {

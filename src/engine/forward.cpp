@@ -116,6 +116,7 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   attention.offsets = scratch.offsets;
   attention.heads = parts.spec.heads;
   attention.dim = parts.spec.head_dim();
+  attention.linear = parts.spec.attention == Attention::linear;
   attention.window = parts.spec.attention_window;
   attention.scale = parts.attention_scale;
   attention.pair_end = g.count * static_cast<std::size_t>(parts.spec.heads);

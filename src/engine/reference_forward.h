@@ -124,6 +124,8 @@ struct Forward {
       k.push_back(linear(row, layer + "attention.self.key", spec.attention_width()));
       v.push_back(linear(row, layer + "attention.self.value", spec.attention_width()));
     }
+    const bool linear = spec.attention == Attention::linear;
+    const auto feature = [](double value) { return value > 0 ? value + 1 : std::exp(std::max(value, -30.0)); };
     for (std::size_t head = 0; head < static_cast<std::size_t>(spec.heads); ++head)
       for (std::size_t i = 0; i < n; ++i) {
         Row weight(n, 0.0);
@@ -134,11 +136,13 @@ struct Forward {
         };
         for (std::size_t j = 0; j < n; ++j) {
           if (!sees(j)) continue;
-          for (std::size_t d = 0; d < dim; ++d) weight[j] += q[i][head * dim + d] * k[j][head * dim + d];
-          weight[j] /= std::sqrt(static_cast<double>(dim));
+          for (std::size_t d = 0; d < dim; ++d) {
+            const double query = q[i][head * dim + d], key = k[j][head * dim + d];
+            weight[j] += linear ? feature(query) * feature(key) : query * key / std::sqrt(static_cast<double>(dim));
+          }
           most = std::max(most, weight[j]);
         }
-        for (std::size_t j = 0; j < n; ++j) total += weight[j] = sees(j) ? std::exp(weight[j] - most) : 0.0;
+        for (std::size_t j = 0; j < n; ++j) total += weight[j] = linear ? weight[j] : sees(j) ? std::exp(weight[j] - most) : 0.0;
         for (std::size_t j = 0; j < n; ++j)
           for (std::size_t d = 0; d < dim; ++d) out[i][head * dim + d] += weight[j] / total * v[j][head * dim + d];
       }

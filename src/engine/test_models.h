@@ -39,7 +39,8 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
 }
 
 // text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token types,
-// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint: maps of two factors. wide: large enough to use several threads.
+// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint: maps of two factors.
+// text_linear: linear attention. wide: large enough to use several threads.
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   ModelSpec post = text_spec(NormOrder::post, 4, 32, 4, 64);
@@ -78,6 +79,12 @@ inline std::vector<Case> all_cases() {
   joint.ranks = {20, 16, 24, 12, true};
   joint.word_width = 16;
   cases.push_back({"joint", joint, random_policy(joint, 7)});
+
+  ModelSpec linear = text_spec(NormOrder::pre, 4, 48, 4, 64);
+  linear.attention = Attention::linear;
+  linear.max_tokens = 80;  // two blocks of keys
+  linear.exit_head_hidden = 16;
+  cases.push_back({"text_linear", linear, random_policy(linear, 8)});
 
   ModelSpec wide = text_spec(NormOrder::pre, 3, 64, 4, 256);
   wide.max_tokens = 48;

@@ -40,16 +40,20 @@ struct Int8GemmArgs : GemmOutput {
 };
 
 // Self-attention over one packed batch: sequence s is rows offsets[s]..offsets[s+1] of qkv.
+// softmax: out_i = sum_j p_ij v_j, p_i the softmax of scale * q_i . k_j over the keys j that token i sees.
+// linear: out_i = phi(q_i) S / phi(q_i) . z, S = sum_j phi(k_j) v_j^T, z = sum_j phi(k_j), over all keys; no scale.
+// phi(x) = x + 1 above 0, e^x from -30 to 0, e^-30 below: no denominator is 0, and no e^x is a denormal.
 // One call computes the (sequence, head) pairs [pair_begin, pair_end) of batch*heads, sequence-major.
 struct AttentionArgs {
   const float* qkv = nullptr;  // [tokens, 3*heads*dim]: q, k, v side by side
   float* out = nullptr;        // [tokens, heads*dim]
   const std::int32_t* offsets = nullptr;  // [batch + 1]
   int heads = 0, dim = 0;
-  int window = 0;       // 0: every token sees every token; w: only |i - j| <= w
-  float scale = 0.0f;   // 1/sqrt(dim)
+  bool linear = false;
+  int window = 0;       // softmax; 0: every token sees every token; w: only |i - j| <= w
+  float scale = 0.0f;   // softmax; 1/sqrt(dim)
   std::size_t pair_begin = 0, pair_end = 0;
-  float* scratch = nullptr;  // attention_scratch(longest sequence, dim) floats, one per thread
+  float* scratch = nullptr;  // attention_scratch(longest sequence, dim, linear) floats, one per thread
 };
 
 }  // namespace fathom::kernels

@@ -21,6 +21,7 @@ struct Batch {
   std::vector<std::int32_t> offsets{0};
   std::vector<float> qkv;
   int window = 0;
+  bool linear = false;
 
   Batch(std::size_t heads_, std::size_t dim_, const std::vector<int>& lengths, float scale = 1.0f) : heads(heads_), dim(dim_) {
     for (const int length : lengths) offsets.push_back(offsets.back() + length);
@@ -36,7 +37,7 @@ struct Batch {
   AttentionArgs args(std::vector<float>& out, std::vector<float>& scratch) const {
     AttentionArgs g;
     g.qkv = qkv.data() + 1; g.out = out.data() + 1; g.offsets = offsets.data();
-    g.heads = static_cast<int>(heads); g.dim = static_cast<int>(dim); g.window = window;
+    g.heads = static_cast<int>(heads); g.dim = static_cast<int>(dim); g.window = window; g.linear = linear;
     g.scale = 1.0f / std::sqrt(static_cast<float>(dim));
     g.pair_end = sequences() * heads;
     g.scratch = scratch.data();
@@ -44,7 +45,7 @@ struct Batch {
   }
   std::vector<float> run(const Table& table) const {
     std::vector<float> out(tokens() * heads * dim + 2, kGuard);
-    std::vector<float> scratch(table.attention_scratch(static_cast<std::size_t>(longest()), dim) + 1, kGuard);
+    std::vector<float> scratch(table.attention_scratch(static_cast<std::size_t>(longest()), dim, linear) + 1, kGuard);
     table.attention(args(out, scratch));
     EXPECT_EQ(scratch.back(), kGuard) << "scratch was overrun";
     EXPECT_EQ(out.front(), kGuard);
@@ -117,7 +118,7 @@ TEST_P(Kernels, AttentionIsBitEqualAloneAndInBatch) {
     }
     for (const int threads : {2, 3}) {
       ThreadPool pool(threads);
-      const std::size_t stride = attention_scratch_stride(t(), 40, 24);
+      const std::size_t stride = attention_scratch_stride(t(), 40, 24, false);
       std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads));
       attention(t(), pool, b.args(out, scratch), stride);
       EXPECT_EQ(out, all);
@@ -130,7 +131,7 @@ TEST_P(Kernels, AttentionSplitsLargeBatchesBitEqually) {
   const std::vector<float> all = b.run(t());
   for (const int threads : {2, 3, 7}) {
     ThreadPool pool(threads);
-    const std::size_t stride = attention_scratch_stride(t(), 64, 32);
+    const std::size_t stride = attention_scratch_stride(t(), 64, 32, false);
     std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads));
     attention(t(), pool, b.args(out, scratch), stride);
     EXPECT_EQ(out, all);
@@ -143,6 +144,111 @@ TEST_P(Kernels, AttentionKeepsNanInItsSequence) {
   const std::vector<float> out = b.run(t());
   for (std::size_t i = 0; i < b.tokens(); ++i)
     for (std::size_t d = 0; d < 32; ++d) ASSERT_EQ(std::isnan(out[1 + i * 32 + d]), i == 10 && d < 16) << i << " " << d;
+}
+
+// ---- linear attention
+
+double feature(double x) { return x > 0 ? x + 1 : std::exp(std::max(x, -30.0)); }
+
+// The weights written out one by one, as the sum over keys that the state stands for.
+void expect_linear(const Batch& b, const std::vector<float>& out) {
+  const std::size_t hidden = b.heads * b.dim, ld = 3 * hidden;
+  std::vector<double> features(b.qkv.size());
+  for (std::size_t i = 0; i < features.size(); ++i) features[i] = feature(b.qkv[i]);
+  for (std::size_t s = 0; s < b.sequences(); ++s)
+    for (int i = b.offsets[s]; i < b.offsets[s + 1]; ++i)
+      for (std::size_t h = 0; h < b.heads; ++h) {
+        const auto at = [&](int token) { return 1 + static_cast<std::size_t>(token) * ld + h * b.dim; };
+        std::vector<double> y(b.dim), size(b.dim);
+        double total = 0.0;
+        for (int j = b.offsets[s]; j < b.offsets[s + 1]; ++j) {
+          double weight = 0.0;
+          for (std::size_t d = 0; d < b.dim; ++d) weight += features[at(i) + d] * features[at(j) + hidden + d];
+          total += weight;
+          for (std::size_t d = 0; d < b.dim; ++d) {
+            const double v = b.qkv[at(j) + 2 * hidden + d];
+            y[d] += weight * v;
+            size[d] += weight * std::abs(v);
+          }
+        }
+        const double terms = static_cast<double>(b.offsets[s + 1] - b.offsets[s]) + static_cast<double>(b.dim);
+        for (std::size_t d = 0; d < b.dim; ++d)
+          ASSERT_NEAR(out[1 + static_cast<std::size_t>(i) * hidden + h * b.dim + d], y[d] / total, kEps * (2 * terms + 16) * size[d] / total)
+              << "sequence " << s << " token " << i << " head " << h << " dim " << b.dim;
+      }
+}
+
+Batch linear_batch(std::size_t heads, std::size_t dim, const std::vector<int>& lengths, float scale = 1.0f) {
+  Batch b(heads, dim, lengths, scale);
+  b.linear = true;
+  return b;
+}
+
+TEST_P(Kernels, LinearAttentionMatchesDouble) {
+  for (const std::size_t dim : {1, 5, 8, 16, 24, 32, 33, 64, 71}) {
+    const Batch b = linear_batch(3, dim, {1, 2, 7, 17, 63, 64, 65, 131});
+    expect_linear(b, b.run(t()));
+    if (HasFatalFailure()) return;
+  }
+  for (const float scale : {1e-6f, 12.0f, 60.0f, 1e8f}) {  // from all features alike to most of them at their floor
+    const Batch b = linear_batch(2, 32, {40, 3}, scale);
+    expect_linear(b, b.run(t()));
+  }
+}
+
+TEST_P(Kernels, LinearAttentionStaysExactOverLongTexts) {
+  const Batch b = linear_batch(1, 16, {2048});
+  const std::vector<float> out = b.run(t());
+  if (GetParam() != Tier::ref) {  // its blocks keep rounding below what a chain of 2,048 sums may cost
+    Batch constant = b;
+    for (std::size_t i = 0; i < b.tokens(); ++i) std::fill_n(&constant.qkv[1 + i * 48 + 32], 16, 3.0f);
+    const std::vector<float> same = constant.run(t());
+    for (std::size_t i = 0; i < b.tokens() * b.dim; ++i) ASSERT_NEAR(same[1 + i], 3.0, 60 * kEps);  // weights add up to 1
+  }
+  expect_linear(b, out);
+}
+
+TEST_P(Kernels, LinearAttentionOfNothingBelowTheFloorIsAMean) {
+  Batch b = linear_batch(1, 8, {5});
+  for (std::size_t i = 0; i < 5; ++i) std::fill_n(&b.qkv[1 + i * 24], 16, -1e30f);  // q and k
+  const std::vector<float> out = b.run(t());
+  for (std::size_t d = 0; d < 8; ++d) {
+    double mean = 0;
+    for (std::size_t i = 0; i < 5; ++i) mean += b.qkv[1 + i * 24 + 16 + d] / 5.0;
+    for (std::size_t i = 0; i < 5; ++i) ASSERT_NEAR(out[1 + i * 8 + d], mean, 8 * kEps);
+  }
+}
+
+TEST_P(Kernels, LinearAttentionIsBitEqualAloneInBatchAndForAnyThreads) {
+  const Batch b = linear_batch(4, 24, {33, 1, 130, 64, 200});
+  const std::vector<float> all = b.run(t());
+  for (std::size_t s = 0; s < b.sequences(); ++s) {
+    Batch alone = linear_batch(4, 24, {b.offsets[s + 1] - b.offsets[s]});
+    std::copy_n(b.qkv.begin() + 1 + b.offsets[s] * 288, alone.tokens() * 288, alone.qkv.begin() + 1);
+    const std::vector<float> out = alone.run(t());
+    ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 96], alone.tokens() * 96 * 4)) << s;
+  }
+  for (const int threads : {2, 3, 7}) {
+    ThreadPool pool(threads);
+    const std::size_t stride = attention_scratch_stride(t(), 200, 24, true);
+    std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads), kGuard);
+    attention(t(), pool, b.args(out, scratch), stride);
+    EXPECT_EQ(out, all);
+  }
+}
+
+TEST_P(Kernels, LinearAttentionKeepsNanInItsSequence) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::size_t part : {0, 1, 2}) {  // q, k, v of token 75, sequence 1, head 0, column 3
+    Batch b = linear_batch(2, 16, {9, 80, 5});
+    b.qkv[1 + 75 * 96 + part * 32 + 3] = nan;
+    const std::vector<float> out = b.run(t());
+    for (std::size_t i = 0; i < b.tokens(); ++i)
+      for (std::size_t d = 0; d < 32; ++d) {
+        const bool there = i >= 9 && i < 89 && d < 16, reached = part == 0 ? i == 75 : part == 1 || d == 3;
+        ASSERT_EQ(std::isnan(out[1 + i * 32 + d]), there && reached) << part << " " << i << " " << d;
+      }
+  }
 }
 
 // ---- row-wise kernels

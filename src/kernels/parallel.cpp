@@ -12,11 +12,12 @@ constexpr std::size_t kRowsOfOwn = 96;  // with this many rows a thread, cut row
 
 std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
-// Multiply-accumulates of the pairs of one sequence, and a share for its softmax and transposition.
+// Multiply-accumulates of the pairs of one sequence, and a share for its exponentials and transposition.
 std::size_t pair_cost(const AttentionArgs& args, std::size_t sequence) {
   const std::size_t length = static_cast<std::size_t>(args.offsets[sequence + 1] - args.offsets[sequence]);
-  const std::size_t seen = args.window ? std::min(length, static_cast<std::size_t>(2 * args.window + 1)) : length;
-  return length * (seen + 8) * 2 * static_cast<std::size_t>(args.dim);
+  const std::size_t dim = static_cast<std::size_t>(args.dim);
+  const std::size_t seen = args.linear ? dim : args.window ? std::min(length, static_cast<std::size_t>(2 * args.window + 1)) : length;
+  return length * (seen + 8) * 2 * dim;
 }
 
 void skip_rows(GemmArgs& args, std::size_t rows) { args.a += rows * args.lda; }
@@ -85,8 +86,8 @@ void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::si
   });
 }
 
-std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim) {
-  return ceil_div(table.attention_scratch(longest, dim), 16) * 16;
+std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim, bool linear) {
+  return ceil_div(table.attention_scratch(longest, dim, linear), 16) * 16;
 }
 
 void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, std::size_t scratch_stride) {

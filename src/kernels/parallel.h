@@ -17,11 +17,11 @@ void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args);
 void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args);
 
 // Pairs [pair_begin, pair_end) of args; args.scratch holds pool.threads() areas of `scratch_stride` floats each,
-// scratch_stride >= table.attention_scratch(longest sequence, dim).
+// scratch_stride >= table.attention_scratch(longest sequence, dim, linear).
 void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, std::size_t scratch_stride);
 
 // Floats of scratch that attention() needs for a pool: threads * stride, stride rounded to whole cache lines.
-std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim);
+std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim, bool linear);
 
 // The same row-wise kernels, rows split over the pool. Rows are quantized once, before the gemm_int8 calls that read them.
 void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t k,

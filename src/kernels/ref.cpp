@@ -42,6 +42,31 @@ void attention_row(const float* q, const float* k, const float* v, std::size_t l
   for (std::size_t d = 0; d < dim; ++d) out[d] *= 1.0f / total;
 }
 
+float feature(float x) { return x > 0.0f ? x + 1.0f : std::exp(x < -30.0f ? -30.0f : x); }  // NaN stays NaN
+
+// One (sequence, head) pair; `state`: S [dim][dim], then z [dim].
+void linear_pair(const float* q, const float* k, const float* v, std::size_t ld, std::size_t length, std::size_t dim, float* state,
+                 float* out, std::size_t ldo) {
+  float* z = state + dim * dim;
+  std::fill(state, z + dim, 0.0f);
+  for (std::size_t j = 0; j < length; ++j)
+    for (std::size_t d = 0; d < dim; ++d) {
+      const float key = feature(k[j * ld + d]);
+      z[d] += key;
+      for (std::size_t e = 0; e < dim; ++e) state[d * dim + e] += key * v[j * ld + e];
+    }
+  for (std::size_t i = 0; i < length; ++i, out += ldo) {
+    float total = 0.0f;
+    std::fill(out, out + dim, 0.0f);
+    for (std::size_t d = 0; d < dim; ++d) {
+      const float query = feature(q[i * ld + d]);
+      total += query * z[d];
+      for (std::size_t e = 0; e < dim; ++e) out[e] += query * state[d * dim + e];
+    }
+    for (std::size_t e = 0; e < dim; ++e) out[e] *= 1.0f / total;
+  }
+}
+
 }  // namespace
 
 void gemm(const GemmArgs& g) noexcept {
@@ -107,7 +132,7 @@ void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_
   }
 }
 
-std::size_t attention_scratch(std::size_t longest, std::size_t) noexcept { return longest; }
+std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept { return linear ? (dim + 1) * dim : longest; }
 
 void attention(const AttentionArgs& g) noexcept {
   const std::size_t heads = static_cast<std::size_t>(g.heads), dim = static_cast<std::size_t>(g.dim), hidden = heads * dim;
@@ -116,6 +141,10 @@ void attention(const AttentionArgs& g) noexcept {
     const std::size_t s = pair / heads, column = pair % heads * dim;
     const std::size_t begin = static_cast<std::size_t>(g.offsets[s]), length = static_cast<std::size_t>(g.offsets[s + 1]) - begin;
     const float* q = g.qkv + begin * ld + column;
+    if (g.linear) {
+      linear_pair(q, q + hidden, q + 2 * hidden, ld, length, dim, g.scratch, g.out + begin * hidden + column, hidden);
+      continue;
+    }
     for (std::size_t i = 0; i < length; ++i) {
       const std::size_t low = window && i > window ? i - window : 0;
       const std::size_t high = window ? std::min(length, i + window + 1) : length;

@@ -52,7 +52,7 @@ struct Table {
   // this order: with activation none or relu the very bits of tier ref.
   void (*gemm_int8)(const Int8GemmArgs& args) noexcept = nullptr;
 
-  std::size_t (*attention_scratch)(std::size_t longest, std::size_t dim) noexcept = nullptr;
+  std::size_t (*attention_scratch)(std::size_t longest, std::size_t dim, bool linear) noexcept = nullptr;
   void (*attention)(const AttentionArgs& args) noexcept = nullptr;
 
   // y = (x - mean) / sqrt(var + eps) * gamma + beta for each of `rows` rows of n; x may alias y.

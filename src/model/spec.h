@@ -18,7 +18,8 @@ enum class NormOrder { pre, post };   // pre-LN (ViT) or post-LN (BERT)
 enum class Pooling { cls, cls_mean }; // what exit heads read: CLS, or [CLS; mean over all tokens]
 
 // How tokens mix. softmax: as everybody's. linear: kernel attention (Katharopoulos et al. 2020), whose cost grows with the length and not
-// with its square: out_i = phi(q_i) sum_j phi(k_j) v_j^T / (phi(q_i) . sum_j phi(k_j)), phi(x) = x + 1 above 0, e^x else.
+// with its square: out_i = phi(q_i) sum_j phi(k_j) v_j^T / (phi(q_i) . sum_j phi(k_j)), phi(x) = x + 1 above 0, e^x else (x at
+// least -30). q and k are taken as they are, without softmax's 1/sqrt(head size).
 enum class Attention { softmax, linear };
 
 // Form of the last head. `exit`: the exits' own form. The others are a checkpoint's own classifier, kept as it is:

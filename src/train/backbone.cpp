@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "train/rows_at_once.h"
+
 namespace fathom::train {
 
 namespace F = torch::nn::functional;
@@ -106,6 +108,7 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
     FusedLayer layer;
     layer.heads = spec.heads;
     layer.window = spec.attention_window;
+    layer.linear = spec.attention == Attention::linear;
     layer.eps = spec.layer_norm_eps;
     layer.pre_norm = spec.norm == NormOrder::pre;
     layer.norm1_w = vector(n + "norm1_w", h, 1);
@@ -177,27 +180,41 @@ Tensor Backbone::additive_mask(std::int64_t tokens, const Tensor& lengths) const
   return torch::zeros(hidden.sizes()).masked_fill_(hidden, -std::numeric_limits<float>::infinity());
 }
 
-Tensor Backbone::attention(const FusedLayer& layer, const Tensor& x, const Tensor& added) const {
+Tensor Backbone::softmax_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lengths) const {
+  const auto scores = torch::matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
+  return torch::matmul(torch::softmax(scores + additive_mask(q.size(2), lengths), -1), v);
+}
+
+namespace {
+
+Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lengths) {
+  const auto phi = [](const Tensor& x) { return torch::where(x > 0, x + 1, torch::exp(torch::clamp(x, -30, 0))); };
+  const auto here = (torch::arange(k.size(2)).unsqueeze(0) < lengths.unsqueeze(1)).to(torch::kFloat).view({-1, 1, k.size(2), 1});
+  const auto queries = phi(q), keys = phi(k) * here;
+  return torch::matmul(queries, torch::matmul(keys.transpose(2, 3), v)) / torch::matmul(queries, keys.sum(2).unsqueeze(3));
+}
+
+}  // namespace
+
+Tensor Backbone::attention(const FusedLayer& layer, const Tensor& x, const Tensor& lengths) const {
   const auto b = x.size(0), t = x.size(1);
   const std::int64_t heads = spec_.heads, dim = spec_.head_dim();
   const auto qkv = torch::linear(x, layer.qkv_w, layer.qkv_b).view({b, t, 3, heads, dim}).permute({2, 0, 3, 1, 4});
-  const auto scores = torch::matmul(qkv[0], qkv[1].transpose(2, 3)) / std::sqrt(static_cast<double>(dim)) + added;
-  const auto mixed = torch::matmul(torch::softmax(scores, -1), qkv[2]);
+  const auto mixed = layer.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
   return torch::linear(mixed.transpose(1, 2).reshape({b, t, spec_.hidden}), layer.out_w, layer.out_b);
 }
 
 Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
   const auto& p = layers_[static_cast<std::size_t>(l)];
   if (fused_) return run_fused_layer(p, h, mask, keep_mask(h), keep_mask(h));
-  const auto added = additive_mask(h.size(1), mask);
   const auto feed = [&](const Tensor& x) {
     return drop(torch::linear(torch::gelu(torch::linear(x, p.up_w, p.up_b)), p.down_w, p.down_b));
   };
   if (p.pre_norm) {
-    const auto x = h + drop(attention(p, norm(h, p.norm1_w, p.norm1_b), added));
+    const auto x = h + drop(attention(p, norm(h, p.norm1_w, p.norm1_b), mask));
     return x + feed(norm(x, p.norm2_w, p.norm2_b));
   }
-  const auto x = norm(h + drop(attention(p, h, added)), p.norm1_w, p.norm1_b);
+  const auto x = norm(h + drop(attention(p, h, mask)), p.norm1_w, p.norm1_b);
   return norm(x + feed(x), p.norm2_w, p.norm2_b);
 }
 
@@ -330,8 +347,9 @@ Tensor evaluate_last(Backbone& backbone, const Encoded& data, std::int64_t width
   const bool training = backbone.is_training();
   backbone.eval();
   auto out = torch::empty({data.size(), width});
-  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
-    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
+  const std::int64_t rows = rows_at_once(backbone.spec());
+  for (std::int64_t begin = 0; begin < data.size(); begin += rows) {
+    const auto part = data.slice(begin, std::min(data.size(), begin + rows));
     out.narrow(0, begin, part.size()).copy_(head(part, backbone.deepest(part)));
   }
   backbone.train(training);
@@ -347,6 +365,7 @@ Tensor all_logits(Backbone& backbone, const Heads& heads, const Encoded& data, s
   const bool training = backbone.is_training();
   backbone.eval();
   const auto& spec = backbone.spec();
+  batch = std::min(batch, rows_at_once(spec));
   auto out = torch::empty({data.size(), spec.layers, spec.classes()});
   for (std::int64_t begin = 0; begin < data.size(); begin += batch) {
     const auto end = std::min(data.size(), begin + batch);

@@ -82,7 +82,8 @@ class Backbone : public torch::nn::Module {
   torch::Tensor linear_weight(const std::string& name, std::int64_t out, std::int64_t in);
   torch::Tensor vector(const std::string& name, std::int64_t size, float value);
   torch::Tensor additive_mask(std::int64_t tokens, const torch::Tensor& lengths) const;
-  torch::Tensor attention(const FusedLayer& layer, const torch::Tensor& x, const torch::Tensor& added) const;
+  torch::Tensor attention(const FusedLayer& layer, const torch::Tensor& x, const torch::Tensor& lengths) const;
+  torch::Tensor softmax_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const torch::Tensor& lengths) const;
   torch::Tensor keep_mask(const torch::Tensor& like) const;
   torch::Tensor norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) const;
   torch::Tensor drop(const torch::Tensor& x) const;

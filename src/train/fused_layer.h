@@ -9,6 +9,7 @@ namespace fathom::train {
 struct FusedLayer {
   torch::Tensor norm1_w, norm1_b, qkv_w, qkv_b, out_w, out_b, norm2_w, norm2_b, up_w, up_b, down_w, down_b;
   std::int64_t heads = 1, window = 0;
+  bool linear = false;  // attention
   double eps = 1e-12;
   bool pre_norm = false;
 };

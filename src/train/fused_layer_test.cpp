@@ -1,17 +1,19 @@
 #include <gtest/gtest.h>
 
 #include "train/backbone.h"
+#include "train/mixing.h"
 
 namespace fathom::train {
 namespace {
 
-ModelSpec small_spec(NormOrder norm, int window, int heads) {
+ModelSpec small_spec(NormOrder norm, int window, int heads, Attention attention = Attention::softmax) {
   ModelSpec spec;
   spec.layers = 2;
   spec.hidden = 32;
   spec.heads = heads;
   spec.ffn = 40;
   spec.norm = norm;
+  spec.attention = attention;
   spec.attention_window = window;
   spec.pooling = Pooling::cls_mean;
   spec.vocab = 30;
@@ -44,25 +46,39 @@ std::pair<double, torch::Tensor> gradient(Backbone& backbone, Heads& heads, cons
   return {loss.item<double>(), flat.gradients().clone()};
 }
 
+void expect_plain(const ModelSpec& spec, std::int64_t texts, float weights = 1) {
+  torch::manual_seed(7);
+  Backbone backbone(spec);
+  Heads heads_module(spec);
+  FlatParameters flat(backbone.parameters());
+  flat.values().mul_(weights);
+  const auto data = random_texts(spec, texts);
+  const auto [loss, g] = gradient(backbone, heads_module, flat, data, true);
+  const auto [expected_loss, expected] = gradient(backbone, heads_module, flat, data, false);
+  EXPECT_NEAR(loss, expected_loss, 1e-5);
+  EXPECT_LT((g - expected).abs().max().item<double>(), 1e-4 * (1 + expected.abs().max().item<double>()))
+      << "window " << spec.attention_window << ", heads " << spec.heads;
+  EXPECT_GT(expected.abs().max().item<double>(), 1e-4);
+}
+
 TEST(FusedLayer, EqualsPlainOperatorsInValueAndGradient) {
-  for (const NormOrder norm : {NormOrder::pre, NormOrder::post}) {
-    for (const int window : {0, 1, 6}) {
-      for (const int heads : {1, 2, 4}) {
-        const auto spec = small_spec(norm, window, heads);
-        torch::manual_seed(7);
-        Backbone backbone(spec);
-        Heads heads_module(spec);
-        FlatParameters flat(backbone.parameters());
-        const auto data = random_texts(spec, 9);
-        const auto [loss, g] = gradient(backbone, heads_module, flat, data, true);
-        const auto [expected_loss, expected] = gradient(backbone, heads_module, flat, data, false);
-        EXPECT_NEAR(loss, expected_loss, 1e-5);
-        EXPECT_LT((g - expected).abs().max().item<double>(), 1e-4 * (1 + expected.abs().max().item<double>()))
-            << "window " << window << ", heads " << heads;
-        EXPECT_GT(expected.abs().max().item<double>(), 1e-4);
-      }
-    }
-  }
+  for (const NormOrder norm : {NormOrder::pre, NormOrder::post})
+    for (const int window : {0, 1, 6})
+      for (const int heads : {1, 2, 4}) expect_plain(small_spec(norm, window, heads), 9);
+}
+
+TEST(FusedLayer, LinearAttentionEqualsPlainOperators) {
+  for (const NormOrder norm : {NormOrder::pre, NormOrder::post})
+    for (const int heads : {1, 2, 4})
+      for (const float weights : {1.0f, 4.0f}) expect_plain(small_spec(norm, 0, heads, Attention::linear), 9, weights);
+}
+
+TEST(FusedLayer, LongTextsEqualPlainOperators) {  // softmax by blocks of rows
+  auto spec = small_spec(NormOrder::pre, 0, 2);
+  spec.max_tokens = static_cast<int>(kLongTokens) + 50;
+  expect_plain(spec, 4);
+  spec.attention = Attention::linear;
+  expect_plain(spec, 4);
 }
 
 TEST(FusedLayer, DropoutIsDrawnFromTheModulesOwnSeed) {
@@ -82,14 +98,16 @@ TEST(FusedLayer, DropoutIsDrawnFromTheModulesOwnSeed) {
 }
 
 TEST(FusedLayer, PaddingChangesNothing) {
-  const auto spec = small_spec(NormOrder::pre, 0, 4);
-  torch::manual_seed(3);
-  Backbone backbone(spec);
-  Heads heads(spec);
-  const auto data = random_texts(spec, 8);
-  const auto together = all_logits(backbone, heads, data, 8);
-  const auto alone = all_logits(backbone, heads, data, 1);
-  EXPECT_LT((together - alone).abs().max().item<double>(), 1e-5);
+  for (const Attention attention : {Attention::softmax, Attention::linear}) {
+    const auto spec = small_spec(NormOrder::pre, 0, 4, attention);
+    torch::manual_seed(3);
+    Backbone backbone(spec);
+    Heads heads(spec);
+    const auto data = random_texts(spec, 8);
+    const auto together = all_logits(backbone, heads, data, 8);
+    const auto alone = all_logits(backbone, heads, data, 1);
+    EXPECT_LT((together - alone).abs().max().item<double>(), 1e-5);
+  }
 }
 
 }  // namespace

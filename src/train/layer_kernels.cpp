@@ -259,6 +259,43 @@ FATHOM_LEVELS void attention_backward(AttentionSize size, const float* qkv, cons
   attention_backward_rows(size, size.dim, qkv, lengths, probabilities, dmixed, dqkv);
 }
 
+FATHOM_LEVELS void softmax_rows(std::int64_t rows, std::int64_t n, float scale, float* x) {
+  for (std::int64_t r = 0; r < rows; ++r, x += n) {
+    float most = x[0], sum = 0;
+#pragma omp simd reduction(max : most)
+    for (std::int64_t j = 0; j < n; ++j) most = x[j] > most ? x[j] : most;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) {
+      x[j] = exp_negative(scale * (x[j] - most));
+      sum += x[j];
+    }
+    const float inverse = 1.0f / sum;
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) x[j] *= inverse;
+  }
+}
+
+FATHOM_LEVELS void softmax_rows_gradient(std::int64_t rows, std::int64_t n, float scale, const float* p, float* dp) {
+  for (std::int64_t r = 0; r < rows; ++r, p += n, dp += n) {
+    const float inner = dot(p, dp, n);
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) dp[j] = scale * p[j] * (dp[j] - inner);
+  }
+}
+
+FATHOM_LEVELS void linear_features(std::int64_t count, float* x) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float below = exp_negative(x[i] < -30.0f ? -30.0f : x[i] < 0.0f ? x[i] : 0.0f);
+    x[i] = x[i] > 0.0f ? x[i] + 1.0f : below;
+  }
+}
+
+FATHOM_LEVELS void linear_features_gradient(std::int64_t count, const float* phi, float* dphi) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) dphi[i] *= phi[i] < 1.0f ? phi[i] : 1.0f;
+}
+
 FATHOM_LEVELS void adam_update(const AdamStep& step, std::int64_t count, const float* gradient, float* value, float* first,
                                float* second) {
   const float keep = 1.0f - step.rate * step.decay, rate = step.rate / step.correction1;

@@ -34,6 +34,15 @@ void attention_forward(AttentionSize size, const float* qkv, const std::int64_t*
 void attention_backward(AttentionSize size, const float* qkv, const std::int64_t* lengths, const float* probabilities,
                         const float* dmixed, float* dqkv);
 
+// x = softmax(scale * x) of each of `rows` rows of n; and dx = scale * p * (dp - p . dp), over dp.
+void softmax_rows(std::int64_t rows, std::int64_t n, float scale, float* x);
+void softmax_rows_gradient(std::int64_t rows, std::int64_t n, float scale, const float* p, float* dp);
+
+// Features of linear attention (model/spec.h) in place: x = phi(x); and dx over dphi, given phi(x): phi'(x) is 1 above 0 and phi(x) itself
+// below, at the floor e^-30 as well, which is nothing.
+void linear_features(std::int64_t count, float* x);
+void linear_features_gradient(std::int64_t count, const float* phi, float* dphi);
+
 // One AdamW step on a flat range. `correction1`, `correction2` = 1 - beta^step.
 struct AdamStep {
   float rate = 0, decay = 0, beta1 = 0.9f, beta2 = 0.98f, epsilon = 1e-8f, correction1 = 1, correction2 = 1, gradient_scale = 1;

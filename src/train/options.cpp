@@ -44,6 +44,8 @@ Status check_ranges(const FitOptions& o) {
     return Error{Code::usage, "--hidden " + std::to_string(*o.hidden) + " is not a multiple of --heads " + std::to_string(*o.heads),
                  "choose a width that divides evenly"};
   }
+  if (o.attention == Attention::linear && o.window.value_or(0) > 0)
+    return Error{Code::usage, "--window " + std::to_string(*o.window) + " goes with --attention softmax alone: linear attention sees every token", "leave one of the two out"};
   return {};
 }
 
@@ -52,7 +54,7 @@ Status check_ranges(const FitOptions& o) {
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine out;
   FitOptions& o = out.options;
-  std::string task = "text-classification", norm, pooling, data, output, states, teacher;
+  std::string task = "text-classification", norm, attention, pooling, data, output, states, teacher;
   CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
   CLI::Option* from_states = app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
@@ -80,9 +82,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   shape("--heads", o.heads, "attention heads; must divide --hidden (default 4)");
   shape("--ffn", o.ffn, "width of the feed-forward block (default 4 x hidden; generated data 2 x hidden)");
   shape("--window", o.window, "tokens seen to each side; 0: all (default; generated data 1)");
+  shape("--attention", attention, "softmax (default), or linear: its cost grows with a text's length, not with the square of it")->check(CLI::IsMember({"softmax", "linear"}));
   shape("--norm", norm, "pre (default) or post layer norm")->check(CLI::IsMember({"pre", "post"}));
   shape("--pooling", pooling, "what heads read: cls, or cls_mean (default; generated data cls)")->check(CLI::IsMember({"cls", "cls_mean"}));
-  shape("--max-tokens", o.max_tokens, "longer texts are cut (default: covers 98 % of them, at most 128)");
+  shape("--max-tokens", o.max_tokens, "longer texts are cut (default: covers 98 % of them, at most 128); a model never reads more than it was trained with");
   shape("--vocab-size", o.vocab_size, "word pieces to learn (default 8192)");
   shape("--patch", o.patch, "side of an image patch, pixels (default: the divisor of both sides nearest to an eighth)");
   shape("--head-hidden", o.head_hidden, "hidden width of exit heads; 0: linear (default: by --hidden)");
@@ -111,6 +114,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   o.output = output;
   FATHOM_TRY(o.task, data::parse_task(task));
   if (!norm.empty()) o.norm = norm == "pre" ? NormOrder::pre : NormOrder::post;
+  if (!attention.empty()) o.attention = attention == "linear" ? Attention::linear : Attention::softmax;
   if (!pooling.empty()) o.pooling = pooling == "cls" ? Pooling::cls : Pooling::cls_mean;
   FATHOM_TRY_VOID(check_ranges(o));
   return out;
@@ -136,6 +140,7 @@ Json options_to_json(const FitOptions& o) {
   put(json, "vocab_size", o.vocab_size);
   put(json, "head_hidden", o.head_hidden);
   if (o.norm) json["norm"] = *o.norm == NormOrder::pre ? "pre" : "post";
+  if (o.attention) json["attention"] = *o.attention == Attention::linear ? "linear" : "softmax";
   if (o.pooling) json["pooling"] = *o.pooling == Pooling::cls ? "cls" : "cls_mean";
   put(json, "lr", o.rate);
   put(json, "epochs", o.epochs);

@@ -35,6 +35,7 @@ struct FitOptions {
   // Shape; unset: by task and data.
   std::optional<int> layers, hidden, heads, ffn, window, max_tokens, patch, vocab_size, head_hidden;
   std::optional<NormOrder> norm;
+  std::optional<Attention> attention;
   std::optional<Pooling> pooling;
   // Schedule of stage 0; unset: by task and data. `steps` wins over `epochs`.
   std::optional<double> rate, epochs, dropout;

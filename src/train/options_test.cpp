@@ -20,6 +20,7 @@ TEST(Options, ReadsFlags) {
   EXPECT_EQ(got->options.text_columns, (std::vector<std::string>{"title", "body"}));
   EXPECT_EQ(got->options.seed, 9u);
   EXPECT_EQ(got->options.rate, 0.01);
+  EXPECT_FALSE(got->options.attention.has_value());
   EXPECT_FALSE(got->options.hidden.has_value());
 }
 
@@ -33,6 +34,16 @@ TEST(Options, RefusesWhatIsOutOfRangeOrUnknown) {
     EXPECT_EQ(got.error().code, Code::usage) << flags[0];
     EXPECT_FALSE(got.error().message.empty());
   }
+}
+
+TEST(Options, LinearAttentionHasNoWindow) {
+  EXPECT_EQ(parsed({"--attention", "linear", "--window", "0"})->options.attention, Attention::linear);
+  EXPECT_EQ(parsed({"--attention", "softmax", "--window", "64"})->options.window, 64);
+  const auto both = parsed({"--attention", "linear", "--window", "64"});
+  ASSERT_FALSE(both);
+  EXPECT_NE(both.error().message.find("--window 64"), std::string::npos);
+  EXPECT_EQ(difference(options_to_json(parsed({"--attention", "linear"})->options), options_to_json(parsed({"--attention", "softmax"})->options)),
+            "attention is \"linear\", was \"softmax\"");
 }
 
 TEST(Options, ThreadsAndProgressDoNotIdentifyARun) {

@@ -2,12 +2,15 @@
 #include "kernels/args.h"
 #include "kernels/math.inc"
 #include "kernels/attention.inc"
+#include "kernels/linear_attention.inc"
 #include "kernels/tiers.h"
 
 namespace fathom::kernels::avx2 {
 
-std::size_t attention_scratch(std::size_t longest, std::size_t dim) noexcept { return attention_floats(longest, dim); }
+std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept {
+  return linear ? linear_floats(dim) : attention_floats(longest, dim);
+}
 
-void attention(const AttentionArgs& args) noexcept { attention_pairs(args); }
+void attention(const AttentionArgs& args) noexcept { args.linear ? linear_pairs(args) : attention_pairs(args); }
 
 }  // namespace fathom::kernels::avx2
