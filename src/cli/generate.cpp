@@ -62,8 +62,8 @@ void add_generate(Frame& frame) {
     options->data.task = options->kind == "image" ? data::Task::image_classification : data::Task::text_classification;
     if (options->kind == "long") {
       options->data.longest = options->longest;
-      const auto unless_given = [verb](const char* flag, std::size_t& rows, std::size_t fewer) {
-        if (verb->count(flag) == 0) rows = fewer;
+      const auto unless_given = [verb](const char* flag, std::size_t& count, std::size_t fewer) {
+        if (verb->count(flag) == 0) count = fewer;
       };
       unless_given("--train", options->data.train, 8000);
       unless_given("--tune", options->data.tune, 500);

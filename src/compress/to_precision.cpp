@@ -101,8 +101,8 @@ void add_to_bias(const StoredMap& map, std::size_t n, double value) {
 
 // Into the stored biases, with W_int8 as it is stored:
 // - b + W mean(x) - W_int8 mean(x_int8) of every map that reads what its layer computes anyway;
-// - what attention mixes is centred: v's biases lose the mean of the mixed rows, and o's gain W times it. The weights of a mixture add
-//   up to 1, so nothing changes before rounding, but rows around 0 have shorter ranges, and the levels lie closer together.
+// - what attention mixes is centred: v's biases lose the mean of the mixed rows, and o's gain W times it. The weights of a mixture, softmax's
+//   and linear attention's alike, add up to 1, so nothing changes before rounding, but rows around 0 have shorter ranges, and the levels lie closer together.
 void correct_biases(const Model& model, const InputSums& sums, std::map<std::string, Stored>& stored) {
   const std::size_t hidden = sums.hidden, width = sums.mixed, ffn = sums.ffn;
   const MapInputs maps[] = {{"attention.self.query", 0, hidden, width}, {"attention.self.key", 0, hidden, width}, {"attention.self.value", 0, hidden, width},

@@ -41,7 +41,7 @@ Status write_tally_part(const fs::path& folder, Part part, std::size_t rows, std
   std::string csv = "text,label\n";
   for (std::size_t i = 0; i < rows; ++i) {
     const TallyText text = draw_tally(random, longest);
-    csv += text.words + ',' + kTallyNames[static_cast<std::size_t>(text.answer)] + '\n';
+    csv += text.words + ',' + kRelayNames[static_cast<std::size_t>(text.answer)] + '\n';
   }
   return write_file_atomic(folder / (std::string(part_name(part)) + ".csv"), csv);
 }
@@ -84,8 +84,8 @@ Status generate_dataset(const fs::path& folder, const GenerateOptions& options) 
     if (rows > kMaxRows)
       return Error{Code::usage, std::to_string(rows) + " rows of " + part_name(part) + " are out of range 0..10000000", "ask for fewer rows (0: the default)"};
   }
-  if (tally && options.longest < kTallyLeast)
-    return Error{Code::usage, "texts of at most " + std::to_string(options.longest) + " words hold too little evidence", "give at least " + std::to_string(kTallyLeast)};
+  if (tally && options.longest < kTallyShortest)
+    return Error{Code::usage, "texts of at most " + std::to_string(options.longest) + " words hold too little evidence", "give at least " + std::to_string(kTallyShortest)};
   std::error_code code;
   fs::create_directories(folder, code);
   if (code) return Error{Code::io, "'" + folder.string() + "': cannot create the folder: " + code.message(), "give another folder"};
@@ -94,7 +94,7 @@ Status generate_dataset(const fs::path& folder, const GenerateOptions& options) 
     const std::size_t rows = wanted[index] != 0 ? wanted[index] : tally ? kTallyRows[index] : text ? kTextRows[index] : kImageRows[index];
     FATHOM_TRY_VOID(tally ? write_tally_part(folder, part, rows, options.seed, options.longest) : text ? write_text_part(folder, part, rows, options.seed) : write_image_part(folder, part, rows, options.seed));
   }
-  const auto& names = tally ? kTallyNames : text ? kRelayNames : kStripNames;
+  const auto& names = text ? kRelayNames : kStripNames;
   std::string classes;
   for (const char* name : names) classes += std::string(name) + "\n";
   FATHOM_TRY_VOID(write_file_atomic(folder / "classes.txt", classes));

@@ -164,6 +164,9 @@ Status fit(const FitOptions& options) {
   }
   Json identity = {{"options", asked}, {"data", {{"fingerprint", dataset.fingerprint}}}};
   FATHOM_TRY(const Prepared prepared, prepare(dataset, options));
+  if (options.progress && prepared.cut > 0)
+    say(std::to_string(prepared.cut) + " of " + std::to_string(prepared.part(Part::train).size()) + " training texts are longer than " +
+        std::to_string(prepared.spec.max_tokens) + " tokens and are cut, as longer texts will be later on; --max-tokens sets how many the model reads");
   FATHOM_TRY_VOID(claim_folder(folder, identity));
   identity["schedule"] = schedule_to_json(prepared.schedule);
   const Checkpoints checkpoints(folder, identity);

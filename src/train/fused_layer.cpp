@@ -68,14 +68,14 @@ class Node : public torch::autograd::Function<Node> {
                         const Tensor& down_w, const Tensor& down_b, const Tensor& lengths, const Keep& masks,
                         std::int64_t heads, std::int64_t window, bool linear, double eps, bool pre) {
     const auto b = h3.size(0), t = h3.size(1), hidden = h3.size(2);
-    const AttentionSize size{b, t, heads, hidden / heads, window, linear};
+    const AttentionSize size{b, t, heads, hidden / heads, window};
     const auto h = h3.reshape({b * t, hidden}).contiguous();
     const Keep keep = masks.as_rows(h);
     Normed n1, n2;
     if (pre) n1 = norm(h, norm1_w, norm1_b, eps);
     const Tensor a = pre ? n1.y : h;
     const auto qkv = torch::addmm(qkv_b, a, qkv_w.t());
-    const Mixing mixing = mix(size, qkv, lengths);
+    const Mixing mixing = mix(size, linear, qkv, lengths);
     const auto s = residual(h, mixing.out, out_w, out_b, keep.attention);  // after attention
     if (!pre) n1 = norm(s, norm1_w, norm1_b, eps);
     const Tensor x = pre ? s : n1.y;
@@ -86,7 +86,7 @@ class Node : public torch::autograd::Function<Node> {
     gelu_forward(up.numel(), up.data_ptr<float>(), active.data_ptr<float>());
     const auto z = residual(x, active, down_w, down_b, keep.feed);
     if (!pre) n2 = norm(z, norm2_w, norm2_b, eps);
-    context->save_for_backward({h, a, qkv, mixing.kept, mixing.out, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
+    context->save_for_backward({h, a, qkv, mixing.probabilities, mixing.out, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
                                 norm2_w, qkv_w, out_w, up_w, down_w, lengths, keep.attention, keep.feed});
     context->saved_data["size"] = std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0};
     context->saved_data["eps"] = eps;
@@ -95,12 +95,12 @@ class Node : public torch::autograd::Function<Node> {
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
     const auto saved = context->get_saved_variables();
-    enum { h, a, qkv, kept, mixed, s, c, up, active, z, mean1, rstd1, mean2, rstd2, norm1_w, norm2_w, qkv_w, out_w, up_w,
+    enum { h, a, qkv, probabilities, mixed, s, c, up, active, z, mean1, rstd1, mean2, rstd2, norm1_w, norm2_w, qkv_w, out_w, up_w,
            down_w, lengths, keep1, keep2 };
     const auto dims = context->saved_data["size"].toIntVector();
     const double eps = context->saved_data["eps"].toDouble();
     const bool pre = dims[6] != 0;
-    const AttentionSize size{dims[0], dims[1], dims[2], dims[3] / dims[2], dims[4], dims[5] != 0};
+    const AttentionSize size{dims[0], dims[1], dims[2], dims[3] / dims[2], dims[4]};
     const auto dy = outputs[0].reshape({dims[0] * dims[1], dims[3]}).contiguous();
     variable_list d(20);
 
@@ -123,7 +123,7 @@ class Node : public torch::autograd::Function<Node> {
     d[kOutB] = column_sum(dout);
     d[kOutW] = dout.t().mm(saved[mixed]);
     const auto dmixed = dout.mm(saved[out_w]);
-    const auto dqkv = mix_gradient(size, saved[qkv], saved[lengths], {saved[mixed], saved[kept]}, dmixed);
+    const auto dqkv = mix_gradient(size, dims[5] != 0, saved[qkv], saved[lengths], {saved[mixed], saved[probabilities]}, dmixed);
     d[kQkvB] = column_sum(dqkv);
     d[kQkvW] = dqkv.t().mm(saved[a]);
     Tensor dh;

@@ -26,9 +26,7 @@ void column_sums(std::int64_t rows, std::int64_t width, const float* x, float* s
 struct AttentionSize {
   std::int64_t batch = 0, tokens = 0, heads = 0, dim = 0;
   std::int64_t window = 0;  // 0: all
-  bool linear = false;      // linear_attention.h
   std::int64_t span() const { return window > 0 ? 2 * window + 1 : tokens; }  // probabilities kept for one token
-  std::int64_t kept() const { return batch * heads * (linear ? dim * (dim + 1) : tokens * span()); }  // floats for the gradient
 };
 // qkv [batch, tokens, 3, heads, dim], lengths [batch], probabilities [batch, heads, tokens, span], mixed [batch, tokens, heads, dim].
 // Rows behind an input's length give zeros.
@@ -39,6 +37,11 @@ void attention_backward(AttentionSize size, const float* qkv, const std::int64_t
 // x = softmax(scale * x) of each of `rows` rows of n; and dx = scale * p * (dp - p . dp), over dp.
 void softmax_rows(std::int64_t rows, std::int64_t n, float scale, float* x);
 void softmax_rows_gradient(std::int64_t rows, std::int64_t n, float scale, const float* p, float* dp);
+
+// Features of linear attention (model/spec.h) in place: x = phi(x); and dx over dphi, given phi(x): phi'(x) is 1 above 0 and phi(x) itself
+// below, at the floor e^-30 as well, which is nothing.
+void linear_features(std::int64_t count, float* x);
+void linear_features_gradient(std::int64_t count, const float* phi, float* dphi);
 
 // One AdamW step on a flat range. `correction1`, `correction2` = 1 - beta^step.
 struct AdamStep {

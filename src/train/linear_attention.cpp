@@ -1,107 +1,54 @@
 #include "train/linear_attention.h"
 
-#include <algorithm>
-#include <vector>
-
-#include "train/loops.h"
-
 namespace fathom::train {
 namespace {
 
-// to = phi(x), and its derivative by x: 1 above 0, phi(x) itself below (at the floor e^-30, which stands for 0).
-FATHOM_INLINE void features(const float* x, std::int64_t dim, float* to) {
-#pragma omp simd
-  for (std::int64_t d = 0; d < dim; ++d) {
-    const float below = exp_negative(x[d] < -30.0f ? -30.0f : x[d] < 0.0f ? x[d] : 0.0f);
-    to[d] = x[d] > 0.0f ? x[d] + 1.0f : below;
-  }
+using torch::Tensor;
+
+// [batch * tokens, parts * heads * dim] -> [parts, batch * heads, tokens, dim], and back.
+Tensor by_heads(const AttentionSize& size, const Tensor& x, std::int64_t parts) {
+  return x.view({size.batch, size.tokens, parts, size.heads, size.dim}).permute({2, 0, 3, 1, 4}).contiguous().view({parts, size.batch * size.heads, size.tokens, size.dim});
+}
+Tensor by_rows(const AttentionSize& size, const Tensor& x, std::int64_t parts) {
+  return x.view({parts, size.batch, size.heads, size.tokens, size.dim}).permute({1, 3, 0, 2, 4}).reshape({size.batch * size.tokens, parts * size.heads * size.dim});
 }
 
-// dx = dphi * phi'(x), given phi(x).
-FATHOM_INLINE void through_features(const float* x, const float* phi, const float* dphi, std::int64_t dim, float* dx) {
-#pragma omp simd
-  for (std::int64_t d = 0; d < dim; ++d) dx[d] = x[d] > 0.0f ? dphi[d] : dphi[d] * phi[d];
-}
+struct States {
+  Tensor q, k, v;  // [batch * heads, tokens, dim]; features of queries and keys, those of padding keys 0
+  Tensor s, z;     // sums over the keys of k v^T [.., dim, dim], and of k [.., dim, 1]
+};
 
-// `dim` comes a second time, as a constant where it is a usual one: its loops are unrolled then.
-FATHOM_INLINE void forward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv, const std::int64_t* lengths, float* states,
-                                float* mixed) {
-  const std::int64_t hidden = size.heads * dim, stride = 3 * hidden;
-  std::vector<float> phi(static_cast<std::size_t>(dim));
-  float* f = phi.data();
-  std::fill(mixed, mixed + size.batch * size.tokens * hidden, 0.0f);
-  for (std::int64_t b = 0; b < size.batch; ++b) {
-    for (std::int64_t head = 0; head < size.heads; ++head) {
-      float *s = states + (b * size.heads + head) * dim * (dim + 1), *z = s + dim * dim;
-      std::fill(s, z + dim, 0.0f);
-      const float* q = qkv + b * size.tokens * stride + head * dim;
-      const float *k = q + hidden, *v = k + hidden;
-      for (std::int64_t j = 0; j < lengths[b]; ++j) {
-        features(k + j * stride, dim, f);
-        add_scaled(z, 1.0f, f, dim);
-        for (std::int64_t d = 0; d < dim; ++d) add_scaled(s + d * dim, f[d], v + j * stride, dim);
-      }
-      for (std::int64_t i = 0; i < lengths[b]; ++i) {
-        features(q + i * stride, dim, f);
-        const float inverse = 1.0f / dot(f, z, dim);
-        float* out = mixed + (b * size.tokens + i) * hidden + head * dim;
-        for (std::int64_t d = 0; d < dim; ++d) add_scaled(out, inverse * f[d], s + d * dim, dim);
-      }
-    }
-  }
-}
-
-// With N_i = phi(q_i) S, D_i = phi(q_i) . z and out_i = N_i / D_i: dN_i = g_i / D_i and dD_i = -(g_i . out_i) / D_i.
-FATHOM_INLINE void backward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv, const std::int64_t* lengths, const float* states,
-                                 const float* mixed, const float* dmixed, float* dqkv) {
-  const std::int64_t hidden = size.heads * dim, stride = 3 * hidden;
-  std::vector<float> scratch(static_cast<std::size_t>(dim * (dim + 4)));
-  float *ds = scratch.data(), *dz = ds + dim * dim, *f = dz + dim, *df = f + dim, *dn = df + dim;
-  std::fill(dqkv, dqkv + size.batch * size.tokens * stride, 0.0f);
-  for (std::int64_t b = 0; b < size.batch; ++b) {
-    for (std::int64_t head = 0; head < size.heads; ++head) {
-      const float *s = states + (b * size.heads + head) * dim * (dim + 1), *z = s + dim * dim;
-      const std::int64_t base = b * size.tokens * stride + head * dim;
-      const float *q = qkv + base, *k = q + hidden, *v = k + hidden;
-      float *dq = dqkv + base, *dk = dq + hidden, *dv = dk + hidden;
-      std::fill(ds, dz + dim, 0.0f);
-      for (std::int64_t i = 0; i < lengths[b]; ++i) {
-        const std::int64_t at = (b * size.tokens + i) * hidden + head * dim;
-        features(q + i * stride, dim, f);
-        const float inverse = 1.0f / dot(f, z, dim), dd = -inverse * dot(dmixed + at, mixed + at, dim);
-        for (std::int64_t e = 0; e < dim; ++e) dn[e] = inverse * dmixed[at + e];
-        for (std::int64_t d = 0; d < dim; ++d) {
-          df[d] = dot(s + d * dim, dn, dim) + z[d] * dd;
-          add_scaled(ds + d * dim, f[d], dn, dim);
-        }
-        add_scaled(dz, dd, f, dim);
-        through_features(q + i * stride, f, df, dim, dq + i * stride);
-      }
-      for (std::int64_t j = 0; j < lengths[b]; ++j) {
-        features(k + j * stride, dim, f);
-        for (std::int64_t d = 0; d < dim; ++d) {
-          df[d] = dot(ds + d * dim, v + j * stride, dim) + dz[d];
-          add_scaled(dv + j * stride, f[d], ds + d * dim, dim);
-        }
-        through_features(k + j * stride, f, df, dim, dk + j * stride);
-      }
-    }
-  }
+States states_of(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths) {
+  const auto parts = by_heads(size, qkv, 3);
+  const States out{parts[0], parts[1], parts[2], {}, {}};
+  linear_features(2 * out.q.numel(), out.q.data_ptr<float>());  // keys lie behind queries
+  const auto* length = lengths.data_ptr<std::int64_t>();
+  for (std::int64_t b = 0; b < size.batch; ++b)
+    out.k.narrow(0, b * size.heads, size.heads).narrow(1, length[b], size.tokens - length[b]).zero_();
+  return {out.q, out.k, out.v, torch::bmm(out.k.transpose(1, 2), out.v), out.k.sum(1).unsqueeze(2)};
 }
 
 }  // namespace
 
-FATHOM_LEVELS void linear_attention_forward(AttentionSize size, const float* qkv, const std::int64_t* lengths, float* states, float* mixed) {
-  if (size.dim == 16) return forward_rows(size, 16, qkv, lengths, states, mixed);
-  if (size.dim == 32) return forward_rows(size, 32, qkv, lengths, states, mixed);
-  forward_rows(size, size.dim, qkv, lengths, states, mixed);
+Tensor linear_attention(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths) {
+  const States x = states_of(size, qkv, lengths);
+  return by_rows(size, torch::bmm(x.q, x.s).div_(torch::bmm(x.q, x.z)), 1);
 }
 
-FATHOM_LEVELS void linear_attention_backward(AttentionSize size, const float* qkv, const std::int64_t* lengths, const float* states, const float* mixed,
-                                             const float* dmixed, float* dqkv) {
-  if (size.dim == 16) return backward_rows(size, 16, qkv, lengths, states, mixed, dmixed, dqkv);
-  if (size.dim == 32) return backward_rows(size, 32, qkv, lengths, states, mixed, dmixed, dqkv);
-  backward_rows(size, size.dim, qkv, lengths, states, mixed, dmixed, dqkv);
+// out = n / d with n = q s and d = q z: dn = g / d, dd = -(g . out) / d.
+Tensor linear_attention_gradient(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths, const Tensor& out, const Tensor& dout) {
+  const States x = states_of(size, qkv, lengths);
+  const auto g = by_heads(size, dout, 1)[0], d = torch::bmm(x.q, x.z);
+  const auto dd = (g * by_heads(size, out, 1)[0]).sum(2, true).div_(d).neg_(), dn = g / d;
+  const auto dqkv = torch::empty({3, size.batch * size.heads, size.tokens, size.dim});
+  auto dq = dqkv[0], dk = dqkv[1], dv = dqkv[2];
+  const auto ds = torch::bmm(x.q.transpose(1, 2), dn), dz = torch::bmm(dd.transpose(1, 2), x.q);  // dz [.., 1, dim]
+  dq.copy_(torch::bmm(dn, x.s.transpose(1, 2)).add_(dd * x.z.transpose(1, 2)));
+  dk.copy_(torch::bmm(x.v, ds.transpose(1, 2)).add_(dz));
+  torch::bmm_out(dv, x.k, ds);
+  linear_features_gradient(dq.numel(), x.q.data_ptr<float>(), dq.data_ptr<float>());
+  linear_features_gradient(dk.numel(), x.k.data_ptr<float>(), dk.data_ptr<float>());  // 0 for padding, as its features are
+  return by_rows(size, dqkv, 3);
 }
 
 }  // namespace fathom::train

@@ -12,7 +12,7 @@ using torch::Tensor;
 
 constexpr std::int64_t kRows = 64;  // of weights at once: with 2,048 keys half a megabyte, twice in the gradient
 
-bool by_blocks(const AttentionSize& size) { return !size.linear && size.window == 0 && size.tokens > kLongTokens; }
+bool by_blocks(const AttentionSize& size) { return size.window == 0 && size.tokens > kLongTokens; }
 float scale_of(const AttentionSize& size) { return 1.0f / std::sqrt(static_cast<float>(size.dim)); }
 
 // The columns of one (input, head) pair that are no padding: [length, dim] of x, `part` 0..2 of q, k and v.
@@ -80,21 +80,20 @@ Tensor mix_blocks_gradient(const AttentionSize& size, const Tensor& qkv, const T
 
 }  // namespace
 
-Mixing mix(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths) {
+Mixing mix(const AttentionSize& size, bool linear, const Tensor& qkv, const Tensor& lengths) {
+  if (linear) return {linear_attention(size, qkv, lengths), {}};
   if (by_blocks(size)) return {mix_blocks(size, qkv, lengths), {}};
-  Mixing mixing{torch::empty({size.batch * size.tokens, size.heads * size.dim}), torch::empty({size.kept()})};
-  const auto forward = size.linear ? linear_attention_forward : attention_forward;
-  forward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(), mixing.kept.data_ptr<float>(), mixing.out.data_ptr<float>());
+  Mixing mixing{torch::empty({size.batch * size.tokens, size.heads * size.dim}), torch::empty({size.batch, size.heads, size.tokens, size.span()})};
+  attention_forward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(), mixing.probabilities.data_ptr<float>(), mixing.out.data_ptr<float>());
   return mixing;
 }
 
-Tensor mix_gradient(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths, const Mixing& mixing, const Tensor& dmixed) {
+Tensor mix_gradient(const AttentionSize& size, bool linear, const Tensor& qkv, const Tensor& lengths, const Mixing& mixing, const Tensor& dmixed) {
+  if (linear) return linear_attention_gradient(size, qkv, lengths, mixing.out, dmixed);
   if (by_blocks(size)) return mix_blocks_gradient(size, qkv, lengths, dmixed);
   auto dqkv = torch::empty_like(qkv);
-  const float *x = qkv.data_ptr<float>(), *kept = mixing.kept.data_ptr<float>(), *g = dmixed.data_ptr<float>();
-  const auto* length = lengths.data_ptr<std::int64_t>();
-  if (size.linear) linear_attention_backward(size, x, length, kept, mixing.out.data_ptr<float>(), g, dqkv.data_ptr<float>());
-  else attention_backward(size, x, length, kept, g, dqkv.data_ptr<float>());
+  attention_backward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(), mixing.probabilities.data_ptr<float>(), dmixed.data_ptr<float>(),
+                     dqkv.data_ptr<float>());
   return dqkv;
 }
 

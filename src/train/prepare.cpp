@@ -101,7 +101,7 @@ void schedule(const data::Dataset& dataset, const FitOptions& o, Prepared& out) 
 
 }  // namespace
 
-Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer) {
+Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer, std::int64_t* cut) {
   Encoded out;
   const auto n = static_cast<std::int64_t>(split.size());
   const auto longs = [n](const std::vector<std::int32_t>& values) {
@@ -130,7 +130,7 @@ Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, con
   for (std::int64_t i = 0; i < n; ++i) {
     ids.clear();
     types.clear();
-    data::encode_row(*tokenizer, split, static_cast<std::size_t>(i), spec.max_tokens, ids, types);
+    if (data::encode_row(*tokenizer, split, static_cast<std::size_t>(i), spec.max_tokens, ids, types) && cut) ++*cut;
     std::copy(ids.begin(), ids.end(), out.ids.data_ptr<std::int64_t>() + i * spec.max_tokens);
     if (typed) {
       if (const auto most = *std::max_element(types.begin(), types.end()); most >= spec.token_types)
@@ -159,7 +159,7 @@ Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options
   for (const Part part : data::kAllParts) {
     if (part == Part::test) continue;  // read by `fathom eval` alone
     FATHOM_TRY(out.parts[static_cast<std::size_t>(part)],
-               encode_part(dataset.part(part), out.spec, out.tokenizer ? &*out.tokenizer : nullptr));
+               encode_part(dataset.part(part), out.spec, out.tokenizer ? &*out.tokenizer : nullptr, part == Part::train ? &out.cut : nullptr));
   }
   return out;
 }

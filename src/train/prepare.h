@@ -25,12 +25,14 @@ struct Prepared {
   Schedule schedule;
   std::optional<data::Tokenizer> tokenizer;
   std::array<Encoded, 4> parts;  // by data::Part
+  std::int64_t cut = 0;          // training texts longer than spec.max_tokens
   const Encoded& part(data::Part p) const { return parts[static_cast<std::size_t>(p)]; }
 };
 
 Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options);
 
-Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer);
+// `cut`, if given, gains the number of texts that were longer than spec.max_tokens.
+Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer, std::int64_t* cut = nullptr);
 
 Json schedule_to_json(const Schedule& schedule);
 

@@ -175,6 +175,7 @@ TEST_P(Parity, LogitsAndTrajectoriesAgree) {
 const Case kCases[] = {
     {"text_pre_window", data::Task::text_classification, {"--norm", "pre", "--window", "1", "--pooling", "cls"}},
     {"text_post_full", data::Task::text_classification, {"--norm", "post", "--window", "0", "--pooling", "cls_mean"}},
+    {"text_pre_linear", data::Task::text_classification, {"--norm", "pre", "--attention", "linear", "--pooling", "cls_mean"}},
     {"image", data::Task::image_classification, {"--norm", "pre", "--window", "0", "--pooling", "cls_mean", "--patch", "8"}},
 };
 INSTANTIATE_TEST_SUITE_P(Bundles, Parity, ::testing::ValuesIn(kCases), [](const auto& tested) { return std::string(tested.param.name); });
