@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "train/rows_at_once.h"
+
 namespace fathom::train {
 
 namespace F = torch::nn::functional;
@@ -345,8 +347,9 @@ Tensor evaluate_last(Backbone& backbone, const Encoded& data, std::int64_t width
   const bool training = backbone.is_training();
   backbone.eval();
   auto out = torch::empty({data.size(), width});
-  for (std::int64_t begin = 0; begin < data.size(); begin += 64) {
-    const auto part = data.slice(begin, std::min(data.size(), begin + 64));
+  const std::int64_t rows = rows_at_once(backbone.spec());
+  for (std::int64_t begin = 0; begin < data.size(); begin += rows) {
+    const auto part = data.slice(begin, std::min(data.size(), begin + rows));
     out.narrow(0, begin, part.size()).copy_(head(part, backbone.deepest(part)));
   }
   backbone.train(training);
@@ -362,6 +365,7 @@ Tensor all_logits(Backbone& backbone, const Heads& heads, const Encoded& data, s
   const bool training = backbone.is_training();
   backbone.eval();
   const auto& spec = backbone.spec();
+  batch = std::min(batch, rows_at_once(spec));
   auto out = torch::empty({data.size(), spec.layers, spec.classes()});
   for (std::int64_t begin = 0; begin < data.size(); begin += batch) {
     const auto end = std::min(data.size(), begin + batch);

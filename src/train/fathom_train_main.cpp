@@ -1,6 +1,10 @@
 // `fathom-train`: what `fathom fit` runs. Talk goes to stderr; the exit code is the hundreds digit of the error's code.
 #include <unistd.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -27,6 +31,15 @@ int report(const fathom::Error& error) {
   return error.code == fathom::Code::cancelled ? 130 : static_cast<int>(error.code) / 100;
 }
 
+// Activations of long texts are tens of megabytes a tensor; given back to the system and asked for again at every layer, their pages
+// would be cleared each time.
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most glibc takes
+  mallopt(M_TRIM_THRESHOLD, 2000 << 20);
+#endif
+}
+
 int act(int argc, char** argv) {
   const auto command = fathom::train::parse_command_line(argc, argv);
   if (!command) return report(command.error());
@@ -43,6 +56,7 @@ int act(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   try {
     return act(argc, argv);
   } catch (const std::bad_alloc&) {

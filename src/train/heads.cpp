@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "train/layer_kernels.h"
+#include "train/rows_at_once.h"
 #include "train/trunk.h"
 
 namespace fathom::train {
@@ -25,8 +26,9 @@ Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data
   out.teacher = torch::empty({n, spec.classes()});
   const std::int64_t count = exits * n * spec.pooled();
   out.states = (file.empty() ? torch::empty({count}) : torch::from_file(file.string(), true, count, torch::kFloat)).view({exits, n, spec.pooled()});
-  for (std::int64_t begin = 0; begin < n; begin += 64) {
-    const auto part = data.slice(begin, std::min(n, begin + 64));
+  const std::int64_t rows = rows_at_once(spec);
+  for (std::int64_t begin = 0; begin < n; begin += rows) {
+    const auto part = data.slice(begin, std::min(n, begin + rows));
     const auto mask = backbone.attention_mask(part);
     auto h = backbone.embed(part);
     for (int l = 0; l < spec.layers; ++l) {
