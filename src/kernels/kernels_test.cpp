@@ -153,18 +153,20 @@ double feature(double x) { return x > 0 ? x + 1 : std::exp(std::max(x, -30.0)); 
 // The weights written out one by one, as the sum over keys that the state stands for.
 void expect_linear(const Batch& b, const std::vector<float>& out) {
   const std::size_t hidden = b.heads * b.dim, ld = 3 * hidden;
+  std::vector<double> features(b.qkv.size());
+  for (std::size_t i = 0; i < features.size(); ++i) features[i] = feature(b.qkv[i]);
   for (std::size_t s = 0; s < b.sequences(); ++s)
     for (int i = b.offsets[s]; i < b.offsets[s + 1]; ++i)
       for (std::size_t h = 0; h < b.heads; ++h) {
-        const auto row = [&](int token) { return &b.qkv[1 + static_cast<std::size_t>(token) * ld + h * b.dim]; };
+        const auto at = [&](int token) { return 1 + static_cast<std::size_t>(token) * ld + h * b.dim; };
         std::vector<double> y(b.dim), size(b.dim);
         double total = 0.0;
         for (int j = b.offsets[s]; j < b.offsets[s + 1]; ++j) {
           double weight = 0.0;
-          for (std::size_t d = 0; d < b.dim; ++d) weight += feature(row(i)[d]) * feature(row(j)[hidden + d]);
+          for (std::size_t d = 0; d < b.dim; ++d) weight += features[at(i) + d] * features[at(j) + hidden + d];
           total += weight;
           for (std::size_t d = 0; d < b.dim; ++d) {
-            const double v = row(j)[2 * hidden + d];
+            const double v = b.qkv[at(j) + 2 * hidden + d];
             y[d] += weight * v;
             size[d] += weight * std::abs(v);
           }
