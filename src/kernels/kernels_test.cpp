@@ -100,13 +100,18 @@ TEST_P(Kernels, AttentionMatchesDouble) {
       expect_attention(b, b.run(t()));
       if (HasFatalFailure()) return;
     }
+  for (const int window : {0, 70}) {
+    Batch b(2, 33, {128, 129, 200, 256});  // around the length from which values are copied
+    b.window = window;
+    expect_attention(b, b.run(t()));
+  }
   Batch peaked(2, 32, {40}, 12.0f);  // scores in the hundreds: most weights underflow
   expect_attention(peaked, peaked.run(t()));
 }
 
 TEST_P(Kernels, AttentionIsBitEqualAloneAndInBatch) {
   for (const int window : {0, 1, 3}) {
-    Batch b(2, 24, {33, 1, 18, 13, 40});
+    Batch b(2, 24, {33, 1, 18, 13, 40, 150});
     b.window = window;
     const std::vector<float> all = b.run(t());
     for (std::size_t s = 0; s < b.sequences(); ++s) {
@@ -118,7 +123,7 @@ TEST_P(Kernels, AttentionIsBitEqualAloneAndInBatch) {
     }
     for (const int threads : {2, 3}) {
       ThreadPool pool(threads);
-      const std::size_t stride = attention_scratch_stride(t(), 40, 24, false);
+      const std::size_t stride = attention_scratch_stride(t(), 150, 24, false);
       std::vector<float> out(all.size(), kGuard), scratch(stride * static_cast<std::size_t>(threads));
       attention(t(), pool, b.args(out, scratch), stride);
       EXPECT_EQ(out, all);
