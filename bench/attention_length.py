@@ -91,7 +91,7 @@ def accuracy_panel(x, accuracy):
         if "low" in row:
             a, b = x0 + (x1 - x0) * row["low"], x0 + (x1 - x0) * row["high"]
             out.append(f'<line class="axis" x1="{a:.1f}" x2="{b:.1f}" y1="{y + 14:.1f}" y2="{y + 14:.1f}"/>')
-        out.append(text(x0 + width + 14, y + 19, f'{100 * row["accuracy"]:.1f} %', kind="value"))
+        out.append(text(x0 + width + 14, y + 19, f'{100 * row["accuracy"] + 1e-9:.1f} %', kind="value"))
     return out
 
 
@@ -108,7 +108,7 @@ def picture(results):
     body = []
     for i, panel in enumerate(panels):
         body += panel(16 + i * (PANEL_W + GAP))
-    body.append(text(16, height - 12, f'{results["cpu"]}, tier {results["tier"]}, processor time of one thread, one text at a time, least of {results["rounds"]} rounds', kind="foot"))
+    body.append(text(16, height - 12, f'{results["cpu"]}, tier {results["tier"]}, processor time of one thread, one text at a time, least of {min(s["rounds"] for s in shapes.values())} rounds or more', kind="foot"))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
             f'aria-label="Time against length of softmax, window and linear attention">\n<style>{STYLE}</style>\n'
             f'<rect class="ground" width="{width}" height="{height}"/>\n' + "\n".join(body) + "\n</svg>\n")

@@ -103,7 +103,7 @@ Result<Json> measure(const std::string& shape, const Options& options, engine::R
         subject.times[l].push_back(ms);
       }
   const ModelSpec& spec = subjects[0].spec;
-  Json out = {{"layers", spec.layers}, {"hidden", spec.hidden}, {"heads", spec.heads}, {"ffn", spec.ffn}, {"window", options.window}, {"kinds", Json::object()}};
+  Json out = {{"layers", spec.layers}, {"hidden", spec.hidden}, {"heads", spec.heads}, {"ffn", spec.ffn}, {"window", options.window}, {"rounds", options.rounds}, {"kinds", Json::object()}};
   for (Subject& subject : subjects) {
     Json rows = Json::array();
     for (std::size_t l = 0; l < std::size(kLengths); ++l) {
@@ -120,7 +120,7 @@ Result<Json> measure(const std::string& shape, const Options& options, engine::R
 
 Status run(const Options& options) {
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
-  Json out = {{"cpu", cpu_name()}, {"tier", runtime->kernels().name}, {"threads", 1}, {"rounds", options.rounds}, {"shapes", Json::object()}};
+  Json out = {{"cpu", cpu_name()}, {"tier", runtime->kernels().name}, {"threads", 1}, {"shapes", Json::object()}};
   for (const std::string shape : {"small", "base"})
     if (options.shapes.find(shape) != std::string::npos) {
       FATHOM_TRY(out["shapes"][shape], measure(shape, options, *runtime));
