@@ -17,15 +17,16 @@ from pathlib import Path
 KINDS = {"softmax": "softmax, full", "window": "softmax, window {window}", "linear": "linear"}
 STYLE = """
 .ground{fill:#fbfaf7}.panel{fill:#fff;stroke:#e3e0d8}.grid{stroke:#e3e0d8}.axis{stroke:#5c666d}
-text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#5c666d}
+text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#5c666d;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}
+.foot{stroke:none}
 .title{font-size:15px;font-weight:650;fill:#1d2327}.value{fill:#1d2327;font-weight:600}
 .softmax{--c:#0067a8}.window{--c:#00795a}.linear{--c:#c24a00}.control{--c:#7a7f84}
 .line{fill:none;stroke:var(--c);stroke-width:2.4}.dot{fill:var(--c)}.name{fill:var(--c);font-weight:600}
 @media (prefers-color-scheme:dark){.ground{fill:#14181b}.panel{fill:#1b2024;stroke:#2f363b}.grid{stroke:#2f363b}.axis{stroke:#9aa4ab}
-text{fill:#9aa4ab}.title,.value{fill:#e7e5df}.softmax{--c:#5cb8f0}.window{--c:#3cc79a}.linear{--c:#ff8a4c}.control{--c:#9aa0a6}}
+text{fill:#9aa4ab;stroke:#1b2024}.title,.value{fill:#e7e5df}.softmax{--c:#5cb8f0}.window{--c:#3cc79a}.linear{--c:#ff8a4c}.control{--c:#9aa0a6}}
 """
 PANEL_W, PANEL_H, GAP, TOP = 400, 380, 16, 16
-LEFT, RIGHT, HEAD, FOOT = 56, 20, 58, 46  # inside a panel
+LEFT, RIGHT, HEAD, FOOT = 68, 24, 58, 46  # inside a panel
 
 
 def milliseconds(value):
@@ -58,7 +59,7 @@ def time_panel(x, shape, words):
     tick = low
     while tick <= high * 1.001:
         y = at(lengths[0], tick)[1]
-        out += [f'<line class="grid" x1="{x0}" x2="{x1}" y1="{y:.1f}" y2="{y:.1f}"/>', text(x0 - 8, y + 4, f"{tick:g}", "end")]
+        out += [f'<line class="grid" x1="{x0}" x2="{x1}" y1="{y:.1f}" y2="{y:.1f}"/>', text(x0 - 8, y + 4, f"{tick:,.0f}" if tick >= 1 else f"{tick:g}", "end")]
         tick *= 10
     out += [text(at(n, low)[0], y0 + 20, f"{n:,}", "middle") for n in lengths] + [f'<line class="axis" x1="{x0}" x2="{x1}" y1="{y0}" y2="{y0}"/>']
     ends = []
@@ -66,7 +67,7 @@ def time_panel(x, shape, words):
         points = [at(row["tokens"], row["ms"]) for row in rows[kind]]
         out.append(f'<g class="{kind}"><path class="line" d="M' + "L".join(f"{px:.1f} {py:.1f}" for px, py in points) + '"/>' +
                    "".join(f'<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="3.5"/>' for px, py in points) + "</g>")
-        ends.append((points[-1][1], kind, f'{name.format(window=shape["window"])}  {milliseconds(rows[kind][-1]["ms"])} ms'))
+        ends.append((points[-1][1], kind, f'{name.format(window=shape["window"])}: {milliseconds(rows[kind][-1]["ms"])} ms'))
     # Names stand in the upper left, where no line runs, in the order of the lines at their right ends.
     for i, (_, kind, words) in enumerate(sorted(ends)):
         y = y1 + 10 + 20 * i
@@ -78,6 +79,10 @@ def time_panel(x, shape, words):
 def accuracy_panel(x, accuracy):
     out = frame(x, "Accuracy on texts of up to 2,048 tokens", accuracy["task"])
     x0, x1 = x + 16, x + PANEL_W - 84
+    at = x0 + (x1 - x0) * accuracy["chance"]
+    bottom = TOP + PANEL_H - FOOT + 4
+    out += [f'<line class="axis" stroke-dasharray="3 3" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP + HEAD + 8}" y2="{bottom}"/>',
+            text(at, bottom + 18, f'chance {100 * accuracy["chance"]:.0f} %', "middle")]
     step = (PANEL_H - HEAD - FOOT - 6) / len(accuracy["rows"])
     for i, row in enumerate(accuracy["rows"]):
         y = TOP + HEAD + 26 + i * step
@@ -86,18 +91,14 @@ def accuracy_panel(x, accuracy):
         if "low" in row:
             a, b = x0 + (x1 - x0) * row["low"], x0 + (x1 - x0) * row["high"]
             out.append(f'<line class="axis" x1="{a:.1f}" x2="{b:.1f}" y1="{y + 14:.1f}" y2="{y + 14:.1f}"/>')
-        out.append(text(x0 + width + 14, y + 19, f'{100 * row["accuracy"]:.1f} %', kind="value"))
-    at = x0 + (x1 - x0) * accuracy["chance"]
-    bottom = TOP + PANEL_H - FOOT + 4
-    out += [f'<line class="axis" stroke-dasharray="3 3" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP + HEAD + 8}" y2="{bottom}"/>',
-            text(at, bottom + 18, f'chance {100 * accuracy["chance"]:.0f} %', "middle")]
+        out.append(text(x0 + width + 14, y + 19, f'{100 * row["accuracy"] + 1e-9:.1f} %', kind="value"))
     return out
 
 
 def picture(results):
     shapes = results["shapes"]
     panels = []
-    for name, words in (("small", "A small model"), ("base", "A model of BERT-base's size")):
+    for name, words in (("small", "A small model"), ("base", "As BERT-base")):
         if name in shapes:
             s = shapes[name]
             panels.append(lambda x, s=s, words=words: time_panel(x, s, f'{words}: {s["layers"]} layers x {s["hidden"]}, {s["heads"]} heads'))
@@ -107,7 +108,7 @@ def picture(results):
     body = []
     for i, panel in enumerate(panels):
         body += panel(16 + i * (PANEL_W + GAP))
-    body.append(text(16, height - 12, f'{results["cpu"]}, tier {results["tier"]}, one thread, one text at a time, least of {results["rounds"]} rounds'))
+    body.append(text(16, height - 12, f'{results["cpu"]}, tier {results["tier"]}, processor time of one thread, one text at a time, least of {min(s["rounds"] for s in shapes.values())} rounds or more', kind="foot"))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
             f'aria-label="Time against length of softmax, window and linear attention">\n<style>{STYLE}</style>\n'
             f'<rect class="ground" width="{width}" height="{height}"/>\n' + "\n".join(body) + "\n</svg>\n")

@@ -25,7 +25,7 @@ class Usage(ProgramTest):
     def test_flags_out_of_range(self):
         for arguments in (["run", "m", "x", "--lambda", "3"], ["run", "m", "x", "--lambda", "nan"], ["run", "m", "x", "--lambda=-1"],
                           ["run", "m", "x", "--threads", "-2"], ["run", "m", "x", "--threads", "two"], ["run", "m", "x", "--tier", "mmx"],
-                          ["generate", "text", "-o", self.folder / "g", "--train", "0"], ["generate", "sound", "-o", self.folder / "g"],
+                          ["generate", "text", "-o", self.folder / "g", "--train", "0"], ["generate", "sound", "-o", self.folder / "g"], ["generate", "long", "-o", self.folder / "g", "--longest", "9"],
                           ["eval", "m", "--max-test", "-1"], ["fit", "--data", ".", "-o", self.folder / "g", "--max-disagreement", "2"],
                           ["fit", "--data", ".", "-o", self.folder / "g", "--task", "poetry"]):
             self.refused(2, "--|expected|kind", *arguments)
@@ -70,7 +70,7 @@ class Usage(ProgramTest):
         self.assertIn(told["tier"], self.good("doctor").stdout.decode())
 
     def test_generate_writes_the_same_bytes_for_a_seed(self):
-        for kind in ("text", "image"):
+        for kind in ("text", "image", "long"):
             for name in ("a", "b"):
                 self.good("generate", kind, "-o", self.folder / kind / name, "--train", "40", "--tune", "8", "--calibrate", "8", "--test", "8", "--seed", "5")
             files = sorted(p.name for p in (self.folder / kind / "a").iterdir())
