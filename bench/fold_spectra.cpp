@@ -18,15 +18,6 @@ using namespace fathom;
 
 std::size_t size(int value) { return static_cast<std::size_t>(value); }
 
-std::vector<float> weights_of(const Model& model, int layer, const LayerMap& map) {
-  std::vector<float> out;
-  for (const std::string& part : map.parts) {
-    const float* weights = model.weight("encoder.layer." + std::to_string(layer) + "." + part + ".weight");
-    out.insert(out.end(), weights, weights + size(map.out) * size(map.in));
-  }
-  return out;
-}
-
 std::size_t rank_for(const compress::Factoring& factoring, double energy) {
   std::size_t rank = 1;
   while (factoring.kept(rank) < energy) ++rank;
@@ -38,13 +29,13 @@ struct Line {
 };
 
 void print_map(const Model& model, const LayerMap& map) {
-  const std::size_t in = size(map.in), out = size(map.out) * map.parts.size(), even = size(compress::pays_below(map));
+  const std::size_t in = size(map.in), out = size(map.outputs()), even = size(compress::pays_below(map));
   const compress::KroneckerShape shape = compress::even_shape(out, in);
   const auto terms = static_cast<std::size_t>(static_cast<double>(even * (in + out)) / compress::kronecker_numbers(out, in, shape, 1));
   const double layers = model.spec().layers;
   Line mean;
   for (int layer = 0; layer < model.spec().layers; ++layer) {
-    const std::vector<float> weights = weights_of(model, layer, map);
+    const std::vector<float> weights = compress::stacked_weights(model, layer, map);
     const compress::Factoring factoring({{weights, nullptr, 0}}, in, 1);
     mean.r90 += static_cast<double>(rank_for(factoring, 0.90)) / layers;
     mean.r95 += static_cast<double>(rank_for(factoring, 0.95)) / layers;
@@ -59,12 +50,12 @@ void print_map(const Model& model, const LayerMap& map) {
 }
 
 void print_shared(const Model& model, const LayerMap& map) {
-  const std::size_t in = size(map.in), out = size(map.out) * map.parts.size(), layers = size(model.spec().layers), own = size(compress::pays_below(map)) / 2;
+  const std::size_t in = size(map.in), out = size(map.outputs()), layers = size(model.spec().layers), own = size(compress::pays_below(map)) / 2;
   const std::size_t shared = std::min(in, own * layers * (in + out) / (in + layers * out));
   std::vector<compress::MapToFold> maps;
   double kept_own = 0;
   for (int layer = 0; layer < model.spec().layers; ++layer) {
-    maps.push_back({weights_of(model, layer, map), nullptr, 0});
+    maps.push_back({compress::stacked_weights(model, layer, map), nullptr, 0});
     kept_own += compress::Factoring({maps.back()}, in, 1).kept(own) / static_cast<double>(layers);
   }
   std::printf("%-18s own factors of rank %zu keep %.1f %%, one of rank %zu for all layers keeps %.1f %% at as many bytes and %.2f times the multiply-adds\n", map.name.c_str(), own,

@@ -133,8 +133,7 @@ struct Job {
   }
 };
 
-Result<CompressWords> find_words(const Options& options, Job& job) {
-  FATHOM_TRY(const policy::Budget target, read_target(options.target));
+Result<CompressWords> find_words(const Options& options, const policy::Budget& target, Job& job) {
   if (!job.data) return Error{Code::usage, "--target compares candidates on data, and this bundle knows none", "give --data FOLDER"};
   FATHOM_TRY(const auto tune, eval::encode_split(job.data->dataset, data::Part::tune, job.spec, options.bundle, kMostRows));
   const auto make = [&job](Stage& stage, const CompressChoices& choices) -> Status {
@@ -145,12 +144,12 @@ Result<CompressWords> find_words(const Options& options, Job& job) {
 }
 
 Result<int> act(const Options& options) {
-  const bool searches = !options.target.empty();
   CompressChoices choices;
-  if (!searches) {
+  std::optional<policy::Budget> target;
+  if (options.target.empty()) {
     FATHOM_TRY(choices, read_choices(options.words));
   } else {
-    FATHOM_TRY_VOID(read_target(options.target));
+    FATHOM_TRY(target, read_target(options.target));
   }
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
   FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
@@ -163,8 +162,8 @@ Result<int> act(const Options& options) {
   if (choices.reads_data() && !data) return Error{Code::usage, "what goes is chosen by what it does on data, and this bundle knows none", "give --data FOLDER (or --fold ...,weights)"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
-  if (searches) {
-    FATHOM_TRY(const CompressWords words, find_words(options, job));
+  if (target) {
+    FATHOM_TRY(const CompressWords words, find_words(options, *target, job));
     FATHOM_TRY(choices, read_choices(words));
   }
   Stage stage(options.out);

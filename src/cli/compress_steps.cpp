@@ -113,12 +113,16 @@ class Steps {
   }
 
   Result<Json> fold(const compress::FoldChoice& choice) {
-    FATHOM_TRY(const Opened opened, open(from_, runtime_));
-    const eval::Encoded none;
-    LayerMoments moments(opened, runtime_, some_ ? *some_ : none, choice.maps(), "fold, layer by layer");
     const fs::path to = stage_.next();
-    FATHOM_TRY(const auto report, compress::fold(from_, to, choice, std::ref(moments)));
-    moments.done();
+    compress::FoldReport report;
+    if (choice.by_weights) {
+      FATHOM_TRY(report, compress::fold(from_, to, choice, {}));
+    } else {
+      FATHOM_TRY(const Opened opened, open(from_, runtime_));
+      LayerMoments moments(opened, runtime_, *some_, choice.maps(), "fold, layer by layer");
+      FATHOM_TRY(report, compress::fold(from_, to, choice, std::ref(moments)));
+      moments.done();
+    }
     from_ = to;
     Json maps = Json::array();
     for (const auto& map : report.maps) {

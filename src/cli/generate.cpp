@@ -62,13 +62,13 @@ void add_generate(Frame& frame) {
     options->data.task = options->kind == "image" ? data::Task::image_classification : data::Task::text_classification;
     if (options->kind == "long") {
       options->data.longest = options->longest;
-      const auto unless_given = [verb](const char* flag, std::size_t& count, std::size_t fewer) {
-        if (verb->count(flag) == 0) count = fewer;
+      const auto its_own = [verb](const char* flag, std::size_t& count) {  // 0: as many as the task has (data/generate.cpp)
+        if (verb->count(flag) == 0) count = 0;
       };
-      unless_given("--train", options->data.train, 8000);
-      unless_given("--tune", options->data.tune, 500);
-      unless_given("--calibrate", options->data.calibrate, 1000);
-      unless_given("--test", options->data.test, 2000);
+      its_own("--train", options->data.train);
+      its_own("--tune", options->data.tune);
+      its_own("--calibrate", options->data.calibrate);
+      its_own("--test", options->data.test);
     }
     FATHOM_TRY_VOID(generate_folder(options->out, options->data));
     const auto& d = options->data;

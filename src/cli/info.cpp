@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "compress/fold.h"
 #include "engine/weights_pack.h"
 #include "eval/certify_bundle.h"
 #include "model/ledger.h"
@@ -49,10 +50,10 @@ std::string text_of(const Json& value) { return value.is_string() ? value.get<st
 // "qkv rank 96, f1 rank 128, first factors shared"
 std::string folded_text(const ModelSpec& spec) {
   std::string text;
-  const MapRanks& r = spec.ranks;
-  for (const auto& [name, rank] : {std::pair("qkv", r.qkv), std::pair("o", r.o), std::pair("f1", r.f1), std::pair("f2", r.f2)})
-    if (rank > 0) text += std::string(text.empty() ? "" : ", ") + name + " rank " + std::to_string(rank);
-  return text + (r.shared ? ", first factors shared by all layers" : "");
+  const auto maps = layer_maps(spec);
+  for (std::size_t i = 0; i < maps.size(); ++i)
+    if (maps[i].rank > 0) text += std::string(text.empty() ? "" : ", ") + compress::kMapNames[i] + " rank " + std::to_string(maps[i].rank);
+  return text + (spec.ranks.shared ? ", first factors shared by all layers" : "");
 }
 
 void print_table(const Json& json, const ModelSpec& spec) {

@@ -1,22 +1,14 @@
 #include "compress/factor.h"
 
-#include <Eigen/Cholesky>
-#include <Eigen/Dense>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 
 #include "base/check.h"
+#include "compress/matrix.h"
 
 namespace fathom::compress {
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Vector = Eigen::VectorXd;
-using Index = Eigen::Index;
-
 constexpr double kDamping = 1e-4;  // of the mean variance, on the diagonal: inputs that never moved may yet
-
-Index index(std::size_t value) { return static_cast<Index>(value); }
 
 struct Inputs {
   Matrix covariance;
@@ -27,18 +19,12 @@ Inputs inputs_of(const MapToFold& map, Index in) {
   if (map.moments == nullptr) return {Matrix::Identity(in, in), Vector::Zero(in)};
   FATHOM_CHECK(index(map.moments->width) == in && map.rows > 0, "moments of what the map reads");
   Inputs out{Matrix(in, in), Eigen::Map<const Vector>(map.moments->sums.data(), in) / static_cast<double>(map.rows)};
-  const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> products(map.moments->products.data(), in, in);
-  out.covariance = products.cast<double>() / static_cast<double>(map.rows);
+  out.covariance = widened(map.moments->products.data(), in, in) / static_cast<double>(map.rows);
   out.covariance -= out.mean * out.mean.transpose();
   out.covariance = (0.5 * (out.covariance + out.covariance.transpose())).eval();
   const double floor = kDamping * out.covariance.trace() / static_cast<double>(in);
   out.covariance.diagonal().array() += floor > 0 ? floor : 1.0;
   return out;
-}
-
-Matrix weights_of(const MapToFold& map, Index in) {
-  const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> weights(map.weights.data(), index(map.weights.size()) / in, in);
-  return weights.cast<double>();
 }
 
 struct Directions {
@@ -83,11 +69,6 @@ Eigen::Map<const Matrix> view(const std::vector<double>& values, std::size_t row
   return {values.data(), index(rows), index(values.size() / rows)};
 }
 
-std::vector<float> floats(const Matrix& matrix) {
-  const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> narrow = matrix.cast<float>();
-  return {narrow.data(), narrow.data() + narrow.size()};
-}
-
 }  // namespace
 
 Factoring::Factoring(const std::vector<MapToFold>& maps, std::size_t in, std::size_t most_rank) : in_(in), most_(std::min(most_rank, in)) {
@@ -98,7 +79,7 @@ Factoring::Factoring(const std::vector<MapToFold>& maps, std::size_t in, std::si
   std::vector<Matrix> weights;
   for (const MapToFold& map : maps) {
     inputs.push_back(inputs_of(map, width));
-    weights.push_back(weights_of(map, width));
+    weights.push_back(widened(map.weights.data(), index(map.weights.size()) / width, width));
     maps_.push_back({static_cast<std::size_t>(weights.back().rows()), {}, {}, {}, (weights.back() * inputs.back().covariance).cwiseProduct(weights.back()).sum()});
     shared += inputs.back().covariance / static_cast<double>(maps.size());
     const Index before = stacked.rows();

@@ -15,18 +15,7 @@ constexpr int kRankStep = 16;  // a kernel's panel of outputs
 
 std::size_t size(int value) { return static_cast<std::size_t>(value); }
 
-int all_out(const LayerMap& map) { return map.out * static_cast<int>(map.parts.size()); }
-
 std::string layer_name(int layer) { return "encoder.layer." + std::to_string(layer) + "."; }
-
-std::vector<float> stacked_weights(const Model& model, int layer, const LayerMap& map) {
-  std::vector<float> out;
-  for (const std::string& part : map.parts) {
-    const float* weights = model.weight(layer_name(layer) + part + ".weight");
-    out.insert(out.end(), weights, weights + size(map.out) * size(map.in));
-  }
-  return out;
-}
 
 // The factorings of one kind of map: one a layer, or one of all layers.
 struct Kind {
@@ -51,13 +40,13 @@ class Folder {
   // Factors of every layer's maps, or what they are made of where layers share one.
   Status read(const MomentsOf& moments) {
     const int layers = model_.spec().layers;
-    std::array<std::vector<InputMoments>, 1> kept;
+    std::vector<InputMoments> kept;  // where layers share
     for (int layer = 0; layer < layers; ++layer) {
       InputMoments seen(model_.spec(), {});
       if (!choice_.by_weights) {
         FATHOM_TRY(seen, moments(layer));
       }
-      if (choice_.shared) kept[0].push_back(std::move(seen));
+      if (choice_.shared) kept.push_back(std::move(seen));
       else factor({layer}, {&seen});
     }
     if (!choice_.shared) return {};
@@ -65,7 +54,7 @@ class Folder {
     std::vector<const InputMoments*> of;
     for (int layer = 0; layer < layers; ++layer) {
       all.push_back(layer);
-      of.push_back(&kept[0][size(layer)]);
+      of.push_back(&kept[size(layer)]);
     }
     factor(all, of);
     return {};
@@ -75,7 +64,7 @@ class Folder {
     FoldReport report;
     for (std::size_t i = 0; i < maps_.size(); ++i) {
       FoldReport::Map& to = report.maps[i];
-      to = {kMapNames[i], maps_[i].in, all_out(maps_[i]), pays_below(maps_[i]), 0, std::max(0, choice_.ranks[i]), 0};
+      to = {kMapNames[i], maps_[i].in, maps_[i].outputs(), pays_below(maps_[i]), 0, std::max(0, choice_.ranks[i]), 0};
       if (choice_.ranks[i] >= 0 || !wanted_[i]) continue;
       to.for_energy = rank_for(kinds_[i], choice_.energy, std::min(to.in, to.out));
       if (to.for_energy < to.pays_below) to.rank = to.for_energy;
@@ -132,6 +121,15 @@ class Folder {
 
 }  // namespace
 
+std::vector<float> stacked_weights(const Model& model, int layer, const LayerMap& map) {
+  std::vector<float> out;
+  for (const std::string& part : map.parts) {
+    const float* weights = model.weight(layer_name(layer) + part + ".weight");
+    out.insert(out.end(), weights, weights + size(map.out) * size(map.in));
+  }
+  return out;
+}
+
 WantedMaps FoldChoice::maps() const {
   WantedMaps out{};
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = ranks[i] > 0 || (ranks[i] < 0 && energy > 0);
@@ -139,7 +137,7 @@ WantedMaps FoldChoice::maps() const {
 }
 
 int pays_below(const LayerMap& map) {
-  const double in = map.in, out = all_out(map);
+  const double in = map.in, out = map.outputs();
   return static_cast<int>(std::ceil(in * out / (in + out)));
 }
 
@@ -150,7 +148,7 @@ Result<FoldReport> fold(const std::filesystem::path& folder, const std::filesyst
   if (!choice.any() || !(choice.energy >= 0 && choice.energy < 1)) return Error{Code::usage, "nothing to fold", "give a share of the outputs' variance below 1, or a rank"};
   const std::array<LayerMap, 4> maps = layer_maps(before);
   for (std::size_t i = 0; i < maps.size(); ++i)
-    if (const int most = std::min(maps[i].in, all_out(maps[i])); choice.ranks[i] > most)
+    if (const int most = std::min(maps[i].in, maps[i].outputs()); choice.ranks[i] > most)
       return Error{Code::usage, "rank " + std::to_string(choice.ranks[i]) + " of " + kMapNames[i] + " is more than the map has, " + std::to_string(most), "it pays below " + std::to_string(pays_below(maps[i]))};
   Folder folder_of(*source.model, choice);
   FATHOM_TRY_VOID(folder_of.read(moments));
@@ -163,7 +161,7 @@ Result<FoldReport> fold(const std::filesystem::path& folder, const std::filesyst
       if (map.for_energy > 0) needs += std::string(needs.empty() ? "" : ", ") + map.name + " rank " + std::to_string(map.for_energy) + " (pays below " + std::to_string(map.pays_below) + ")";
     return Error{Code::usage, "folding would not pay: to keep that much, " + needs, "keep less, or give ranks"};
   }
-  FATHOM_TRY(LayerTensors tensors, LayerTensors::of(*source.model, after));
+  LayerTensors tensors(*source.model, after);
   folder_of.write(tensors, after, report);
   Json made = {{"energy", choice.energy}, {"by", choice.by_weights ? "weights" : "outputs"}, {"shared", choice.shared}, {"ranks", Json::object()}};
   for (const FoldReport::Map& map : report.maps)

@@ -38,6 +38,7 @@ struct FoldReport {
 
 inline constexpr std::array<const char*, 4> kMapNames = {"qkv", "o", "f1", "f2"};  // of layer_maps()
 int pays_below(const LayerMap& map);
+std::vector<float> stacked_weights(const Model& model, int layer, const LayerMap& map);  // [outputs(), in]: its parts one below the other
 
 // moments: of choice.maps(); not asked for where choice.by_weights.
 Result<FoldReport> fold(const std::filesystem::path& bundle, const std::filesystem::path& out, const FoldChoice& choice, const MomentsOf& moments);

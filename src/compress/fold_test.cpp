@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/random.h"
+#include "compress/narrow_words.h"
 #include "compress/prune.h"
 #include "compress/test_bundle.h"
 #include "compress/to_precision.h"
@@ -56,7 +58,7 @@ TEST_P(Fold, AtFullRankTheProductIsTheMap) {
   for (const bool shared : {false, true}) {
     FoldChoice choice;
     choice.shared = shared;
-    for (std::size_t i = 0; i < 4; ++i) choice.ranks[i] = shared ? maps[i].in : std::min(maps[i].in, maps[i].out * static_cast<int>(maps[i].parts.size()));
+    for (std::size_t i = 0; i < 4; ++i) choice.ranks[i] = shared ? maps[i].in : std::min(maps[i].in, maps[i].outputs());
     if (shared) choice.ranks[3] = 0;  // f2 has fewer outputs than inputs: those of all layers together decide, and it stays
     const auto report = fold(work_ / "before", work_ / "after", choice, moments());
     ASSERT_TRUE(report) << report.error().message;
@@ -95,7 +97,7 @@ TEST_P(Fold, EnergyTakesTheSmallestRankThatPays) {
   bool any = false;
   for (std::size_t i = 0; i < 4; ++i) {
     const auto& map = report->maps[i];
-    const int out = maps[i].out * static_cast<int>(maps[i].parts.size());
+    const int out = maps[i].outputs();
     EXPECT_EQ(map.pays_below, pays_below(maps[i]));
     EXPECT_GE(map.pays_below * (maps[i].in + out), maps[i].in * out);
     EXPECT_LT((map.pays_below - 1) * (maps[i].in + out), maps[i].in * out);
@@ -137,6 +139,29 @@ TEST_P(Fold, FoldedMapsGoToInt8WithTheirBiases) {
       ASSERT_NEAR(a, b, 1e-4) << name << " " << n;
     }
   }
+}
+
+TEST_P(Fold, AWeightThatIsNotFiniteIsNamedByEveryTransform) {
+  const auto before = model("before");
+  const auto whole = before->bundle()->weights()->file_bytes();
+  const auto at = reinterpret_cast<const std::byte*>(before->weight("encoder.layer.1.intermediate.dense.weight")) - whole.data();
+  std::string bytes(reinterpret_cast<const char*>(whole.data()), whole.size());
+  const float nan = std::nanf("");
+  std::memcpy(bytes.data() + at, &nan, sizeof nan);
+  ASSERT_TRUE(write_file_atomic(work_ / "before" / "model.safetensors", bytes));
+  const auto named = [](const auto& made, const char* which) {
+    ASSERT_FALSE(made) << which;
+    EXPECT_NE(made.error().message.find("value 0 is not finite"), std::string::npos) << which << ": " << made.error().message;
+  };
+  FoldChoice choice;
+  choice.energy = 0.9;
+  named(fold(work_ / "before", work_ / "c", choice, moments()), "fold");
+  choice.by_weights = true;
+  named(fold(work_ / "before", work_ / "c", choice, {}), "fold by weights");
+  named(prune(work_ / "before", work_ / "c", {0, 0.5}, moments()), "prune");
+  named(to_precision(work_ / "before", work_ / "c", Precision::bf16), "to_precision");
+  if (before->spec().modality == Modality::text) named(narrow_words(work_ / "before", work_ / "c", 8, {}), "narrow_words");
+  EXPECT_FALSE(fs::exists(work_ / "c"));
 }
 
 TEST_P(Fold, RefusalsLeaveNothing) {

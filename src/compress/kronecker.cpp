@@ -1,12 +1,11 @@
 #include "compress/kronecker.h"
 
-#include <Eigen/Dense>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/check.h"
+#include "compress/matrix.h"
 
 namespace fathom::compress {
 
@@ -25,23 +24,22 @@ KroneckerShape even_shape(std::size_t out, std::size_t in) {
 }
 
 KroneckerSum nearest_kronecker(const std::vector<float>& weights, std::size_t out, std::size_t in, const KroneckerShape& shape, std::size_t terms) {
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   FATHOM_CHECK(shape.rows_a > 0 && shape.columns_a > 0 && out % shape.rows_a == 0 && in % shape.columns_a == 0 && weights.size() == out * in, "blocks fill the matrix");
   const std::size_t rows_b = out / shape.rows_a, columns_b = in / shape.columns_a, numbers_a = shape.rows_a * shape.columns_a, numbers_b = rows_b * columns_b;
-  Matrix reordered(static_cast<Eigen::Index>(numbers_a), static_cast<Eigen::Index>(numbers_b));  // row: an entry of A; column: one of B
+  Matrix reordered(index(numbers_a), index(numbers_b));  // row: an entry of A; column: one of B
   for (std::size_t i = 0; i < out; ++i)
     for (std::size_t j = 0; j < in; ++j)
-      reordered(static_cast<Eigen::Index>((i / rows_b) * shape.columns_a + j / columns_b), static_cast<Eigen::Index>((i % rows_b) * columns_b + j % columns_b)) =
+      reordered(index((i / rows_b) * shape.columns_a + j / columns_b), index((i % rows_b) * columns_b + j % columns_b)) =
           static_cast<double>(weights[i * in + j]);
   const bool tall = numbers_a > numbers_b;
   const Matrix gram = tall ? Matrix(reordered.transpose() * reordered) : Matrix(reordered * reordered.transpose());
   const Eigen::SelfAdjointEigenSolver<Matrix> solved(gram);
   FATHOM_CHECK(solved.info() == Eigen::Success, "a symmetric matrix has eigenvectors");
   KroneckerSum sum{shape, {}, {}, 0};
-  const Eigen::Index all = gram.rows(), most = std::min(all, static_cast<Eigen::Index>(terms));
-  for (Eigen::Index t = 0; t < most; ++t) {
-    const Eigen::VectorXd unit = solved.eigenvectors().col(all - 1 - t);
-    const Eigen::VectorXf fitted = (tall ? Eigen::VectorXd(reordered * unit) : Eigen::VectorXd(reordered.transpose() * unit)).cast<float>(), kept = unit.cast<float>();
+  const Index all = gram.rows(), most = std::min(all, index(terms));
+  for (Index t = 0; t < most; ++t) {
+    const Vector unit = solved.eigenvectors().col(all - 1 - t);
+    const Eigen::VectorXf fitted = (tall ? Vector(reordered * unit) : Vector(reordered.transpose() * unit)).cast<float>(), kept = unit.cast<float>();
     const std::vector<float> one(kept.data(), kept.data() + kept.size()), other(fitted.data(), fitted.data() + fitted.size());
     sum.a.push_back(tall ? other : one);
     sum.b.push_back(tall ? one : other);

@@ -1,24 +1,16 @@
 #include "compress/narrow_words.h"
 
-#include <Eigen/Dense>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 
+#include "compress/matrix.h"
 #include "compress/rewrite.h"
 #include "model/model.h"
 
 namespace fathom::compress {
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Floats = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 constexpr const char* kWords = "embeddings.word_embeddings.weight";
 constexpr const char* kPositions = "embeddings.position_embeddings.weight";
-
-std::vector<float> floats(const Matrix& matrix) {
-  const Floats narrow = matrix.cast<float>();
-  return {narrow.data(), narrow.data() + narrow.size()};
-}
 
 }  // namespace
 
@@ -30,11 +22,10 @@ Result<NarrowReport> narrow_words(const std::filesystem::path& folder, const std
   if (before.word_width > 0) return Error{Code::unsupported, where + " has narrow word rows already", "narrow the bundle it was made from"};
   if (width < 1 || width >= before.hidden)
     return Error{Code::usage, "word rows of " + std::to_string(width) + " values are not narrower than " + std::to_string(before.hidden), "give half of it, say"};
-  FATHOM_TRY_VOID(all_finite(*source.bundle->weights(), sources_of(before, source.model->naming(), {kWords, {before.vocab, before.hidden}}).at(0).name));
-  const Eigen::Index vocab = before.vocab, hidden = before.hidden;
-  const Matrix words = Eigen::Map<const Floats>(source.model->weight(kWords), vocab, hidden).cast<double>();
-  Eigen::VectorXd share = Eigen::VectorXd::Ones(vocab);
-  for (Eigen::Index v = 0; v < vocab && static_cast<std::size_t>(v) < uses.size(); ++v) share[v] += uses[static_cast<std::size_t>(v)];
+  const Index vocab = before.vocab, hidden = before.hidden;
+  const Matrix words = widened(source.model->weight(kWords), vocab, hidden);
+  Vector share = Vector::Ones(vocab);
+  for (Index v = 0; v < vocab && static_cast<std::size_t>(v) < uses.size(); ++v) share[v] += uses[static_cast<std::size_t>(v)];
   share /= share.sum();
   const Eigen::RowVectorXd mean = share.transpose() * words;
   const Matrix centred = words.rowwise() - mean;
@@ -45,10 +36,10 @@ Result<NarrowReport> narrow_words(const std::filesystem::path& folder, const std
 
   ModelSpec after = before;
   after.word_width = width;
-  FATHOM_TRY(LayerTensors tensors, LayerTensors::of(*source.model, after));
+  LayerTensors tensors(*source.model, after);
   tensors.put(kWords, floats(centred * kept));
   tensors.put("embeddings.word_projection.weight", floats(kept));
-  const Matrix positions = Eigen::Map<const Floats>(source.model->weight(kPositions), before.max_tokens, hidden).cast<double>().rowwise() + mean;
+  const Matrix positions = widened(source.model->weight(kPositions), before.max_tokens, hidden).rowwise() + mean;
   tensors.put(kPositions, floats(positions));
   const double total = std::max(solved.eigenvalues().sum(), 1e-300);
   const NarrowReport report{before.hidden, width, std::clamp(1.0 - solved.eigenvalues().tail(width).sum() / total, 0.0, 1.0)};

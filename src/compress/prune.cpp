@@ -85,7 +85,7 @@ Result<PruneReport> prune(const std::filesystem::path& folder, const std::filesy
   if (after == before)
     return Error{Code::usage, "nothing would go: of " + std::to_string(before.heads) + " heads and " + std::to_string(before.ffn) + " neurons a layer that is less than one part (neurons go in steps of 32)",
                  "prune a larger share"};
-  FATHOM_TRY(LayerTensors tensors, LayerTensors::of(*source.model, after));
+  LayerTensors tensors(*source.model, after);
   Pruner pruner(*source.model, after, tensors);
   PruneReport report{after.heads, after.ffn, {}};
   for (int layer = 0; layer < before.layers; ++layer) {

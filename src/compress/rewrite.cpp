@@ -8,6 +8,19 @@
 #include "bundle/safetensors.h"
 
 namespace fathom::compress {
+namespace {
+
+// Named where it is not: a value of it would spread through all that is chosen by it.
+Status all_finite(const SafeTensors& weights, const std::string& name) {
+  const TensorView& view = *weights.find(name);
+  for (std::int64_t i = 0; i < view.elements(); ++i)
+    if (!std::isfinite(view.data[i]))
+      return Error{Code::corrupt_bundle, "'" + weights.path().string() + "': tensor '" + name + "': value " + std::to_string(i) + " is not finite",
+                   "copy or make the bundle again"};
+  return {};
+}
+
+}  // namespace
 
 Status check_target(const std::filesystem::path& folder, const std::filesystem::path& out) {
   std::error_code ignored;
@@ -25,31 +38,17 @@ Result<Source> open_source(const std::filesystem::path& folder, const std::files
   if (source.model->precision() != Precision::fp32)
     return Error{Code::unsupported, where + " is compressed already: its layers are in " + precision_name(source.model->precision()), "compress the bundle it was made from"};
   FATHOM_TRY_VOID(check_target(folder, out));
+  for (const auto& [name, unread] : source.bundle->weights()->all()) FATHOM_TRY_VOID(all_finite(*source.bundle->weights(), name));
   return source;
-}
-
-Status all_finite(const SafeTensors& weights, const std::string& name) {
-  const TensorView& view = *weights.find(name);
-  for (std::int64_t i = 0; i < view.elements(); ++i)
-    if (!std::isfinite(view.data[i]))
-      return Error{Code::corrupt_bundle, "'" + weights.path().string() + "': tensor '" + name + "': value " + std::to_string(i) + " is not finite",
-                   "copy or make the bundle again"};
-  return {};
 }
 
 LayerTensors::LayerTensors(const Model& model, ModelSpec after) : after_(std::move(after)), naming_(model.naming()) {
   for (const TensorSpec& tensor : backbone_tensors(after_)) wanted_[tensor.name] = tensor.shape;
-}
-
-Result<LayerTensors> LayerTensors::of(const Model& model, const ModelSpec& after) {
-  LayerTensors out(model, after);
   const SafeTensors& weights = *model.bundle()->weights();
   for (const auto& [name, unread] : weights.all()) {
-    FATHOM_TRY_VOID(all_finite(weights, name));
     const TensorView& view = *weights.find(name);
-    out.tensors_[name] = {view.shape, {view.data, view.data + view.elements()}};
+    tensors_[name] = {view.shape, {view.data, view.data + view.elements()}};
   }
-  return out;
 }
 
 void LayerTensors::put(const std::string& name, const std::vector<float>& values) {

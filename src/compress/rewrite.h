@@ -25,7 +25,7 @@ struct Source {
 // Error: usage, an `out` that is the bundle itself or holds one that no transform made.
 Status check_target(const std::filesystem::path& folder, const std::filesystem::path& out);
 
-// With check_target. Error: unsupported, layers that are not in fp32.
+// With check_target. Errors: unsupported, layers that are not in fp32; corrupt_bundle, a weight that is not finite.
 Result<Source> open_source(const std::filesystem::path& folder, const std::filesystem::path& out);
 
 // moments(layer): what that layer (0-based) of the bundle reads on data like that to come; asked once for each layer, in order.
@@ -34,7 +34,7 @@ using MomentsOf = std::function<Result<InputMoments>(int layer)>;
 // The weights' file of a model whose layers are about to have the shapes of `after`: every tensor as float32, under the file's own names.
 class LayerTensors {
  public:
-  static Result<LayerTensors> of(const Model& model, const ModelSpec& after);  // Error: corrupt_bundle, a weight that is not finite
+  LayerTensors(const Model& model, ModelSpec after);
   // `name` as in model/names.h; `values` in the shape that it has in `after`. A tensor that holds several maps takes each at its place.
   void put(const std::string& name, const std::vector<float>& values);
   std::string bytes() const;  // as safetensors
@@ -44,16 +44,11 @@ class LayerTensors {
     std::vector<std::int64_t> shape;
     std::vector<float> values;
   };
-  LayerTensors(const Model& model, ModelSpec after);
-
   ModelSpec after_;
   Naming naming_;
   std::map<std::string, std::vector<std::int64_t>> wanted_;  // shapes by our names
   std::map<std::string, Tensor> tensors_;                    // by the file's
 };
-
-// A weight of the file that is NaN or infinite, named. Error: corrupt_bundle.
-Status all_finite(const SafeTensors& weights, const std::string& name);
 
 // `files` (name -> bytes) beside what the source has that is neither weights nor a measurement of answers; `fathom` is completed with what it was
 // made from and `made`, what the transform did, under `step`.

@@ -153,11 +153,10 @@ void correct_biases(const Model& model, const InputSums& sums, std::map<std::str
   }
 }
 
-Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights, Precision precision, const InputSums* sums) {
+std::string weights_bytes(const Model& model, const SafeTensors& weights, Precision precision, const InputSums* sums) {
   const Matrices matrices = matrices_of(model);
   std::map<std::string, Stored> stored;
   for (const auto& [name, unread] : weights.all()) {
-    FATHOM_TRY_VOID(all_finite(weights, name));
     const TensorView& view = *weights.find(name);
     stored[name] = precision == Precision::int8 && matrices.rows.contains(name) ? in_int8(view) : matrices.all.contains(name) ? in_bf16(view) : in_fp32(view);
   }
@@ -178,7 +177,7 @@ Result<std::string> weights_bytes(const Model& model, const SafeTensors& weights
 Status to_precision(const std::filesystem::path& folder, const std::filesystem::path& out, Precision precision, const InputSums* sums) {
   if (precision == Precision::fp32) return Error{Code::unsupported, "fp32 is what a bundle begins with", "give --precision bf16 or int8"};
   FATHOM_TRY(const Source source, open_source(folder, out));
-  FATHOM_TRY(const std::string bytes, weights_bytes(*source.model, *source.bundle->weights(), precision, sums));
+  const std::string bytes = weights_bytes(*source.model, *source.bundle->weights(), precision, sums);
   const std::string file = precision == Precision::int8 ? "weights.int8.safetensors" : "model.safetensors";
   Json fathom = source.bundle->fathom();
   fathom["precision"] = precision_name(precision);

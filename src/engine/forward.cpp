@@ -313,9 +313,7 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 
 std::size_t rows_per_chunk(const ModelSpec& spec) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
-  int rank = 0;
-  for (const LayerMap& map : layer_maps(spec)) rank = std::max(rank, map.rank);
-  const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn) + rank);
+  const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn) + spec.ranks.most());
   return std::clamp<std::size_t>(kCacheFloats / row, 144, 512);
 }
 

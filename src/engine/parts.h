@@ -84,7 +84,7 @@ struct Plan::Parts {
   double conv2_macs_per_position = 0;
 
   // Widths used everywhere.
-  std::size_t hidden = 0, mixed = 0, ffn = 0, most_rank = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
+  std::size_t hidden = 0, mixed = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
   float attention_scale = 1.0f;
 };
 

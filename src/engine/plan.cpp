@@ -134,7 +134,6 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   parts->hidden = static_cast<std::size_t>(spec.hidden);
   parts->mixed = static_cast<std::size_t>(spec.attention_width());
   parts->ffn = static_cast<std::size_t>(spec.ffn);
-  for (const LayerMap& map : layer_maps(spec)) parts->most_rank = std::max(parts->most_rank, static_cast<std::size_t>(map.rank));
   parts->classes = static_cast<std::size_t>(spec.classes());
   parts->attention_scale = 1.0f / std::sqrt(static_cast<float>(spec.head_dim()));
   if (parts->decides) {

@@ -51,7 +51,7 @@ void carve_layers(Session::State& st, Carvers& carvers) {
     scratch.gathered = floats.take(st.chunk_rows * parts.hidden);
     scratch.narrow = floats.take(st.chunk_rows * parts.hidden);
     scratch.wide = floats.take(st.chunk_rows * std::max(3 * parts.hidden, parts.ffn));
-    scratch.inner = floats.take(st.chunk_rows * parts.most_rank);
+    scratch.inner = floats.take(st.chunk_rows * static_cast<std::size_t>(parts.spec.ranks.most()));
     scratch.attention = attention == nullptr ? nullptr : attention + w * st.attention_stride;
     scratch.offsets = ints.take(st.max_batch + 1);
     if (parts.model->precision() == Precision::int8) scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));

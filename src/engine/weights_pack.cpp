@@ -257,7 +257,7 @@ void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precisi
   const auto add_map = [&](const LayerMap& map) {
     if (map.rank > 0 && !spec.ranks.shared) entries.push_back(factor_entry(spec, map, precision, index));
     const bool three = map.parts.size() == 3;
-    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), map.parts.size() * size(map.out), size(map.reads()), 1, precision});
+    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), size(map.outputs()), size(map.reads()), 1, precision});
   };
   add_map(maps[0]);
   add_map(maps[1]);

@@ -1,5 +1,7 @@
 #include "eval/map_inputs.h"
 
+#include <cmath>
+
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 #include "tensor/tensor.h"
@@ -88,6 +90,12 @@ Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engi
     if (read.map == RowsRead::Map::f2) to.rows += read.count;
   };
   FATHOM_TRY_VOID(watch(plan, runtime, inputs, first + count, see));
+  for (std::size_t layer = 0; layer < moments.size(); ++layer)
+    for (const Moments& of : moments[layer].of)
+      for (std::size_t i = 0; i < of.width; ++i)
+        if (!std::isfinite(of.products[i * of.width + i]))  // its mean is finite where its square is, and so are its products with others
+          return Error{Code::corrupt_bundle, "layer " + std::to_string(static_cast<std::size_t>(first) + layer + 1) + " reads values on this data that are not finite",
+                       "its weights are damaged or were never trained; make the bundle again"};
   return moments;
 }
 

@@ -11,7 +11,7 @@
 
 namespace fathom::eval {
 
-// Errors of both: the engine's.
+// Errors of both: the engine's; of moments corrupt_bundle, values that are not finite.
 Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs);
 
 // Of `count` layers from `first` (0-based) on, in one pass over the inputs: the layers before them are run as well.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "bundle/bundle.h"
 #include "engine/random_bundle.h"
@@ -69,6 +70,25 @@ TEST_F(MapInputs, MomentsOfTheMapsThatAreWanted) {
       }
     }
   }
+}
+
+TEST_F(MapInputs, ValuesThatAreNotFiniteAreAnError) {
+  const auto model = *Model::load(*Bundle::open(folder));
+  const float* weights = model->weight("encoder.layer.1.intermediate.dense.bias");
+  const auto whole = model->bundle()->weights()->file_bytes();
+  const auto at = reinterpret_cast<const std::byte*>(weights) - whole.data();
+  std::vector<char> bytes(whole.size());
+  std::memcpy(bytes.data(), whole.data(), whole.size());
+  const float huge = 1e30f;  // finite, as its square is not
+  std::memcpy(bytes.data() + at, &huge, sizeof huge);
+  ASSERT_TRUE(write_file_atomic(folder / "model.safetensors", std::string_view(bytes.data(), bytes.size())));
+  for (const auto& file : std::filesystem::directory_iterator(folder))
+    if (file.path().filename().string().starts_with("packed.")) std::filesystem::remove(file.path());
+  const auto damaged = engine::Plan::compile(*Model::load(*Bundle::open(folder)), *runtime);
+  ASSERT_TRUE(damaged);
+  const auto moments = input_moments(*damaged, *runtime, inputs, 0, 3, {false, false, false, true});
+  ASSERT_FALSE(moments);
+  EXPECT_NE(moments.error().message.find("layer 2 reads values on this data that are not finite"), std::string::npos) << moments.error().message;
 }
 
 TEST_F(MapInputs, SumsOfEveryMap) {

@@ -36,8 +36,8 @@ Ledger ledger_for(const ModelSpec& spec, int tokens) {
   if (spec.modality == Modality::image) ledger.embed = (n - spec.prefix_tokens) * spec.patch_elems() * hidden;
   if (spec.modality == Modality::text) ledger.embed = n * spec.word_width * hidden;
   for (const LayerMap& map : layer_maps(spec)) {
-    const double out = static_cast<double>(map.out) * static_cast<double>(map.parts.size());
-    ledger.layer += n * (map.rank > 0 ? map.rank * (map.in + out) : map.in * out);
+    const double in = map.in, out = map.outputs();
+    ledger.layer += n * (map.rank > 0 ? map.rank * (in + out) : in * out);
   }
   ledger.layer += spec.attention == Attention::linear ? 2 * n * mixed * spec.head_dim() : 2 * attention_pairs(n, spec.attention_window) * mixed;
   ledger.extractor = extractor_macs(spec, n);

@@ -38,6 +38,7 @@ struct LayerMap {
   std::string name;                 // "attention.self", "attention.output", "intermediate", "output": `<name>.factor.weight`
   std::vector<std::string> parts;   // {"attention.self.query", ...}, {"attention.output.dense"}, ...: `<part>.{weight,bias}`
   int in = 0, out = 0, rank = 0;    // out: of one part; rank 0: one matrix
+  int outputs() const { return out * static_cast<int>(parts.size()); }  // of all parts
   int reads() const { return rank > 0 ? rank : in; }  // columns of a part's weight
 };
 std::array<LayerMap, 4> layer_maps(const ModelSpec& spec);

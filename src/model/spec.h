@@ -3,6 +3,7 @@
 // Source: paper sections 3.1 and appendix D (12 layers, hidden 768, 12 heads); the rest are measured choices.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -52,7 +53,8 @@ struct ExtractorSpec {
 struct MapRanks {
   int qkv = 0, o = 0, f1 = 0, f2 = 0;
   bool shared = false;
-  bool any() const { return qkv > 0 || o > 0 || f1 > 0 || f2 > 0; }
+  int most() const { return std::max({qkv, o, f1, f2}); }
+  bool any() const { return most() > 0; }
   bool operator==(const MapRanks&) const = default;
 };
 

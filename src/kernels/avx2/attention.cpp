@@ -7,10 +7,8 @@
 
 namespace fathom::kernels::avx2 {
 
-std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept {
-  return linear ? linear_floats(dim) : attention_floats(longest, dim);
-}
+std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept { return mixing_floats(longest, dim, linear); }
 
-void attention(const AttentionArgs& args) noexcept { args.linear ? linear_pairs(args) : attention_pairs(args); }
+void attention(const AttentionArgs& args) noexcept { mix_pairs(args); }
 
 }  // namespace fathom::kernels::avx2
