@@ -27,6 +27,8 @@ std::uint64_t xgetbv0() {
 CpuFeatures detect_cpu() {
   CpuFeatures features;
   unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid(0, &a, &b, &c, &d)) return features;
+  const bool intel = b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
   const bool osxsave = c >> 27 & 1, fma = c >> 12 & 1, f16c = c >> 29 & 1;
   if (!osxsave) return features;
@@ -39,6 +41,7 @@ CpuFeatures detect_cpu() {
   features.avx512_vnni = features.avx512 && (c >> 11 & 1);
   const unsigned leaves = a;
   if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) features.avx512_bf16 = features.avx512 && (a >> 5 & 1);
+  features.quick_bf16 = features.avx512_bf16 && !intel;
   return features;
 }
 
@@ -103,7 +106,7 @@ bool tier_available(Tier tier, const CpuFeatures& features) {
 Tier best_tier(const CpuFeatures& features) {
   Tier best = Tier::ref;
   for (const Tier tier : kAllTiers)
-    if (tier_available(tier, features)) best = tier;
+    if (tier_available(tier, features) && (tier != Tier::avx512_bf16 || features.quick_bf16)) best = tier;
   return best;
 }
 

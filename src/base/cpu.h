@@ -14,11 +14,13 @@ struct CpuFeatures {
   bool avx512 = false;  // F, BW, DQ, VL, saved by the operating system
   bool avx512_vnni = false;  // avx512 with 8-bit dot products
   bool avx512_bf16 = false;  // avx512 with bf16 dot products
+  bool quick_bf16 = false;   // and they do more than FMA: AMD's do twice as much, Intel's half as much (docs/performance.md)
   bool neon = false;          // Advanced SIMD, in every AArch64 CPU that runs Linux
   bool neon_dotprod = false;  // neon with 8-bit dot products (ARMv8.2)
 };
 
 // Kernel tiers; those of an architecture in rising order of preference, each but ref and avx2 with all that the one before it has.
+// avx512_bf16 is preferred only where its products are quick.
 enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dotprod };
 
 // The tiers that this program was built with: those of its own architecture.

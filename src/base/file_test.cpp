@@ -105,13 +105,17 @@ TEST(Cpu, DotProductTiersNeedEverythingBelowThem) {
   CpuFeatures vnni = both;
   vnni.avx512_vnni = true;
   all = vnni;
-  all.avx512_bf16 = true;
+  all.avx512_bf16 = all.quick_bf16 = true;
   bf16_alone = all;
   bf16_alone.avx512_vnni = false;
   EXPECT_EQ(best_tier(both), Tier::avx512);
   EXPECT_EQ(best_tier(vnni), Tier::avx512_vnni);
   EXPECT_EQ(best_tier(all), Tier::avx512_bf16);
   EXPECT_EQ(best_tier(bf16_alone), Tier::avx512);
+  CpuFeatures slow_bf16 = all;
+  slow_bf16.quick_bf16 = false;
+  EXPECT_EQ(best_tier(slow_bf16), Tier::avx512_vnni);
+  EXPECT_EQ(choose_tier("avx512_bf16", slow_bf16).value(), Tier::avx512_bf16);
   EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
   EXPECT_EQ(choose_tier("avx512_vnni", all).value(), Tier::avx512_vnni);
   const auto refused = choose_tier("avx512_bf16", vnni);

@@ -71,7 +71,8 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
   std::printf("memory            %s\n", bytes_text(memory).c_str());
   for (const Tier tier : kAllTiers) {
     const bool there = tier_available(tier, features);
-    const std::string state = there ? "available" : std::string("not on this CPU, needs ") + needs(tier);
+    const bool slow = there && tier == Tier::avx512_bf16 && !features.quick_bf16;
+    const std::string state = slow ? "available, but slower than avx512_vnni on this CPU" : there ? "available" : std::string("not on this CPU, needs ") + needs(tier);
     std::printf("tier %-12s %s%s\n", tier_name(tier), state.c_str(),
                 tier == chosen ? (", would be used: " + why(runtime.tier)).c_str() : "");
   }
