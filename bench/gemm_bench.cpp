@@ -22,6 +22,7 @@
 #include "kernels/packed_map.h"
 #include "kernels/parallel.h"
 #include "speeds.h"
+#include "tensor/tensor.h"
 
 namespace {
 
@@ -79,12 +80,14 @@ class Work {
       at += (size_of(s) + 63) / 64 * 64;
     }
     for (std::size_t layer = 1; layer < layers_; ++layer) std::memcpy(weights_ + layer * layer_bytes_, weights_, layer_bytes_);
-    a_.resize(m * f);
+    a_ = Buffer<float>(m * f);
     for (std::size_t i = 0; i < a_.size(); ++i) a_[i] = 0.1f * static_cast<float>(i * 2654435761u % 23) - 1.0f;
-    c_.resize(m * std::max(f, 3 * h));
-    bias_.assign(std::max(f, 3 * h), 0.1f);
-    residual_.assign(m * h, 0.25f);
-    q_.resize(m * f);
+    c_ = Buffer<float>(m * std::max(f, 3 * h));
+    bias_ = Buffer<float>(std::max(f, 3 * h));
+    residual_ = Buffer<float>(m * h);
+    std::fill_n(bias_.data(), bias_.size(), 0.1f);
+    std::fill_n(residual_.data(), residual_.size(), 0.25f);
+    q_ = Buffer<std::uint8_t>(m * f);
     scale_.resize(m);
     zero_.resize(m);
   }
@@ -138,8 +141,9 @@ class Work {
   std::size_t m_, layers_, layer_bytes_ = 0;
   std::vector<Shape> shapes_;
   std::byte* weights_ = nullptr;
-  std::vector<float> a_, c_, bias_, residual_, scale_;
-  std::vector<std::uint8_t> q_;
+  Buffer<float> a_, c_, bias_, residual_;  // on cache lines, as the engine's
+  std::vector<float> scale_;
+  Buffer<std::uint8_t> q_;
   std::vector<std::int32_t> zero_;
 };
 

@@ -184,8 +184,7 @@ float expected_value(const Problem& p, std::size_t i, std::size_t j, const std::
                      bool extras) {
   std::int64_t sum = 0;
   for (std::size_t l = 0; l < p.k; ++l) sum += (p.a[1 + i * p.lda() + l] - p.row_zero[i]) * weights[l];
-  const float value = static_cast<float>(sum) * (p.row_scale[i] * column_scale);
-  return value + (extras ? p.bias[1 + j] : 0.0f);
+  return std::fma(static_cast<float>(sum), p.row_scale[i] * column_scale, extras ? p.bias[1 + j] : 0.0f);
 }
 
 void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activation, bool extras) {

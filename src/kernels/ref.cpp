@@ -17,9 +17,11 @@ float activate(float x, Activation activation) {
   return x;
 }
 
-// One output element from its value without bias.
+float bias_of(const GemmOutput& g, std::size_t column) { return g.bias ? g.bias[column] : 0.0f; }
+
+// One output element from its value.
 void put(const GemmOutput& g, std::size_t row, std::size_t column, float value) {
-  const float y = activate(value + (g.bias ? g.bias[column] : 0.0f), g.activation);
+  const float y = activate(value, g.activation);
   g.c[row * g.ldc + column] = g.residual ? y + g.residual[row * g.ldr + column] : y;
 }
 
@@ -76,7 +78,7 @@ void gemm(const GemmArgs& g) noexcept {
       const float* b = static_cast<const float*>(g.packed) + column * g.k;
       for (std::size_t i = 0; i < g.k; ++i, b += kPanel)
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * b[j];
-      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j]);
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j] + bias_of(g, column + j));
     }
 }
 
@@ -91,7 +93,7 @@ void gemm_bf16(const GemmArgs& g) noexcept {
         const float a = i < g.k ? from_bf16(to_bf16(g.a[r * g.lda + i])) : 0.0f;
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += a * from_bf16(b[(i / 2 * kPanel + j) * 2 + i % 2]);
       }
-      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j]);
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j] + bias_of(g, column + j));
     }
 }
 
@@ -107,7 +109,7 @@ void gemm_int8(const Int8GemmArgs& g) noexcept {
       for (std::size_t i = 0; i < g.k; ++i)
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * panel[i / 4 * row_bytes + 4 * j + i % 4];
       for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j)
-        put(g, r, column + j, static_cast<float>(sums[j] - g.row_zero[r] * weights[j]) * (g.row_scale[r] * scales[j]));
+        put(g, r, column + j, std::fma(static_cast<float>(sums[j] - g.row_zero[r] * weights[j]), g.row_scale[r] * scales[j], bias_of(g, column + j)));
     }
 }
 

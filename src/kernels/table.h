@@ -17,8 +17,8 @@
 
 namespace fathom::kernels {
 
-// Sums of 255 * 127 over k stay within int32.
-inline constexpr std::size_t kInt8MaxK = 66'000;
+// Sums of a column's weights, at most 127 each, stay below 2^22 (split_weights of vec_avx512.h), and so sums of 255 * 127 within int32.
+inline constexpr std::size_t kInt8MaxK = 33'000;
 
 // Bytes of one quantized row, the least row stride: readers take whole words of four.
 inline constexpr std::size_t int8_row_bytes(std::size_t k) { return (k + 3) / 4 * 4; }
@@ -48,7 +48,7 @@ struct Table {
   // scale NaN, and all its outputs are NaN. scale is at least 2^-126, so smaller numbers may become 0.
   void (*quantize_rows)(const float* x, std::size_t ldx, std::size_t rows, std::size_t k, std::uint8_t* q, std::size_t ldq,
                         float* scale, std::int32_t* zero) noexcept = nullptr;
-  // c = act(float(sum q*p - zero * sum p) * (row_scale * column_scale) + bias) + residual, rounded after each operation in
+  // c = act(fma(float(sum q*p - zero * sum p), row_scale * column_scale, bias)) + residual, rounded after each operation in
   // this order: with activation none or relu the very bits of tier ref.
   void (*gemm_int8)(const Int8GemmArgs& args) noexcept = nullptr;
 

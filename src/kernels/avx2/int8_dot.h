@@ -8,6 +8,7 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = 5;  // products and the constant take two more registers than fp32 needs
+constexpr bool kInt8Expects = true;
 constexpr int kInt8Shift = 0;
 
 inline Vec shifted(Vec a) { return a; }

@@ -8,6 +8,7 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = kTileRows;
+constexpr bool kInt8Expects = true;
 constexpr int kInt8Shift = 0;
 
 inline Vec shifted(Vec a) { return a; }

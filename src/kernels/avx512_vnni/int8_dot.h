@@ -7,6 +7,7 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = kTileRows;
+constexpr bool kInt8Expects = false;
 constexpr int kInt8Shift = 0;
 
 inline Vec shifted(Vec a) { return a; }

@@ -8,6 +8,7 @@ namespace fathom::kernels {
 namespace {
 
 constexpr int kInt8Rows = 5;  // products take two more registers than fp32 needs
+constexpr bool kInt8Expects = true;
 
 inline float32x4_t dot4(float32x4_t sum, int8x16_t a, int8x16_t w) {
   const int16x8_t pairs = vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(w)), vmull_high_s8(a, w));

@@ -98,6 +98,7 @@ inline void transpose4(float32x4_t (&rows)[4]) {
   rows[2] = vreinterpretq_f32_f64(vtrn2q_f64(even0, even1));
   rows[3] = vreinterpretq_f32_f64(vtrn2q_f64(odd0, odd1));
 }
+constexpr bool kLooksUp = false;
 inline void transpose(Vec (&rows)[8]) {
   for (int i = 0; i < 8; i += 4) {  // four rows; then quarters change places
     float32x4_t low[4] = {rows[i].low, rows[i + 1].low, rows[i + 2].low, rows[i + 3].low};
@@ -125,9 +126,10 @@ inline float inverse_sqrt(float x) { return 1.0f / vget_lane_f32(vsqrt_f32(vdup_
 inline int32x4_t whole(float32x4_t a) { return vreinterpretq_s32_f32(a); }
 inline uint32x4_t bits(float32x4_t a) { return vreinterpretq_u32_f32(a); }
 inline Vec int_to_float(Vec a) { return {vcvtq_f32_s32(whole(a.low)), vcvtq_f32_s32(whole(a.high))}; }
-inline Vec int_minus_product(Vec a, std::int32_t x, Vec b) {  // a - x*b
-  return {vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.low), whole(b.low), x)),
-          vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.high), whole(b.high), x))};
+inline Vec split_weights(Vec w) { return w; }  // 32-bit products are whole instructions here
+inline Vec less_product(Vec a, std::int32_t x, Vec w) {  // a - x*w
+  return {vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.low), whole(w.low), x)),
+          vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.high), whole(w.high), x))};
 }
 inline Vec low_bf16(Vec pairs) {
   return {vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.low), 16)), vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.high), 16))};
@@ -149,6 +151,10 @@ class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top];
     std::uint8_t all[kWidth];
     put(all, v);
     for (std::size_t i = 0; i < count; ++i) p[i] = all[i];
+  }
+  void put_four(std::uint8_t* p, Vec a, Vec b, Vec c, Vec d) const {
+    vst1q_u8(p, vcombine_u8(bytes(a), bytes(b)));
+    vst1q_u8(p + 2 * kWidth, vcombine_u8(bytes(c), bytes(d)));
   }
 
  private:
