@@ -1,4 +1,4 @@
-// `fathom compress BUNDLE [--word-width 50%] [--prune heads=25%,ffn=40%] [--fold 90%] [--precision bf16|int8] -o OUT`: the steps that are
+// `fathom compress BUNDLE [--word-width 50%] [--prune heads=25%,ffn=40%] [--fold 90%] [--tune 3] [--precision bf16|int8] -o OUT`: the steps that are
 // named, in that order (cli/compress_steps.h); thresholds chosen anew for their answers, and what that changed: size, memory, time, agreement, measured through the
 // engine on the calibrate split.
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "cli/compress_stage.h"
 #include "cli/compress_steps.h"
 #include "cli/flags.h"
+#include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
 #include "compress/rewrite.h"
@@ -124,7 +125,7 @@ struct Job {
   // The steps, then thresholds for the answers that come out of them.
   Result<Json> make(Stage& stage, const CompressChoices& choices) {
     FATHOM_TRY_VOID(encode());
-    FATHOM_TRY(Json steps, run_steps(options.bundle, stage, choices, inputs, runtime));
+    FATHOM_TRY(Json steps, run_steps(options.bundle, stage, choices, {inputs, data ? data->folder : fs::path()}, runtime));
     if (!decides) return steps;
     Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
     FATHOM_TRY_VOID(eval::calibrate_bundle(stage.last(), data->dataset, runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),
@@ -159,6 +160,7 @@ Result<int> act(const Options& options) {
   if (before->has_decision() || !options.data.empty()) {
     FATHOM_TRY(data, eval::read_eval_data(fathom, options.data, "bundle '" + options.bundle.string() + "': fathom.json"));
   }
+  if (choices.tunes()) FATHOM_TRY_VOID(need_train_program());
   if (choices.reads_data() && !data) return Error{Code::usage, "what goes is chosen by what it does on data, and this bundle knows none", "give --data FOLDER (or --fold ...,weights)"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
@@ -205,9 +207,10 @@ void add_compress(Frame& frame) {
   verb->add_option("--prune", words.prune, "Take heads and neurons out of every layer, those that its outputs need least: heads=25%,ffn=40%, or one of them")->type_name("SHARES");
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
+  verb->add_option("--tune", words.tune, "Train what became smaller to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train)")->type_name("EPOCHS");
   verb->add_option("--precision", words.precision, "Numbers of the layers: bf16 or int8")->check(CLI::IsMember({"bf16", "int8"}));
   CLI::Option* target = verb->add_option("--target", options->target, "Try steps from the mildest on and take those that keep most answers within ms=5 (an input, alone) or mb=20 (peak memory)")->type_name("TARGET");
-  for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--precision"}) target->excludes(verb->get_option(step));
+  for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--tune", "--precision"}) target->excludes(verb->get_option(step));
   verb->add_option("--trail", options->trail, "What a search measured, and does not measure again; default: OUT.trail.json")->needs(target);
   verb->add_option("--data", options->data, "Data folder to choose thresholds on and to compare with; default: the one the bundle was fitted on");
   verb->add_option("--timing-seconds", options->seconds, "About how long times are measured")->check(between(1, 600, "[1, 600]"))->capture_default_str();

@@ -84,6 +84,13 @@ Result<double> read_width(const std::string& text) {
   return *value;
 }
 
+Result<double> read_epochs(const std::string& text) {
+  const auto value = number(text);
+  if (!value || text.ends_with('%') || !(*value >= 0.01 && *value <= 1000))
+    return Error{Code::usage, "--tune '" + text + "' is no number of passes from 0.01 to 1000", "give --tune 3, say"};
+  return *value;
+}
+
 }  // namespace
 
 Result<CompressChoices> read_choices(CompressWords words) {
@@ -102,11 +109,16 @@ Result<CompressChoices> read_choices(CompressWords words) {
   if (!words.fold.empty()) {
     FATHOM_TRY(out.fold, read_fold(words.fold));
   }
+  if (!words.tune.empty()) {
+    FATHOM_TRY(out.tune, read_epochs(words.tune));
+    if (!out.narrows() && !out.prunes() && !out.folds())
+      return Error{Code::usage, "--tune trains what became smaller, and nothing would", "add --preset compact, --word-width, --prune or --fold"};
+  }
   if (!words.precision.empty()) {
     FATHOM_TRY(out.precision, parse_precision(words.precision));
   }
   if (!out.narrows() && !out.prunes() && !out.folds() && !out.rounds())
-    return Error{Code::usage, "nothing to do", "give --preset compact, or what to do: --word-width, --prune, --fold, --precision"};
+    return Error{Code::usage, "nothing to do", "give --preset compact, or what to do: --word-width, --prune, --fold (with --tune), --precision"};
   return out;
 }
 

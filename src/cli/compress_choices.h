@@ -15,6 +15,7 @@ struct CompressWords {
   std::string word_width;  // "192" or "50%"
   std::string prune;       // "heads=25%,ffn=0.4"
   std::string fold;        // "90%", "qkv=96,f1=128", with ",shared" or ",weights"
+  std::string tune;        // "2": passes over the training rows
   std::string precision;   // "bf16" or "int8"
 };
 
@@ -22,12 +23,14 @@ struct CompressChoices {
   double word_width = 0;    // of the table's rows; below 1: a share of hidden; 0: as it is
   compress::PruneShares prune;
   compress::FoldChoice fold;
+  double tune = 0;          // epochs; 0: weights stay as the steps before made them
   Precision precision = Precision::fp32;  // fp32: as it is
   bool narrows() const { return word_width > 0; }
   bool prunes() const { return prune.heads > 0 || prune.ffn > 0; }
   bool folds() const { return fold.any(); }
+  bool tunes() const { return tune > 0; }
   bool rounds() const { return precision != Precision::fp32; }
-  bool reads_data() const { return prunes() || (folds() && !fold.by_weights); }  // cannot do without
+  bool reads_data() const { return prunes() || (folds() && !fold.by_weights) || tunes(); }  // cannot do without
 };
 
 Result<CompressChoices> read_choices(CompressWords words);

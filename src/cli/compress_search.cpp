@@ -27,7 +27,7 @@ constexpr int kWorseInARow = 2;
 std::vector<CompressWords> ladder(const ModelSpec& spec) {
   const std::string words = spec.modality == Modality::text ? "50%" : "";
   const auto step = [&](const std::string& width, const std::string& prune, const std::string& fold, const std::string& precision) {
-    return CompressWords{"", width, prune, fold, precision};
+    return CompressWords{.preset = "", .word_width = width, .prune = prune, .fold = fold, .tune = "", .precision = precision};
   };
   std::vector<CompressWords> out = {step("", "", "", "bf16"), step("", "", "", "int8"), step("", "ffn=25%", "", "int8"), step("", "ffn=50%", "", "int8")};
   if (!words.empty()) out.push_back(step(words, "ffn=50%", "", "int8"));

@@ -19,6 +19,7 @@ class Stage {
   ~Stage() { clear(); }
   const fs::path& last() const { return last_; }
   fs::path next() { return last_ = folder_ / std::to_string(++steps_); }
+  fs::path training() const { return folder_ / "training"; }  // outlives an interruption: the same steps give the same model to go on with
 
   // What the last step wrote becomes the folder to make.
   Status finish() const {

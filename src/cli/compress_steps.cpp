@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "bundle/bundle.h"
+#include "cli/steps.h"
 #include "cli/words.h"
 #include "compress/narrow_words.h"
 #include "compress/to_precision.h"
@@ -136,6 +137,19 @@ class Steps {
     return maps;
   }
 
+  // fathom-train, on what the steps so far wrote.
+  Result<Json> tune(double epochs, const fs::path& teacher, const fs::path& data) {
+    std::error_code ignored;
+    FATHOM_TRY(const int code, train({"--tune", "like", "--teacher", teacher.string(), "--out", from_.string(), "--data", data.string(), "--epochs", Json(epochs).dump(), "--state",
+                                      stage_.training().string()},
+                                     0, runtime_.pool().threads()));
+    if (code != 0)
+      return Error{code == 130 ? Code::cancelled : Code::io, "fathom-train ended with exit code " + std::to_string(code) + ", which it says above why", "nothing was written; the same command goes on from its last state"};
+    fs::remove_all(stage_.training(), ignored);
+    FATHOM_TRY(const auto bundle, Bundle::open(from_));
+    return bundle->fathom()["provenance"]["tuned"];
+  }
+
   Status to_precision(Precision precision) {
     std::optional<InputSums> sums;
     if (inputs_ && precision == Precision::int8) {
@@ -165,8 +179,8 @@ class Steps {
 
 }  // namespace
 
-Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const std::optional<eval::Encoded>& inputs, engine::Runtime& runtime) {
-  Steps steps(bundle, stage, inputs, runtime);
+Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data, engine::Runtime& runtime) {
+  Steps steps(bundle, stage, data.inputs, runtime);
   Json did = Json::object();
   if (choices.narrows()) {
     FATHOM_TRY(did["words"], steps.narrow_words(choices.word_width));
@@ -176,6 +190,9 @@ Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoic
   }
   if (choices.folds()) {
     FATHOM_TRY(did["fold"], steps.fold(choices.fold));
+  }
+  if (choices.tunes()) {
+    FATHOM_TRY(did["tune"], steps.tune(choices.tune, bundle, data.folder));
   }
   if (choices.rounds()) FATHOM_TRY_VOID(steps.to_precision(choices.precision));
   return did;

@@ -1,5 +1,5 @@
 // The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer heads and neurons, folded
-// maps, numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
+// maps, weights trained towards the bundle that was read (fathom-train), numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
 // Thread rule: a Runtime for one caller at a time.
 #pragma once
 
@@ -14,8 +14,12 @@
 
 namespace fathom::cli {
 
-// inputs: of the calibrate split; needed where choices.reads_data(). Returns what each step did, for the report.
-Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices, const std::optional<eval::Encoded>& inputs,
-                       engine::Runtime& runtime);
+struct StepsData {
+  const std::optional<eval::Encoded>& inputs;  // of the calibrate split; needed where choices.reads_data()
+  std::filesystem::path folder;                // of the data; needed where choices.tunes()
+};
+
+// Returns what each step did, for the report.
+Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data, engine::Runtime& runtime);
 
 }  // namespace fathom::cli

@@ -25,14 +25,6 @@ struct Options {
   bool no_labels = false, trunk = false, pairs = false, json = false;
 };
 
-Status need_train_program() {
-  std::error_code ignored;
-  if (fs::exists(train_program(), ignored)) return {};
-  return Error{Code::io,
-               "fathom-train is not beside this program ('" + train_program().string() + "'), so nothing can be fitted",
-               "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
-}
-
 Result<int> choose_points(const Options& options) {
   FATHOM_TRY(const bool chosen, calibrate(options.out, options.runtime, options.max_disagreement));
   FATHOM_TRY(const auto bundle, Bundle::open(options.out));

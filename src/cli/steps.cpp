@@ -85,6 +85,14 @@ fs::path own_program() {
 
 fs::path train_program() { return own_program().parent_path() / "fathom-train"; }
 
+Status need_train_program() {
+  std::error_code ignored;
+  if (fs::exists(train_program(), ignored)) return {};
+  return Error{Code::io,
+               "fathom-train is not beside this program ('" + train_program().string() + "'), so nothing can be trained",
+               "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
+}
+
 Result<int> train(const std::vector<std::string>& arguments, double max_disagreement, int threads) {
   std::vector<Child> child(1);
   auto& command = child[0].command;

@@ -1,5 +1,5 @@
-// What a bundle remembers of the data it was fitted on, enough to read the same rows again (eval/recorded_data.h).
-// Thread rule: pure function.
+// What a bundle remembers of the data it was fitted on, and how the same rows are read again from it.
+// Thread rule: pure functions.
 #pragma once
 
 #include "base/json.h"
@@ -9,5 +9,14 @@ namespace fathom::data {
 
 // fathom.json "data": task, folder, fingerprint, rows of every part, seed, and the read options that were given.
 Json record_of(const Dataset& dataset, const std::filesystem::path& folder, const ReadOptions& options);
+
+struct RecordedData {
+  std::filesystem::path folder;
+  ReadOptions options;
+  std::string fingerprint;
+};
+
+// Of a whole fathom.json. Error: corrupt_bundle, naming what its "data" lacks.
+Result<RecordedData> recorded_data(const Json& fathom, const std::string& where);
 
 }  // namespace fathom::data

@@ -9,14 +9,6 @@
 
 namespace fathom::eval {
 
-struct RecordedData {
-  std::filesystem::path folder;
-  data::ReadOptions options;
-  std::string fingerprint;
-};
-
-Result<RecordedData> recorded_data(const Json& fathom, const std::string& where);
-
 // Reads `given` if it is not empty, else the recorded folder, whose fingerprint must then be the recorded one.
 // Where `given` differs from what was fitted a note says so.
 struct EvalData {

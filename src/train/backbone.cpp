@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/names.h"
 #include "train/rows_at_once.h"
 
 namespace fathom::train {
@@ -82,12 +83,13 @@ Tensor Backbone::vector(const std::string& name, std::int64_t size, float value)
 }
 
 Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::createCPUGenerator(1)) {
-  const std::int64_t h = spec.hidden, f = spec.ffn;
+  const std::int64_t h = spec.hidden, f = spec.ffn, mixed = spec.attention_width();
   // A windowed model must tell neighbours apart before it can pass anything on; unit-size tables did a little better there
   // (relay, 1,800 steps: 90.3 % against 88.6 %, single runs).
   const double scale = spec.attention_window > 0 ? 1.0 : 0.1;
   if (spec.modality == Modality::text) {
-    word_ = register_parameter("word", torch::randn({spec.vocab, h}) * scale);
+    word_ = register_parameter("word", torch::randn({spec.vocab, spec.word_width > 0 ? spec.word_width : h}) * scale);
+    if (spec.word_width > 0) word_projection_ = linear_weight("word_projection", h, spec.word_width);
     position_ = register_parameter("position", torch::randn({spec.max_tokens, h}) * scale);
     if (spec.token_types > 0) type_ = register_parameter("type", torch::zeros({spec.token_types, h}));
     if (spec.norm == NormOrder::post) {
@@ -105,7 +107,13 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
   }
   for (int i = 0; i < spec.layers; ++i) {
     const std::string n = "layer" + std::to_string(i) + "_";
-    FusedLayer layer;
+    layers_.emplace_back();
+    FusedLayer& layer = layers_.back().own;
+    const std::array<LayerMap, 4> maps = layer_maps(spec);
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+      if (maps[m].rank == 0) continue;
+      layers_.back().factors[m] = spec.ranks.shared && i > 0 ? layers_.front().factors[m] : linear_weight(n + "factor" + std::to_string(m), maps[m].rank, maps[m].in);
+    }
     layer.heads = spec.heads;
     layer.window = spec.attention_window;
     layer.linear = spec.attention == Attention::linear;
@@ -113,18 +121,25 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
     layer.pre_norm = spec.norm == NormOrder::pre;
     layer.norm1_w = vector(n + "norm1_w", h, 1);
     layer.norm1_b = vector(n + "norm1_b", h, 0);
-    layer.qkv_w = linear_weight(n + "qkv_w", 3 * h, h);
-    layer.qkv_b = vector(n + "qkv_b", 3 * h, 0);
-    layer.out_w = linear_weight(n + "out_w", h, h);
+    layer.qkv_w = linear_weight(n + "qkv_w", 3 * mixed, maps[0].reads());
+    layer.qkv_b = vector(n + "qkv_b", 3 * mixed, 0);
+    layer.out_w = linear_weight(n + "out_w", h, maps[1].reads());
     layer.out_b = vector(n + "out_b", h, 0);
     layer.norm2_w = vector(n + "norm2_w", h, 1);
     layer.norm2_b = vector(n + "norm2_b", h, 0);
-    layer.up_w = linear_weight(n + "up_w", f, h);
+    layer.up_w = linear_weight(n + "up_w", f, maps[2].reads());
     layer.up_b = vector(n + "up_b", f, 0);
-    layer.down_w = linear_weight(n + "down_w", h, f);
+    layer.down_w = linear_weight(n + "down_w", h, maps[3].reads());
     layer.down_b = vector(n + "down_b", h, 0);
-    layers_.push_back(layer);
   }
+}
+
+FusedLayer Backbone::whole(const Layer& layer) const {
+  FusedLayer out = layer.own;
+  Tensor* const maps[] = {&out.qkv_w, &out.out_w, &out.up_w, &out.down_w};
+  for (std::size_t m = 0; m < layer.factors.size(); ++m)
+    if (layer.factors[m].defined()) *maps[m] = torch::mm(*maps[m], layer.factors[m]);
+  return out;
 }
 
 Tensor Backbone::norm(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
@@ -158,7 +173,9 @@ Tensor Backbone::embed(const Encoded& batch) {
     if (distill_.defined()) prefix = torch::cat({prefix, distill_.view({1, 1, -1})}, 1);
     return drop(torch::cat({prefix.expand({x.size(0), spec_.prefix_tokens, spec_.hidden}), x}, 1) + position_);
   }
-  auto h = torch::embedding(word_, batch.ids) + position_.narrow(0, 0, batch.ids.size(1));
+  auto h = torch::embedding(word_, batch.ids);
+  if (word_projection_.defined()) h = torch::matmul(h, word_projection_.t());
+  h = h + position_.narrow(0, 0, batch.ids.size(1));
   if (type_.defined()) h = h + (batch.types.defined() ? torch::embedding(type_, batch.types) : type_[0]);
   if (spec_.norm == NormOrder::post) h = norm(h, embed_norm_w_, embed_norm_b_);
   return drop(h);
@@ -166,7 +183,7 @@ Tensor Backbone::embed(const Encoded& batch) {
 
 void Backbone::freeze_embeddings() {
   for (auto& table : {word_, position_, type_, embed_norm_w_, embed_norm_b_})
-    if (table.defined()) table.set_requires_grad(false);
+    if (table.defined() && !(spec_.word_width > 0 && table.is_same(word_))) table.set_requires_grad(false);
 }
 
 Tensor Backbone::attention_mask(const Encoded& batch) const { return batch.lengths; }
@@ -201,11 +218,11 @@ Tensor Backbone::attention(const FusedLayer& layer, const Tensor& x, const Tenso
   const std::int64_t heads = spec_.heads, dim = spec_.head_dim();
   const auto qkv = torch::linear(x, layer.qkv_w, layer.qkv_b).view({b, t, 3, heads, dim}).permute({2, 0, 3, 1, 4});
   const auto mixed = layer.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
-  return torch::linear(mixed.transpose(1, 2).reshape({b, t, spec_.hidden}), layer.out_w, layer.out_b);
+  return torch::linear(mixed.transpose(1, 2).reshape({b, t, spec_.attention_width()}), layer.out_w, layer.out_b);
 }
 
 Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
-  const auto& p = layers_[static_cast<std::size_t>(l)];
+  const FusedLayer p = whole(layers_[static_cast<std::size_t>(l)]);
   if (fused_) return run_fused_layer(p, h, mask, keep_mask(h), keep_mask(h));
   const auto feed = [&](const Tensor& x) {
     return drop(torch::linear(torch::gelu(torch::linear(x, p.up_w, p.up_b)), p.down_w, p.down_b));
@@ -239,6 +256,7 @@ std::map<std::string, Tensor> Backbone::named_weights() const {
   const std::string e = "embeddings.";
   if (spec_.modality == Modality::text) {
     out[e + "word_embeddings.weight"] = word_;
+    if (word_projection_.defined()) out[e + "word_projection.weight"] = word_projection_;
     out[e + "position_embeddings.weight"] = position_;
     if (type_.defined()) out[e + "token_type_embeddings.weight"] = type_;
     if (embed_norm_w_.defined()) {
@@ -254,13 +272,17 @@ std::map<std::string, Tensor> Backbone::named_weights() const {
   }
   const bool post = spec_.norm == NormOrder::post;
   for (int i = 0; i < spec_.layers; ++i) {
-    const auto& p = layers_[static_cast<std::size_t>(i)];
+    const auto& p = layers_[static_cast<std::size_t>(i)].own;
     const std::string n = "encoder.layer." + std::to_string(i) + ".";
+    const std::int64_t mixed = spec_.attention_width();
+    const std::array<LayerMap, 4> maps = layer_maps(spec_);
+    for (std::size_t m = 0; m < maps.size(); ++m)
+      if (maps[m].rank > 0) out[factor_name(spec_, i, maps[m])] = layers_[static_cast<std::size_t>(i)].factors[m];
     const char* parts[] = {"query", "key", "value"};
     for (std::int64_t j = 0; j < 3; ++j) {
       const std::string self = n + "attention.self." + parts[j];
-      out[self + ".weight"] = p.qkv_w.detach().narrow(0, j * spec_.hidden, spec_.hidden);
-      out[self + ".bias"] = p.qkv_b.detach().narrow(0, j * spec_.hidden, spec_.hidden);
+      out[self + ".weight"] = p.qkv_w.detach().narrow(0, j * mixed, mixed);
+      out[self + ".bias"] = p.qkv_b.detach().narrow(0, j * mixed, mixed);
     }
     const auto put = [&](const std::string& name, const Tensor& weight, const Tensor& bias) {
       out[n + name + ".weight"] = weight;

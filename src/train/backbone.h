@@ -4,6 +4,7 @@
 // Thread rule: a module belongs to one thread; `share` makes copies that alias the values for other threads.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -72,7 +73,7 @@ class Backbone : public torch::nn::Module {
   void set_dropout(double p) { dropout_ = p; }
   // False: layers run as plain torch operators, the reference of the fused ones.
   void set_fused(bool fused) { fused_ = fused; }
-  // Text: the tables below layer 1 stay as they are. Call before FlatParameters takes the parameters that learn.
+  // Text: the tables below layer 1 stay as they are, but for narrow word rows. Call before FlatParameters takes the parameters that learn.
   void freeze_embeddings();
   // A mask as dropout draws it, scaled, for another module's [rows, width]; undefined when nothing is dropped.
   torch::Tensor dropout_mask(std::int64_t rows, std::int64_t width) const { return keep_mask(torch::empty({rows, width})); }
@@ -92,9 +93,15 @@ class Backbone : public torch::nn::Module {
   ModelSpec spec_;
   double dropout_ = 0;
   mutable torch::Generator generator_;
-  torch::Tensor word_, position_, type_, embed_norm_w_, embed_norm_b_;  // text
+  torch::Tensor word_, word_projection_, position_, type_, embed_norm_w_, embed_norm_b_;  // text
   torch::Tensor patch_w_, patch_b_, cls_, distill_;                    // image
-  std::vector<FusedLayer> layers_;
+  // A layer as it is kept: of a map in two factors its weight is the second, [out, rank], and the first lies beside it.
+  struct Layer {
+    FusedLayer own;
+    std::array<torch::Tensor, 4> factors;  // [rank, in] in the order of layer_maps(); undefined: one matrix
+  };
+  FusedLayer whole(const Layer& layer) const;  // its products
+  std::vector<Layer> layers_;
   bool fused_ = true;
 };
 

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
+#include "train/distil.h"
 #include "train/export.h"
 #include "train/frozen.h"
 #include "train/heads.h"
@@ -149,6 +150,7 @@ Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
 
 Status fit(const FitOptions& options) {
   if (!options.states.empty()) return fit_frozen(options);
+  if (options.tune == "like") return distil_bundle(options);
   if (!options.tune.empty()) return tune_checkpoint(options);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads

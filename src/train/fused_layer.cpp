@@ -67,8 +67,8 @@ class Node : public torch::autograd::Function<Node> {
                         const Tensor& norm2_w, const Tensor& norm2_b, const Tensor& up_w, const Tensor& up_b,
                         const Tensor& down_w, const Tensor& down_b, const Tensor& lengths, const Keep& masks,
                         std::int64_t heads, std::int64_t window, bool linear, double eps, bool pre) {
-    const auto b = h3.size(0), t = h3.size(1), hidden = h3.size(2);
-    const AttentionSize size{b, t, heads, hidden / heads, window};
+    const auto b = h3.size(0), t = h3.size(1), hidden = h3.size(2), dim = out_w.size(1) / heads;
+    const AttentionSize size{b, t, heads, dim, window};
     const auto h = h3.reshape({b * t, hidden}).contiguous();
     const Keep keep = masks.as_rows(h);
     Normed n1, n2;
@@ -88,7 +88,7 @@ class Node : public torch::autograd::Function<Node> {
     if (!pre) n2 = norm(z, norm2_w, norm2_b, eps);
     context->save_for_backward({h, a, qkv, mixing.probabilities, mixing.out, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
                                 norm2_w, qkv_w, out_w, up_w, down_w, lengths, keep.attention, keep.feed});
-    context->saved_data["size"] = std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0};
+    context->saved_data["size"] = std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0, dim};
     context->saved_data["eps"] = eps;
     return (pre ? z : n2.y).view({b, t, hidden});
   }
@@ -100,7 +100,7 @@ class Node : public torch::autograd::Function<Node> {
     const auto dims = context->saved_data["size"].toIntVector();
     const double eps = context->saved_data["eps"].toDouble();
     const bool pre = dims[6] != 0;
-    const AttentionSize size{dims[0], dims[1], dims[2], dims[3] / dims[2], dims[4]};
+    const AttentionSize size{dims[0], dims[1], dims[2], dims[7], dims[4]};
     const auto dy = outputs[0].reshape({dims[0] * dims[1], dims[3]}).contiguous();
     variable_list d(20);
 

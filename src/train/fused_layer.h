@@ -6,6 +6,7 @@
 
 namespace fathom::train {
 
+// A of attention may differ from hidden: qkv_w [3 A, hidden], out_w [hidden, A], A a multiple of heads.
 struct FusedLayer {
   torch::Tensor norm1_w, norm1_b, qkv_w, qkv_b, out_w, out_b, norm2_w, norm2_b, up_w, up_b, down_w, down_b;
   std::int64_t heads = 1, window = 0;

@@ -29,7 +29,7 @@ Status check_ranges(const FitOptions& o) {
   FATHOM_TRY_VOID(between("--ffn", o.ffn, 8, 16384));
   FATHOM_TRY_VOID(between("--window", o.window, 0, 4096));
   FATHOM_TRY_VOID(between("--max-tokens", o.max_tokens, 2, 4096));
-  FATHOM_TRY_VOID(between("--patch", o.patch, 1, 256));
+  FATHOM_TRY_VOID(between("--patch", o.patch, 1, 96));
   FATHOM_TRY_VOID(between("--vocab-size", o.vocab_size, 16, 1000000));
   FATHOM_TRY_VOID(between("--head-hidden", o.head_hidden, 0, 4096));
   FATHOM_TRY_VOID(between("--lr", o.rate, 1e-7, 1));
@@ -54,14 +54,15 @@ Status check_ranges(const FitOptions& o) {
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine out;
   FitOptions& o = out.options;
-  std::string task = "text-classification", norm, attention, pooling, data, output, states, teacher;
+  std::string task = "text-classification", norm, attention, pooling, data, output, states, state, teacher;
   CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
   CLI::Option* from_states = app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
   from_states->excludes(from_data);
-  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone)")
-      ->check(CLI::IsMember({"exits", "plain"}))->excludes(from_states);
-  app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels");
+  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to answer like --teacher, that it was made of)")
+      ->check(CLI::IsMember({"exits", "plain", "like"}))->excludes(from_states);
+  app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels; with like: instead of them");
+  app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
   app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
   app.add_option("--key", o.key, "")->group("");
@@ -111,6 +112,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   o.data = data;
   o.states = states;
   o.teacher = teacher;
+  o.state = state;
   o.output = output;
   FATHOM_TRY(o.task, data::parse_task(task));
   if (!norm.empty()) o.norm = norm == "pre" ? NormOrder::pre : NormOrder::post;

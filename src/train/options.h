@@ -18,8 +18,9 @@ namespace fathom::train {
 struct FitOptions {
   std::filesystem::path data, output;
   std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
-  std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h)
-  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels
+  std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h); "like": train/distil.h
+  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels; with "like" alone
+  std::filesystem::path state;     // with "like": where its training state is kept
   std::vector<int> picture_size;   // with tune: height, width that picture files are read at
   bool no_labels = false;          // with tune: the model's own answers stand for the data's labels
   std::string key;                 // written into that bundle: names what it was made of

@@ -7,11 +7,9 @@
 #include "base/random.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
-#include "data/labels.h"
-#include "data/preprocessing.h"
-#include "data/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
+#include "train/part_reader.h"
 #include "train/prepare.h"
 #include "train/trunk.h"
 #include "train/tuning.h"
@@ -38,41 +36,6 @@ Schedule tuning_schedule(const FitOptions& o, std::int64_t rows, Tuning tuning) 
   s.keep_best = tuning == Tuning::plain;  // with exits, the last exit's accuracy is not what is trained for
   return s;
 }
-
-// One split as the bundle's model reads it.
-class Reader {
- public:
-  static Result<Reader> open(const std::filesystem::path& bundle, const ModelSpec& spec) {
-    Reader out(spec);
-    if (spec.modality == Modality::text) {
-      FATHOM_TRY(out.tokenizer_, data::Tokenizer::read(bundle));
-    } else {
-      FATHOM_TRY(out.how_, data::read_preprocessing(bundle));
-    }
-    return out;
-  }
-
-  Result<Encoded> read(const data::Dataset& dataset, Part part, bool labelled) const {
-    data::Split split = dataset.part(part);
-    if (labelled) {
-      FATHOM_TRY(const auto classes, data::classes_by_name(dataset.label_names, spec_.label_names));
-      for (auto& label : split.labels) label = classes[static_cast<std::size_t>(label)];
-    }
-    if (spec_.modality == Modality::image) {
-      FATHOM_TRY(split.pixels, data::fit_pictures(split, split.size(), how_, spec_.image_height, spec_.image_width));
-      split.height = spec_.image_height;
-      split.width = spec_.image_width;
-    }
-    return encode_part(split, spec_, tokenizer_ ? &*tokenizer_ : nullptr);
-  }
-
- private:
-  explicit Reader(const ModelSpec& spec) : spec_(spec) {}
-
-  const ModelSpec& spec_;
-  std::optional<data::Tokenizer> tokenizer_;
-  std::optional<data::Preprocessing> how_;
-};
 
 Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const TuningLearner& learner,
                      const Json& facts) {
@@ -109,7 +72,7 @@ Status tune_checkpoint(const FitOptions& options) {
   const bool labelled = !dataset.label_names.empty() && !options.no_labels;
   if (tuning == Tuning::plain && !labelled && options.teacher.empty())
     return Error{Code::bad_input, "fine-tuning needs labels; '" + options.data.string() + "' has none", "give labelled data"};
-  FATHOM_TRY(const Reader reader, Reader::open(options.output, spec));
+  FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, labelled));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, labelled));
   if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};

@@ -4,14 +4,17 @@ import hashlib
 import json
 import random
 import shutil
+import signal
 import struct
+import subprocess
 import sys
+import time
 import unittest
 import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from program import SOURCE, ProgramTest, run  # noqa: E402
+from program import FATHOM, SOURCE, ProgramTest, run  # noqa: E402
 
 CHECKPOINT = SOURCE / "tests/parity/checkpoints/bert"
 PICTURES = SOURCE / "tests/parity/checkpoints/vit"
@@ -249,6 +252,52 @@ class Checkpoint(ProgramTest):
         self.refused(2, "compact", "compress", model, "--preset", "tiny", "-o", no)
         self.refused(3, "folded maps already", "compress", self.folder / "fold", "--fold", "f2=4", "-o", no)
         self.refused(3, "folded maps: their inputs", "compress", self.folder / "fold", "--prune", "ffn=50%", "-o", no)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
+
+    def test_smaller_layers_are_tuned(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
+        small = ["--word-width", "25%", "--prune", "heads=50%,ffn=50%", "--fold", "f1=6"]
+        tuned = ["compress", model, *small, "--tune", "30", "--timing-seconds", "1"]
+        agreement = {}
+        for out, flags in (("plain", []), ("tuned", ["--tune", "30"]), ("int8", ["--tune", "30", "--precision", "int8"])):
+            done = self.good("compress", model, *small, *flags, "-o", self.folder / out, "--json", "--timing-seconds", "1")
+            report = json.loads(done.stdout)
+            agreement[out] = next(s["agreement"] for s in report["systems"] if s["name"].startswith("smaller") and not s["adaptive"])
+            if not flags:
+                continue
+            self.assertRegex(done.stderr.decode(), r"answers on tune that are the teacher's: [0-9.]+ % -> [0-9.]+ %")
+            first, last = report["steps"]["tune"]["agreement"]
+            self.assertGreater(last, first)
+            self.assertIn("fathom", json.loads(self.good("info", self.folder / out, "--json", "--verify").stdout)["operating_points"])
+            table = json.loads(self.good("eval", self.folder / out, "--base", model, "--json", "--no-times", "--no-memory").stdout)
+            self.assertTrue(all(c["labels"] == 0 and c["depths"] == 0 for c in table["engine_check"]))
+            self.assertFalse((self.folder / (out + ".part")).exists())
+        self.assertGreater(agreement["tuned"], agreement["plain"])
+        self.assertGreater(agreement["int8"], agreement["plain"])
+
+        def files(out):
+            return [sha256(out / name) for name in ("model.safetensors", "config.json", "fathom.safetensors")]
+        wanted = files(self.folder / "tuned")
+        self.good(*tuned, "--threads", "1", "-o", self.folder / "again")
+        self.assertEqual(files(self.folder / "again"), wanted, "threads change nothing")
+        stopped = self.folder / "stopped"
+        process = subprocess.Popen([str(word) for word in (FATHOM, *tuned, "-o", stopped)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (self.folder / "stopped.part" / "training" / "trunk.ckpt").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(120), 130, "it was interrupted while it trained")
+        self.assertFalse(stopped.exists())
+        told = self.good(*tuned, "-o", stopped).stderr.decode()
+        self.assertIn("training goes on from step", told)
+        self.assertEqual(files(stopped), wanted, "an interruption changes nothing")
+        self.assertFalse((self.folder / "stopped.part").exists())
+        self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        no = self.folder / "no"
+        self.refused(2, "nothing would", "compress", model, "--tune", "3", "--precision", "int8", "-o", no)
+        for wrong in ("0", "x", "5%", "-1", "1e9"):
+            self.refused(2, "no number of passes", "compress", model, "--word-width", "50%", "--tune", wrong, "-o", no)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
     def test_searching_for_a_target(self):

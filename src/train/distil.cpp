@@ -1,0 +1,60 @@
+#include "train/distil.h"
+
+#include "base/random.h"
+#include "train/heads.h"
+
+namespace fathom::train {
+namespace {
+
+using torch::Tensor;
+
+constexpr double kTemperature = 2.0;
+
+// |h - t|^2 / |t|^2 over a row's tokens, summed over rows. keep [B, T, 1]: 1 where a token stands.
+Tensor distance(const Tensor& h, const Tensor& t, const Tensor& keep) {
+  const auto squares = [&](const Tensor& x) { return (x * x * keep).sum({1, 2}); };
+  return (squares(h - t) / squares(t)).sum();
+}
+
+Tensor tokens_there(const Encoded& part, std::int64_t tokens) {
+  return (torch::arange(tokens).unsqueeze(0) < part.lengths.unsqueeze(1)).to(torch::kFloat).unsqueeze(2);
+}
+
+}  // namespace
+
+DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher)
+    : student_(std::move(student)), teacher_(std::move(teacher)), parameters_(student_->parameters()) {
+  teacher_->backbone().eval();
+}
+
+std::unique_ptr<Learner> DistilLearner::replica() {
+  auto copy = std::make_unique<WholeModel>(student_->spec(), student_->has_exits());
+  {
+    torch::NoGradGuard no_grad;  // what does not learn is no part of the flat values
+    const auto mine = student_->own_weights();
+    for (auto& [name, tensor] : copy->own_weights()) tensor.copy_(mine.at(name));
+  }
+  auto out = std::make_unique<DistilLearner>(std::move(copy), teacher_);
+  out->parameters_.share(parameters_);
+  return out;
+}
+
+Tensor DistilLearner::loss(const Encoded& part, const Tensor&, const Place& place) {
+  WholeModel::Pass taught;
+  {
+    torch::NoGradGuard no_grad;
+    taught = teacher_->run(part);
+  }
+  student_->backbone().train();
+  student_->backbone().seed_dropout(Random(place.seed, "dropout", place.stream()).next());
+  const WholeModel::Pass pass = student_->run(part);
+  const auto follows = [&](std::size_t i) { return row_divergence(pass.logits[i], taught.logits[taught.logits.size() - pass.logits.size() + i], kTemperature).sum(); };
+  const std::size_t exits = pass.logits.size() - 1;
+  Tensor loss = follows(exits);
+  for (std::size_t i = 0; i < exits; ++i) loss = loss + follows(i) / static_cast<double>(exits);
+  const auto keep = tokens_there(part, pass.states[0].size(1));
+  for (std::size_t l = 0; l < pass.states.size(); ++l) loss = loss + distance(pass.states[l], taught.states[l], keep) / static_cast<double>(pass.states.size());
+  return loss / static_cast<double>(place.batch);
+}
+
+}  // namespace fathom::train

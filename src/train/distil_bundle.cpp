@@ -1,0 +1,120 @@
+// The stage around DistilLearner: two bundles and their data in, the smaller one's weights out.
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <thread>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "bundle/bundle.h"
+#include "data/dataset_record.h"
+#include "model/checkpoint_file.h"
+#include "model/names.h"
+#include "train/checkpoint.h"
+#include "train/distil.h"
+#include "train/export.h"
+#include "train/metrics.h"
+#include "train/part_reader.h"
+#include "train/trunk.h"
+
+namespace fathom::train {
+namespace {
+
+using data::Part;
+using torch::Tensor;
+
+Schedule distil_schedule(const FitOptions& o, std::int64_t rows) {
+  Schedule s;
+  s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
+  s.steps = o.steps ? *o.steps : std::max<std::int64_t>(1, std::llround(o.epochs.value_or(3.0) * static_cast<double>(rows / s.batch)));
+  s.rate = o.rate.value_or(2e-4);
+  s.warmup = std::max<std::int64_t>(1, s.steps * 6 / 100);
+  s.final_share = 0.02;
+  s.decay = 0.01;
+  s.beta2 = 0.999;
+  s.dropout = o.dropout.value_or(0);
+  return s;
+}
+
+Status fits(const ModelSpec& student, const ModelSpec& teacher, const FitOptions& options) {
+  if (student.modality == teacher.modality && student.layers == teacher.layers && student.hidden == teacher.hidden && student.label_names == teacher.label_names &&
+      student.max_tokens <= teacher.max_tokens)
+    return {};
+  return Error{Code::bad_input, "'" + options.output.string() + "' was not made of the teacher '" + options.teacher.string() + "': they differ in more than what layers are inside",
+               "give the bundle that compress read"};
+}
+
+// What the exits learned, and what of the decision stays as it was.
+Result<std::string> decision_file(const fathom::Model& model, const WholeModel& student) {
+  auto tensors = student.exit_weights();
+  for (const TensorSpec& spec : decision_tensors(model.spec()))
+    if (!tensors.contains(spec.name)) tensors[spec.name] = torch::from_blob(const_cast<float*>(model.weight(spec.name)), spec.shape, torch::kFloat);
+  return decision_bytes(model.spec(), tensors);
+}
+
+Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const WholeModel& student, const Json& facts) {
+  std::map<std::string, TensorView> values;
+  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
+  for (const auto& [name, tensor] : student.own_weights()) {
+    kept.push_back(tensor.contiguous());
+    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
+  }
+  std::map<std::string, std::string> files;
+  FATHOM_TRY(files["model.safetensors"], checkpoint_bytes(model.spec(), *bundle.weights(), model.naming(), model.naming(), values));
+  if (student.has_exits()) {
+    FATHOM_TRY(files["fathom.safetensors"], decision_file(model, student));
+  }
+  std::map<std::string, std::filesystem::path> copies;
+  for (const auto& [name, entry] : bundle.fathom()["files"].items())
+    if (!files.contains(name)) copies[name] = folder / name;
+  Json fathom = bundle.fathom();
+  fathom["provenance"]["tuned"] = facts;
+  return write_bundle(folder, files, fathom, copies);
+}
+
+}  // namespace
+
+Status distil_bundle(const FitOptions& options) {
+  if (options.teacher.empty()) return Error{Code::usage, "--tune like needs --teacher: the bundle whose answers are learned", "give the bundle that compress read"};
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  at::set_num_threads(1);  // shards are the parallel work, so that results do not depend on the number of threads
+  FATHOM_TRY(const auto bundle, Bundle::open(options.output));
+  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
+  FATHOM_TRY(const auto teacher_bundle, Bundle::open(options.teacher));
+  FATHOM_TRY(const auto teacher, fathom::Model::load(teacher_bundle));
+  const ModelSpec& spec = model->spec();
+  FATHOM_TRY_VOID(fits(spec, teacher->spec(), options));
+  if (model->precision() != Precision::fp32)
+    return Error{Code::unsupported, "'" + options.output.string() + "' has its layers in " + precision_name(model->precision()) + ": weights are trained in fp32", "tune before --precision"};
+  FATHOM_TRY(const auto recorded, data::recorded_data(teacher_bundle->fathom(), "bundle '" + options.teacher.string() + "': fathom.json"));
+  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, recorded.options));
+  FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
+  FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
+  FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, false));
+  if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
+
+  const Schedule schedule = distil_schedule(options, train.size());
+  const Json identity = {{"tune", options.tune}, {"model", bundle->checksum()}, {"teacher", teacher_bundle->checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
+                         {"schedule", schedule_to_json(schedule)}};
+  const std::filesystem::path state = options.state.empty() ? options.output / "fit" : options.state;
+  std::error_code failed;
+  std::filesystem::create_directories(state, failed);
+  if (failed) return Error{Code::io, "cannot make '" + state.string() + "': " + failed.message(), "choose another folder"};
+  const Checkpoints checkpoints(state, identity);
+  Metrics metrics(state);
+  torch::manual_seed(Random(options.seed, "weights").next());
+  const auto master = std::make_shared<WholeModel>(*teacher);
+  tune.labels = master->logits(tune).argmax(1);
+  DistilLearner learner(std::make_unique<WholeModel>(*model), master);
+  const double before = learner.accuracy(tune);
+  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress};
+  FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
+  const auto share = [](double value) { return Json(std::round(value * 1e4) / 100).dump() + " %"; };
+  if (options.progress) say("answers on tune that are the teacher's: " + share(before) + " -> " + share(trained.tune_accuracy));
+  FATHOM_TRY_VOID(write_distilled(options.output, *bundle, *model, learner.student(),
+                                  {{"how", options.tune}, {"schedule", schedule_to_json(schedule)}, {"teacher", teacher_bundle->checksum()}, {"agreement", {before, trained.tune_accuracy}}}));
+  checkpoints.remove("trunk");
+  return {};
+}
+
+}  // namespace fathom::train

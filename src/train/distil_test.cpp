@@ -1,0 +1,182 @@
+// Compressed models in LibTorch: maps in factors, fewer heads, narrow word rows; and learning to answer as another model does.
+#include "train/distil.h"
+
+#include <gtest/gtest.h>
+
+#include "model/names.h"
+
+namespace fathom::train {
+namespace {
+
+using torch::Tensor;
+
+ModelSpec small_spec(NormOrder norm) {
+  ModelSpec spec;
+  spec.layers = 3;
+  spec.hidden = 32;
+  spec.heads = 4;
+  spec.ffn = 48;
+  spec.norm = norm;
+  spec.pooling = Pooling::cls_mean;
+  spec.vocab = 40;
+  spec.max_tokens = 15;
+  spec.token_types = 0;
+  spec.layer_norm_eps = 1e-6f;
+  spec.exit_head_hidden = 8;
+  spec.label_names = {"a", "b", "c"};
+  return spec;
+}
+
+ModelSpec compressed(ModelSpec spec, bool shared) {
+  spec.head_size = spec.head_dim();
+  spec.heads = 3;
+  spec.ffn = 40;
+  spec.word_width = 12;
+  spec.ranks = {10, 8, 9, 11, shared};
+  return spec;
+}
+
+Encoded random_texts(const ModelSpec& spec, std::int64_t n) {
+  Encoded out;
+  out.lengths = torch::randint(2, spec.max_tokens + 1, {n}, torch::kLong);
+  out.ids = torch::randint(5, spec.vocab, {n, spec.max_tokens}, torch::kLong);
+  out.ids.masked_fill_(torch::arange(spec.max_tokens).unsqueeze(0) >= out.lengths.unsqueeze(1), 0);
+  out.labels = torch::zeros({n}, torch::kLong);
+  return out;
+}
+
+// The compressed model written out: whole word rows, and every map as the product of its factors.
+void write_out(const WholeModel& from, WholeModel& to) {
+  torch::NoGradGuard no_grad;
+  auto values = from.own_weights();
+  const ModelSpec& spec = from.spec();
+  values["embeddings.word_embeddings.weight"] = values["embeddings.word_embeddings.weight"].mm(values["embeddings.word_projection.weight"].t());
+  for (int layer = 0; layer < spec.layers; ++layer)
+    for (const LayerMap& map : layer_maps(spec))
+      for (const std::string& part : map.parts) {
+        const std::string name = "encoder.layer." + std::to_string(layer) + "." + part + ".weight";
+        values[name] = values[name].mm(values[factor_name(spec, layer, map)]);
+      }
+  for (auto& [name, tensor] : to.own_weights()) tensor.copy_(values.at(name));
+  const auto exits = from.exit_weights();
+  for (auto& [name, tensor] : to.exit_weights()) tensor.copy_(exits.at(name));
+}
+
+TEST(Distil, AModelInFactorsIsTheModelOfTheirProducts) {
+  for (const NormOrder norm : {NormOrder::pre, NormOrder::post})
+    for (const bool shared : {false, true}) {
+      torch::manual_seed(3);
+      const ModelSpec spec = compressed(small_spec(norm), shared);
+      ModelSpec plain = spec;
+      plain.word_width = 0;
+      plain.ranks = {};
+      WholeModel folded(spec, true), whole(plain, true);
+      write_out(folded, whole);
+      const auto texts = random_texts(spec, 7);
+      torch::NoGradGuard no_grad;
+      folded.backbone().eval();
+      whole.backbone().eval();
+      const auto a = folded.run(texts), b = whole.run(texts);
+      ASSERT_EQ(a.logits.size(), 3u);
+      for (std::size_t l = 0; l < 3; ++l) {
+        EXPECT_LT((a.states[l] - b.states[l]).abs().max().item<double>(), 2e-5) << l;
+        EXPECT_LT((a.logits[l] - b.logits[l]).abs().max().item<double>(), 2e-5) << l;
+      }
+      folded.backbone().set_fused(false);
+      EXPECT_LT((folded.run(texts).logits[2] - b.logits[2]).abs().max().item<double>(), 2e-5);
+    }
+}
+
+TEST(Distil, AModelThatIsItsTeacherHasNothingToLearn) {
+  torch::manual_seed(4);
+  const ModelSpec spec = small_spec(NormOrder::post);
+  const auto teacher = std::make_shared<WholeModel>(spec, true);
+  auto same = std::make_unique<WholeModel>(spec, true);
+  {
+    torch::NoGradGuard no_grad;
+    auto from = teacher->own_weights(), to = same->own_weights();
+    from.merge(teacher->exit_weights());
+    to.merge(same->exit_weights());
+    for (auto& [name, tensor] : to) tensor.copy_(from.at(name));
+  }
+  DistilLearner learner(std::move(same), teacher);
+  const auto texts = random_texts(spec, 6);
+  const auto loss = learner.loss(texts, torch::arange(6), {0, 10, 0, 6, 1});
+  EXPECT_NEAR(loss.item<double>(), 0, 1e-6);
+}
+
+// The formula of distil.h said once more, row by row in double.
+TEST(Distil, TheLossIsTheFormula) {
+  torch::manual_seed(8);
+  const ModelSpec spec = small_spec(NormOrder::post);
+  const auto teacher = std::make_shared<WholeModel>(spec, true);
+  DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true), teacher);
+  const auto texts = random_texts(spec, 5);
+  const double loss = learner.loss(texts, torch::arange(5), {0, 10, 0, 20, 1}).item<double>();
+  torch::NoGradGuard no_grad;
+  WholeModel student(compressed(spec, false), true);
+  auto from = learner.student().own_weights(), to = student.own_weights();
+  from.merge(learner.student().exit_weights());
+  to.merge(student.exit_weights());
+  for (auto& [name, tensor] : to) tensor.copy_(from.at(name));
+  const auto s = student.run(texts), t = teacher->run(texts);
+  double expected = 0;
+  for (std::int64_t row = 0; row < 5; ++row) {
+    for (std::size_t exit = 0; exit < 3; ++exit) {
+      const auto p = torch::softmax(t.logits[exit][row].to(torch::kDouble) / 2, 0), q = torch::softmax(s.logits[exit][row].to(torch::kDouble) / 2, 0);
+      expected += 4 * (p * (p / q).log()).sum().item<double>() * (exit < 2 ? 0.5 : 1.0);
+    }
+    const auto length = texts.lengths[row].item<std::int64_t>();
+    for (std::size_t layer = 0; layer < 3; ++layer) {
+      const auto h = s.states[layer][row].narrow(0, 0, length).to(torch::kDouble), wanted = t.states[layer][row].narrow(0, 0, length).to(torch::kDouble);
+      expected += (h - wanted).square().sum().item<double>() / wanted.square().sum().item<double>() / 3;
+    }
+  }
+  EXPECT_NEAR(loss, expected / 20, 1e-5);
+}
+
+TEST(Distil, EveryPartOfACompressedModelLearns) {
+  for (const bool shared : {false, true}) {
+    torch::manual_seed(5);
+    const ModelSpec spec = small_spec(NormOrder::post);
+    const auto teacher = std::make_shared<WholeModel>(spec, true);
+    DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, shared), true), teacher);
+    const auto texts = random_texts(spec, 32);
+    std::map<std::string, Tensor> before;
+    const auto all = [&] {
+      auto weights = learner.student().own_weights();
+      weights.merge(learner.student().exit_weights());
+      return weights;
+    };
+    for (const auto& [name, tensor] : all()) before[name] = tensor.clone();
+    double first = 0, last = 0;
+    for (int step = 0; step < 60; ++step) {
+      learner.parameters().gradients().zero_();
+      const auto loss = learner.loss(texts, torch::arange(32), {step, 60, 0, 32, 1});
+      loss.backward();
+      torch::NoGradGuard no_grad;
+      learner.parameters().values().sub_(learner.parameters().gradients(), 0.05);
+      (step == 0 ? first : last) = loss.item<double>();
+    }
+    EXPECT_LT(last, 0.8 * first) << "shared " << shared;
+    for (const auto& [name, tensor] : all()) {
+      const bool stays = name.find("position") != std::string::npos || name.starts_with("embeddings.LayerNorm") || name.find(".key.bias") != std::string::npos;
+      EXPECT_TRUE(stays || !torch::equal(tensor, before.at(name))) << name;
+    }
+  }
+}
+
+TEST(Distil, AReplicaSharesValuesAndHasGradientsOfItsOwn) {
+  torch::manual_seed(6);
+  const ModelSpec spec = small_spec(NormOrder::post);
+  DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true), std::make_shared<WholeModel>(spec, true));
+  const auto other = learner.replica();
+  const auto texts = random_texts(spec, 9);
+  for (Learner* each : {static_cast<Learner*>(&learner), other.get()}) each->loss(texts, torch::arange(9), {3, 10, 0, 9, 1}).backward();
+  EXPECT_TRUE(torch::equal(learner.parameters().gradients(), other->parameters().gradients()));
+  EXPECT_EQ(learner.parameters().values().data_ptr<float>(), other->parameters().values().data_ptr<float>());
+  EXPECT_NE(learner.parameters().gradients().data_ptr<float>(), other->parameters().gradients().data_ptr<float>());
+}
+
+}  // namespace
+}  // namespace fathom::train
