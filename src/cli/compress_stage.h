@@ -25,11 +25,14 @@ class Stage {
   Status finish() const {
     std::error_code error;
     if (!fs::exists(out_, error)) fs::rename(last_, out_, error);
-    if (fs::exists(out_) && !fs::exists(last_)) return {};
-    FATHOM_TRY(const auto made, Bundle::open(last_));
-    std::map<std::string, fs::path> files;
-    for (const auto& [name, entry] : made->fathom()["files"].items()) files[name] = last_ / name;
-    return write_bundle(out_, {}, made->fathom(), files);
+    if (!fs::exists(out_, error) || fs::exists(last_, error)) {
+      FATHOM_TRY(const auto made, Bundle::open(last_));
+      std::map<std::string, fs::path> files;
+      for (const auto& [name, entry] : made->fathom()["files"].items()) files[name] = last_ / name;
+      FATHOM_TRY_VOID(write_bundle(out_, {}, made->fathom(), files));
+    }
+    fs::remove_all(training(), error);  // has served, whichever run it was of
+    return {};
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "cli/compress_steps.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -139,15 +140,16 @@ class Steps {
 
   // fathom-train, on what the steps so far wrote.
   Result<Json> tune(double epochs, const fs::path& teacher, const fs::path& data) {
-    std::error_code ignored;
     FATHOM_TRY(const int code, train({"--tune", "like", "--teacher", teacher.string(), "--out", from_.string(), "--data", data.string(), "--epochs", Json(epochs).dump(), "--state",
                                       stage_.training().string()},
                                      0, runtime_.pool().threads()));
+    constexpr std::array kCodes = {Code::io, Code::usage, Code::bad_input, Code::limit, Code::quality};  // of exit codes 1 to 5
+    if (code == 130) return Error{Code::cancelled, "stopped while training; nothing was written", "the same command goes on from the last state"};
     if (code != 0)
-      return Error{code == 130 ? Code::cancelled : Code::io, "fathom-train ended with exit code " + std::to_string(code) + ", which it says above why", "nothing was written; the same command goes on from its last state"};
-    fs::remove_all(stage_.training(), ignored);
+      return Error{code >= 1 && code <= 5 ? kCodes[static_cast<std::size_t>(code - 1)] : Code::internal, "fathom-train ended with exit code " + std::to_string(code) + "; nothing was written",
+                   "its own message stands above"};
     FATHOM_TRY(const auto bundle, Bundle::open(from_));
-    return bundle->fathom()["provenance"]["tuned"];
+    return bundle->fathom()["provenance"]["compressed"]["tuned"];
   }
 
   Status to_precision(Precision precision) {

@@ -26,6 +26,24 @@ Json record_of(const Dataset& dataset, const std::filesystem::path& folder, cons
   return json;
 }
 
+Result<ReadOptions> recorded_options(const Json& fathom, const std::string& where) {
+  if (fathom.contains("data")) {
+    FATHOM_TRY(const RecordedData recorded, recorded_data(fathom, where));
+    return recorded.options;
+  }
+  ReadOptions out;
+  const bool pictures = fathom.contains("model") && fathom["model"].value("spec", Json::object()).value("modality", "text") == "image";
+  if (pictures) {
+    const Json& spec = fathom["model"]["spec"];
+    out.task = Task::image_classification;
+    FATHOM_TRY(const std::int64_t height, optional_int(spec, "image_height", 4096, where));
+    FATHOM_TRY(const std::int64_t width, optional_int(spec, "image_width", 4096, where));
+    out.image_height = static_cast<int>(height);
+    out.image_width = static_cast<int>(width);
+  }
+  return out;
+}
+
 Result<RecordedData> recorded_data(const Json& fathom, const std::string& where) {
   const auto data = fathom.find("data");
   if (data == fathom.end() || !data->is_object())

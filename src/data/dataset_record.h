@@ -16,6 +16,9 @@ struct RecordedData {
   std::string fingerprint;
 };
 
+// How to read data for a bundle: as recorded, or, of an import that was never fitted, as its kind of model reads them.
+Result<ReadOptions> recorded_options(const Json& fathom, const std::string& where);
+
 // Of a whole fathom.json. Error: corrupt_bundle, naming what its "data" lacks.
 Result<RecordedData> recorded_data(const Json& fathom, const std::string& where);
 

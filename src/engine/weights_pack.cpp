@@ -330,6 +330,10 @@ std::span<const std::byte> PackedWeights::piece(std::size_t first, std::size_t e
 Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
   PackedWeights weights;
   const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
+  for (const PackedEntry& entry : entries)
+    if (entry.precision == Precision::int8 && entry.k > kernels::kInt8MaxK)
+      return Error{Code::unsupported, "'" + entry.prefix + "' reads " + std::to_string(entry.k) + " values a row, more than int8 sums up (" + std::to_string(kernels::kInt8MaxK) + ")",
+                   "run the bundle it was made from, in fp32 or bf16"};
   const std::string source = source_of(model);
   const Header header = header_for(table, model.precision(), source, image_bytes(entries, table));
   const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(model.precision(), table);

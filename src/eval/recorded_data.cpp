@@ -5,7 +5,12 @@
 namespace fathom::eval {
 
 Result<EvalData> read_eval_data(const Json& fathom, const std::filesystem::path& given, const std::string& where) {
-  FATHOM_TRY(const data::RecordedData recorded, data::recorded_data(fathom, where));
+  data::RecordedData recorded;
+  if (!given.empty() && !fathom.contains("data")) {
+    FATHOM_TRY(recorded.options, data::recorded_options(fathom, where));
+  } else {
+    FATHOM_TRY(recorded, data::recorded_data(fathom, where));
+  }
   EvalData out;
   out.folder = given.empty() ? recorded.folder : given;
   out.seed = recorded.options.seed;

@@ -8,7 +8,7 @@
 
 namespace fathom::kernels {
 
-enum class Activation : std::uint8_t { none, relu, gelu };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|)
+enum class Activation : std::uint8_t { none, relu, gelu };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|); of -infinity 0 or NaN, by tier
 
 // What every GEMM shares: c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a
 // multiple of the panel width: threads split N by panels (or M by rows, by moving the pointers).

@@ -91,7 +91,7 @@ TEST_P(Int8, QuantizesConstantAndSparseRowsExactly) {
 
 TEST_P(Int8, ARowThatIsNotFiniteSaysSo) {
   for (const float strange : {kNan, kInfinity, -kInfinity})
-    for (const std::size_t k : {1, 16, 37})
+    for (const std::size_t k : {1, 16, 37, 150})
       for (const std::size_t at : {std::size_t{0}, k / 2, k - 1}) {
         std::vector<float> x = noise(3 * k, 7);
         x[k + at] = strange;

@@ -263,7 +263,7 @@ const std::size_t kSizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 97, 384
 TEST_P(Kernels, LayernormMatchesDouble) {
   for (const std::size_t n : kSizes)
     for (const float scale : {1.0f, 1e-6f, 1e6f}) {
-      const std::size_t rows = 3, ld = n + 3;
+      const std::size_t rows = 9, ld = n + 3;  // two groups of rows abreast, and one alone
       std::vector<float> x = noise(rows * ld + 1, n, scale), y(rows * ld + 1, kGuard);
       for (float& v : x) v += 0.25f * scale;
       const std::vector<float> gamma = noise(n + 1, 5), beta = noise(n + 1, 6);
@@ -286,9 +286,11 @@ TEST_P(Kernels, LayernormMatchesDouble) {
         }
         for (std::size_t i = n; i < ld && r + 1 < rows; ++i) ASSERT_EQ(y[1 + r * ld + i], kGuard);
       }
-      std::vector<float> same = x;  // in place, and one row alone, bit for bit
-      t().layernorm(&same[1 + ld], ld, 1, n, &gamma[1], &beta[1], 1e-12f, &same[1 + ld], ld);
-      ASSERT_EQ(0, std::memcmp(&same[1 + ld], &y[1 + ld], n * 4));
+      std::vector<float> same = x;  // in place, and every row alone, bit for bit
+      for (std::size_t r = 0; r < rows; ++r) {
+        t().layernorm(&same[1 + r * ld], ld, 1, n, &gamma[1], &beta[1], 1e-12f, &same[1 + r * ld], ld);
+        ASSERT_EQ(0, std::memcmp(&same[1 + r * ld], &y[1 + r * ld], n * 4)) << n << " row " << r;
+      }
     }
 }
 

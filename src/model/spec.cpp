@@ -7,7 +7,7 @@
 namespace fathom {
 namespace {
 
-constexpr std::int64_t kMaxWidth = 16384, kMaxTokens = 65536;  // twice the width, and 3 x 96 x 96 values of a patch, are within kInt8MaxK
+constexpr std::int64_t kMaxWidth = 16384, kMaxTokens = 65536;
 
 // One list of fields serves reading, writing and range checks. `visit.number(key, int&, low, high)` and so on;
 // `visit.wants(key, written)`: of a key that may be missing, whether it is visited.
@@ -17,7 +17,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("layers", spec.layers, 1, 64));
   FATHOM_TRY_VOID(visit.number("hidden", spec.hidden, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("heads", spec.heads, 1, 1024));
-  FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 2 * kMaxWidth));
+  FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 4 * kMaxWidth));
   if (visit.wants("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.choice("norm", spec.norm, {"pre", "post"}));
   if (visit.wants("attention", spec.attention != Attention::softmax)) FATHOM_TRY_VOID(visit.choice("attention", spec.attention, {"softmax", "linear"}));
@@ -40,7 +40,7 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   } else {
     FATHOM_TRY_VOID(visit.number("image_height", spec.image_height, 1, 8192));
     FATHOM_TRY_VOID(visit.number("image_width", spec.image_width, 1, 8192));
-    FATHOM_TRY_VOID(visit.number("patch", spec.patch, 1, 96));
+    FATHOM_TRY_VOID(visit.number("patch", spec.patch, 1, 256));
     if (visit.wants("prefix_tokens", true)) FATHOM_TRY_VOID(visit.number("prefix_tokens", spec.prefix_tokens, 1, 2));
     FATHOM_TRY_VOID(visit.channels("pixel_mean", spec.pixel_mean, -10, 10));
     FATHOM_TRY_VOID(visit.channels("pixel_std", spec.pixel_std, 1e-4, 1e4));

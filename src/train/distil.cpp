@@ -8,8 +8,6 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double kTemperature = 2.0;
-
 // |h - t|^2 / |t|^2 over a row's tokens, summed over rows. keep [B, T, 1]: 1 where a token stands.
 Tensor distance(const Tensor& h, const Tensor& t, const Tensor& keep) {
   const auto squares = [&](const Tensor& x) { return (x * x * keep).sum({1, 2}); };
@@ -48,7 +46,7 @@ Tensor DistilLearner::loss(const Encoded& part, const Tensor&, const Place& plac
   student_->backbone().train();
   student_->backbone().seed_dropout(Random(place.seed, "dropout", place.stream()).next());
   const WholeModel::Pass pass = student_->run(part);
-  const auto follows = [&](std::size_t i) { return row_divergence(pass.logits[i], taught.logits[taught.logits.size() - pass.logits.size() + i], kTemperature).sum(); };
+  const auto follows = [&](std::size_t i) { return row_divergence(pass.logits[i], taught.logits[taught.logits.size() - pass.logits.size() + i], kDistilTemperature).sum(); };
   const std::size_t exits = pass.logits.size() - 1;
   Tensor loss = follows(exits);
   for (std::size_t i = 0; i < exits; ++i) loss = loss + follows(i) / static_cast<double>(exits);

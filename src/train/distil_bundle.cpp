@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "data/dataset_record.h"
 #include "model/checkpoint_file.h"
@@ -36,10 +37,14 @@ Schedule distil_schedule(const FitOptions& o, std::int64_t rows) {
   return s;
 }
 
-Status fits(const ModelSpec& student, const ModelSpec& teacher, const FitOptions& options) {
-  if (student.modality == teacher.modality && student.layers == teacher.layers && student.hidden == teacher.hidden && student.label_names == teacher.label_names &&
-      student.max_tokens <= teacher.max_tokens)
-    return {};
+Status fits(const fathom::Model& student, const fathom::Model& teacher, const FitOptions& options) {
+  const auto outside = [](ModelSpec spec) {  // what compression leaves alone
+    spec.heads = spec.head_size = spec.ffn = 1;
+    spec.word_width = 0;
+    spec.ranks = {};
+    return spec_to_json(spec);
+  };
+  if (outside(student.spec()) == outside(teacher.spec()) && student.has_decision() == teacher.has_decision()) return {};
   return Error{Code::bad_input, "'" + options.output.string() + "' was not made of the teacher '" + options.teacher.string() + "': they differ in more than what layers are inside",
                "give the bundle that compress read"};
 }
@@ -68,7 +73,8 @@ Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle
   for (const auto& [name, entry] : bundle.fathom()["files"].items())
     if (!files.contains(name)) copies[name] = folder / name;
   Json fathom = bundle.fathom();
-  fathom["provenance"]["tuned"] = facts;
+  for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);  // of other answers
+  fathom["provenance"]["compressed"]["tuned"] = facts;
   return write_bundle(folder, files, fathom, copies);
 }
 
@@ -78,25 +84,25 @@ Status distil_bundle(const FitOptions& options) {
   if (options.teacher.empty()) return Error{Code::usage, "--tune like needs --teacher: the bundle whose answers are learned", "give the bundle that compress read"};
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // shards are the parallel work, so that results do not depend on the number of threads
-  FATHOM_TRY(const auto bundle, Bundle::open(options.output));
-  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
-  FATHOM_TRY(const auto teacher_bundle, Bundle::open(options.teacher));
-  FATHOM_TRY(const auto teacher, fathom::Model::load(teacher_bundle));
+  FATHOM_TRY(const auto model, open_model(options.output));
+  FATHOM_TRY(const auto teacher, open_model(options.teacher));
+  const Bundle &bundle = *model->bundle(), &teacher_bundle = *teacher->bundle();
   const ModelSpec& spec = model->spec();
-  FATHOM_TRY_VOID(fits(spec, teacher->spec(), options));
+  FATHOM_TRY_VOID(fits(*model, *teacher, options));
   if (model->precision() != Precision::fp32)
     return Error{Code::unsupported, "'" + options.output.string() + "' has its layers in " + precision_name(model->precision()) + ": weights are trained in fp32", "tune before --precision"};
-  FATHOM_TRY(const auto recorded, data::recorded_data(teacher_bundle->fathom(), "bundle '" + options.teacher.string() + "': fathom.json"));
-  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, recorded.options));
+  FATHOM_TRY(const auto how, data::recorded_options(teacher_bundle.fathom(), "bundle '" + options.teacher.string() + "': fathom.json"));
+  FATHOM_TRY(const auto dataset, data::read_dataset(options.data, how));
   FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, false));
   if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
 
   const Schedule schedule = distil_schedule(options, train.size());
-  const Json identity = {{"tune", options.tune}, {"model", bundle->checksum()}, {"teacher", teacher_bundle->checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
+  const Json identity = {{"tune", options.tune}, {"model", bundle.checksum()}, {"teacher", teacher_bundle.checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
                          {"schedule", schedule_to_json(schedule)}};
-  const std::filesystem::path state = options.state.empty() ? options.output / "fit" : options.state;
+  // In a folder of others' states, one named by what it belongs to: another run's is neither gone on with nor in the way.
+  const std::filesystem::path state = options.state.empty() ? options.output / "fit" : options.state / sha256_hex(identity.dump()).substr(0, 16);
   std::error_code failed;
   std::filesystem::create_directories(state, failed);
   if (failed) return Error{Code::io, "cannot make '" + state.string() + "': " + failed.message(), "choose another folder"};
@@ -107,13 +113,14 @@ Status distil_bundle(const FitOptions& options) {
   tune.labels = master->logits(tune).argmax(1);
   DistilLearner learner(std::make_unique<WholeModel>(*model), master);
   const double before = learner.accuracy(tune);
-  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress};
+  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress, false};
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
   const auto share = [](double value) { return Json(std::round(value * 1e4) / 100).dump() + " %"; };
   if (options.progress) say("answers on tune that are the teacher's: " + share(before) + " -> " + share(trained.tune_accuracy));
-  FATHOM_TRY_VOID(write_distilled(options.output, *bundle, *model, learner.student(),
-                                  {{"how", options.tune}, {"schedule", schedule_to_json(schedule)}, {"teacher", teacher_bundle->checksum()}, {"agreement", {before, trained.tune_accuracy}}}));
-  checkpoints.remove("trunk");
+  FATHOM_TRY_VOID(write_distilled(options.output, bundle, *model, learner.student(),
+                                  {{"schedule", schedule_to_json(schedule)}, {"teacher", teacher_bundle.checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
+                                   {"agreement", {before, trained.tune_accuracy}}}));
+  if (options.state.empty()) checkpoints.remove("trunk");  // else whoever keeps the state knows when it has served
   return {};
 }
 

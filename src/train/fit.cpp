@@ -10,14 +10,17 @@
 #include "base/random.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
+#include "data/labels.h"
 #include "train/distil.h"
 #include "train/export.h"
 #include "train/frozen.h"
 #include "train/heads.h"
 #include "train/paper_recipe.h"
+#include "train/part_reader.h"
 #include "train/scratch_learner.h"
 #include "train/trunk.h"
 #include "train/tuning.h"
+#include "train/whole_model.h"
 
 namespace fathom::train {
 namespace {
@@ -100,7 +103,22 @@ struct Work {
   Backbone& backbone;
   Heads& heads;
   int threads = 1;
+  torch::Tensor teacher;  // its logits of the training rows; undefined: none
 };
+
+// What the teacher answers to the training rows, [n, classes] in the order of the data's classes.
+Result<torch::Tensor> teacher_logits(const FitOptions& options, const data::Dataset& dataset) {
+  FATHOM_TRY(const auto model, open_model(options.teacher));
+  FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, model->spec().label_names));
+  if (dataset.label_names.size() != model->spec().label_names.size())
+    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(model->spec().label_names.size()) + " classes, the data " +
+                                      std::to_string(dataset.label_names.size()), "give a teacher of this task"};
+  FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, model->spec()));
+  FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
+  WholeModel teacher(*model);
+  const std::vector<std::int64_t> order(columns.begin(), columns.end());
+  return teacher.logits(train).index_select(1, torch::tensor(order, torch::kLong));
+}
 
 Status train_exit_heads(const Work& w) {
   const HeadsRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune), {}, w.options.seed, w.checkpoints.folder(), w.options.progress};
@@ -120,7 +138,7 @@ Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
   FATHOM_TRY_VOID(enough_tune_rows(w.prepared));
   const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
                        w.options.checkpoint_every, w.options.progress};
-  ScratchLearner learner(w.backbone, w.heads);
+  ScratchLearner learner(w.backbone, w.heads, w.teacher);
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, trunk, w.checkpoints, w.metrics));
   facts = {{"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step}};
   FATHOM_TRY_VOID(train_exit_heads(w));
@@ -148,12 +166,18 @@ Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
 
 }  // namespace
 
-Status fit(const FitOptions& options) {
+Status fit(const FitOptions& given) {
+  FitOptions options = given;
   if (!options.states.empty()) return fit_frozen(options);
   if (options.tune == "like") return distil_bundle(options);
   if (!options.tune.empty()) return tune_checkpoint(options);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
+  if (!options.teacher.empty()) {
+    if (options.recipe == "paper") return Error{Code::usage, "--teacher goes with the default recipe alone", "leave out --recipe paper"};
+    FATHOM_TRY(const auto model, open_model(options.teacher));
+    options.teacher_checksum = model->bundle()->checksum();
+  }
   const Json asked = options_to_json(options);
   const auto folder = options.output / "fit";
   if (finished(options, asked)) {
@@ -177,7 +201,10 @@ Status fit(const FitOptions& options) {
   torch::manual_seed(Random(options.seed, "weights").next());
   Backbone backbone(prepared.spec);
   Heads heads(prepared.spec);
-  const Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores};
+  Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores, {}};
+  if (!options.teacher.empty()) {
+    FATHOM_TRY(work.teacher, teacher_logits(options, dataset));
+  }
   Json facts;
   FATHOM_TRY(const DecisionResult decision, options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));
   return export_bundle({prepared, backbone, heads, decision, dataset, options, facts});

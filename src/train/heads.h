@@ -12,9 +12,11 @@
 
 namespace fathom::train {
 
+inline constexpr double kDistilTemperature = 2.0;  // of everything that is taught
+
 struct HeadsSchedule {
   std::int64_t rows = 30000, batch = 128;
-  double epochs = 15, rate = 1e-3, decay = 0.05, dropout = 0.2, temperature = 2.0;
+  double epochs = 15, rate = 1e-3, decay = 0.05, dropout = 0.2, temperature = kDistilTemperature;
 };
 
 // Pooled states of exits 1..layers-1, [exits, n, pooled], and the last logits of the same rows, [n, classes].

@@ -29,7 +29,7 @@ Status check_ranges(const FitOptions& o) {
   FATHOM_TRY_VOID(between("--ffn", o.ffn, 8, 16384));
   FATHOM_TRY_VOID(between("--window", o.window, 0, 4096));
   FATHOM_TRY_VOID(between("--max-tokens", o.max_tokens, 2, 4096));
-  FATHOM_TRY_VOID(between("--patch", o.patch, 1, 96));
+  FATHOM_TRY_VOID(between("--patch", o.patch, 1, 256));
   FATHOM_TRY_VOID(between("--vocab-size", o.vocab_size, 16, 1000000));
   FATHOM_TRY_VOID(between("--head-hidden", o.head_hidden, 0, 4096));
   FATHOM_TRY_VOID(between("--lr", o.rate, 1e-7, 1));
@@ -59,9 +59,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
   CLI::Option* from_states = app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
   from_states->excludes(from_data);
-  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to answer like --teacher, that it was made of)")
+  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to answer like --teacher, that it was made of; by default "
+                                   "3 epochs, batches of 32, rate 2e-4, no dropout)")
       ->check(CLI::IsMember({"exits", "plain", "like"}))->excludes(from_states);
-  app.add_option("--teacher", teacher, "with --tune plain: a bundle whose answers are learned beside the labels; with like: instead of them");
+  app.add_option("--teacher", teacher, "a bundle whose answers are learned beside the labels, of whatever shape (with --tune like: instead of them)");
   app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
   app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
@@ -108,6 +109,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return Error{Code::usage, error.what(), "see fathom-train --help"};
   }
+  if (o.tune == "like")
+    for (const char* flag : {"--task", "--pairs", "--text-columns", "--label-column", "--max-train", "--picture-size", "--no-labels"})
+      if (app.get_option(flag)->count() > 0) return Error{Code::usage, std::string(flag) + " has no meaning with --tune like: data are read as the teacher's bundle records", "leave it out"};
+  if (o.tune != "like" && !state.empty()) return Error{Code::usage, "--state goes with --tune like", "leave it out"};
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
   o.data = data;
   o.states = states;
@@ -132,6 +137,7 @@ Json options_to_json(const FitOptions& o) {
   json["text_columns"] = o.text_columns;
   json["label_column"] = o.label_column;
   if (o.pairs) json["pairs"] = true;
+  if (!o.teacher_checksum.empty()) json["teacher"] = o.teacher_checksum;
   put(json, "layers", o.layers);
   put(json, "hidden", o.hidden);
   put(json, "heads", o.heads);

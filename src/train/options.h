@@ -19,7 +19,9 @@ struct FitOptions {
   std::filesystem::path data, output;
   std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
   std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h); "like": train/distil.h
-  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels; with "like" alone
+  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels; with "like" alone.
+                                   // Without tune: a bundle of any shape that half of stage 0's loss is taken from
+  std::string teacher_checksum;    // of that last one, once it was opened
   std::filesystem::path state;     // with "like": where its training state is kept
   std::vector<int> picture_size;   // with tune: height, width that picture files are read at
   bool no_labels = false;          // with tune: the model's own answers stand for the data's labels

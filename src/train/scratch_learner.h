@@ -1,4 +1,6 @@
-// A model from scratch, trained plainly: only its last exit. Source: RECIPE section 2 (stage 0).
+// A model from scratch, trained plainly: only its last exit. With a teacher's logits half of the loss is what that answers:
+//   .5 CE + .5 T^2 KL(teacher || p), T = 2
+// Source: RECIPE section 2 (stage 0); paper/004 (distillation).
 #pragma once
 
 #include "train/learner.h"
@@ -7,7 +9,7 @@ namespace fathom::train {
 
 class ScratchLearner final : public Learner {
  public:
-  ScratchLearner(Backbone& backbone, Heads& heads);
+  ScratchLearner(Backbone& backbone, Heads& heads, torch::Tensor teacher = {});  // teacher [train rows, classes], or undefined
   std::unique_ptr<Learner> replica() override;
   FlatParameters& parameters() override { return parameters_; }
   void set_dropout(double share) override { backbone_.set_dropout(share); }
@@ -20,10 +22,11 @@ class ScratchLearner final : public Learner {
     Backbone backbone;
     Heads heads;
   };
-  explicit ScratchLearner(std::unique_ptr<Own> own);
+  ScratchLearner(std::unique_ptr<Own> own, torch::Tensor teacher);
   std::unique_ptr<Own> own_;  // a replica's
   Backbone& backbone_;
   Heads& heads_;
+  torch::Tensor teacher_;
   FlatParameters parameters_;
 };
 

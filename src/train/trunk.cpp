@@ -245,8 +245,11 @@ Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Chec
   TrunkFacts facts;
   facts.best_step = training.restore_best();
   facts.tune_accuracy = learner.accuracy(run.tune);
-  facts.train_accuracy = learner.accuracy(run.train.slice(0, std::min(run.train.size(), kEvalRows)));
-  metrics.add("trunk", static_cast<long>(steps), {{"final_tune_accuracy", facts.tune_accuracy}, {"final_train_accuracy", facts.train_accuracy}});
+  metrics.add("trunk", static_cast<long>(steps), {{"final_tune_accuracy", facts.tune_accuracy}});
+  if (run.labelled) {
+    facts.train_accuracy = learner.accuracy(run.train.slice(0, std::min(run.train.size(), kEvalRows)));
+    metrics.add("trunk", static_cast<long>(steps), {{"final_train_accuracy", facts.train_accuracy}});
+  }
   FATHOM_TRY_VOID(metrics.flush());
   return facts;
 }

@@ -31,6 +31,7 @@ struct TrunkRun {
   int threads = 1;
   std::int64_t checkpoint_every = 200;
   bool progress = false;
+  bool labelled = true;  // train_accuracy means something
 };
 
 struct TrunkFacts {

@@ -13,6 +13,7 @@
 #include "train/prepare.h"
 #include "train/trunk.h"
 #include "train/tuning.h"
+#include "train/whole_model.h"
 
 namespace fathom::train {
 namespace {
@@ -45,14 +46,13 @@ Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, 
   for (const auto& [name, entry] : bundle.fathom()["files"].items())
     if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") copies[name] = folder / name;
   Json fathom = bundle.fathom();
-  for (const char* old : {"policy", "operating_points", "certificate"}) fathom.erase(old);
+  for (const char* old : {"policy", "operating_points", "budget_table", "certificate"}) fathom.erase(old);
   fathom["provenance"]["tuned"] = facts;
   return write_bundle(folder, files, fathom, copies);
 }
 
 Result<std::unique_ptr<TuningLearner>> read_teacher(const std::filesystem::path& folder, const ModelSpec& student) {
-  FATHOM_TRY(const auto bundle, Bundle::open(folder));
-  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
+  FATHOM_TRY(const auto model, open_model(folder));
   const ModelSpec& spec = model->spec();
   if (spec.label_names != student.label_names || spec.max_tokens < student.max_tokens || spec.modality != student.modality)
     return Error{Code::bad_input, "the teacher '" + folder.string() + "' has other classes or reads other inputs", "give the model the student was made of"};

@@ -11,7 +11,7 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double kTemperature = 2.0, kMostDropped = 0.1, kHeadRate = 20.0;  // exits learn at 1e-3 where the trunk does at 5e-5
+constexpr double kMostDropped = 0.1, kHeadRate = 20.0;  // exits learn at 1e-3 where the trunk does at 5e-5
 
 ModelSpec with_linear_exits(ModelSpec spec) {
   spec.exit_head_hidden = 0;
@@ -22,7 +22,7 @@ ModelSpec with_linear_exits(ModelSpec spec) {
 Tensor cross_entropy(const Tensor& log_p, const Tensor& labels) { return torch::nll_loss(log_p, labels, {}, at::Reduction::Sum); }
 
 // Summed over rows; no gradient into the teacher.
-Tensor divergence(const Tensor& logits, const Tensor& teacher) { return row_divergence(logits, teacher.detach(), kTemperature).sum(); }
+Tensor divergence(const Tensor& logits, const Tensor& teacher) { return row_divergence(logits, teacher.detach(), kDistilTemperature).sum(); }
 
 double exits_share(const Place& place) {
   if (2 * place.step >= place.steps) return 2.0;

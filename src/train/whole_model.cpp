@@ -1,5 +1,7 @@
 #include "train/whole_model.h"
 
+#include "bundle/bundle.h"
+
 namespace fathom::train {
 
 using torch::Tensor;
@@ -55,5 +57,13 @@ std::map<std::string, Tensor> WholeModel::own_weights() const {
 }
 
 std::map<std::string, Tensor> WholeModel::exit_weights() const { return exits_ ? heads_.named_weights() : std::map<std::string, Tensor>(); }
+
+Result<std::shared_ptr<const fathom::Model>> open_model(const std::filesystem::path& folder) {
+  FATHOM_TRY(const auto bundle, Bundle::open(folder));
+  FATHOM_TRY(const auto model, fathom::Model::load(bundle));
+  if (model->precision() == Precision::int8)
+    return Error{Code::unsupported, "bundle '" + folder.string() + "' has its layers in int8, which are not trained with", "give the bundle it was made from"};
+  return model;
+}
 
 }  // namespace fathom::train

@@ -2,6 +2,7 @@
 // Thread rule: a module belongs to one thread; in evaluation mode and without gradients any number of threads may run it.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,5 +41,8 @@ class WholeModel {
   Heads heads_;
   std::unique_ptr<TaskHeadModule> task_head_;  // null: the last exit is one of heads_
 };
+
+// The model of a bundle whose layers have weights that LibTorch reads. Error: unsupported, they are in int8.
+Result<std::shared_ptr<const fathom::Model>> open_model(const std::filesystem::path& bundle);
 
 }  // namespace fathom::train

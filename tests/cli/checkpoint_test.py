@@ -284,11 +284,15 @@ class Checkpoint(ProgramTest):
         self.assertEqual(files(self.folder / "again"), wanted, "threads change nothing")
         stopped = self.folder / "stopped"
         process = subprocess.Popen([str(word) for word in (FATHOM, *tuned, "-o", stopped)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (self.folder / "stopped.part" / "training" / "trunk.ckpt").exists():
+        while process.poll() is None and not list((self.folder / "stopped.part").glob("training/*/trunk.ckpt")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(120), 130, "it was interrupted while it trained")
         self.assertFalse(stopped.exists())
+        other = self.folder / "other"  # another training's state is not in the way of this one's
+        shutil.copytree(self.folder / "stopped.part", self.folder / "other.part")
+        self.good("compress", model, *small, "--tune", "1", "-o", other, "--timing-seconds", "1")
+        self.assertFalse((self.folder / "other.part").exists())
         told = self.good(*tuned, "-o", stopped).stderr.decode()
         self.assertIn("training goes on from step", told)
         self.assertEqual(files(stopped), wanted, "an interruption changes nothing")

@@ -57,6 +57,27 @@ class Resume(ProgramTest):
         self.assertEqual(self.checksum(self.folder / "whole"), wanted)
         self.assertIn(b"checksum", again.stdout)
 
+    def test_a_student_of_another_shape(self):
+        self.good("generate", "text", "-o", self.folder / "data", "--train", "600", "--tune", "200", "--calibrate", "200", "--test", "50")
+        teacher, plain, taught = self.folder / "teacher", self.folder / "plain", self.folder / "taught"
+        self.good(*self.command(teacher)[1:])
+        small = ["--layers", "2", "--hidden", "8", "--heads", "1", "--ffn", "16", *MODEL[MODEL.index("--steps"):]]
+        fit = ["fit", "--data", self.folder / "data", "--task", "text-classification", *small, "-o"]
+        for out, flags in ((plain, []), (taught, ["--teacher", teacher])):
+            self.good(*fit, out, *flags)
+        self.assertNotEqual(self.checksum(plain), self.checksum(taught))
+        facts = json.loads((taught / "fathom.json").read_text())["provenance"]["options"]
+        self.assertEqual(facts["teacher"], self.checksum(teacher))
+        again = self.folder / "again"
+        self.good(*fit, again, "--teacher", teacher)
+        self.assertEqual(self.checksum(again), self.checksum(taught))
+        int8 = self.folder / "int8"
+        self.good("compress", teacher, "--precision", "int8", "-o", int8, "--timing-seconds", "1")
+        no = self.folder / "no"
+        self.refused(3, "layers in int8", *self.command(no)[1:], "--teacher", int8)
+        self.refused(2, "default recipe", *self.command(no)[1:], "--recipe", "paper", "--teacher", teacher)
+        self.refused(1, "nothing", *self.command(no)[1:], "--teacher", self.folder / "nothing")
+
 
 if __name__ == "__main__":
     unittest.main()
