@@ -28,6 +28,8 @@ METHODS = {
     "no-int8": "--word-width 50% --prune ffn=50%",
     "compact-heads": "--preset compact --prune heads=25%,ffn=50%",
     "compact-fold": "--preset compact --fold 98%",
+    "compact-tuned": "--preset compact --tune 2",
+    "fold95-tuned": "--fold 95% --tune 2",
 }
 
 
