@@ -9,7 +9,6 @@
 #include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "data/dataset_record.h"
-#include "model/checkpoint_file.h"
 #include "model/names.h"
 #include "train/checkpoint.h"
 #include "train/distil.h"
@@ -22,8 +21,6 @@ namespace fathom::train {
 namespace {
 
 using data::Part;
-using torch::Tensor;
-
 Schedule distil_schedule(const FitOptions& o, std::int64_t rows) {
   Schedule s;
   s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
@@ -58,24 +55,15 @@ Result<std::string> decision_file(const fathom::Model& model, const WholeModel& 
 }
 
 Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const WholeModel& student, const Json& facts) {
-  std::map<std::string, TensorView> values;
-  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
-  for (const auto& [name, tensor] : student.own_weights()) {
-    kept.push_back(tensor.contiguous());
-    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
-  }
   std::map<std::string, std::string> files;
-  FATHOM_TRY(files["model.safetensors"], checkpoint_bytes(model.spec(), *bundle.weights(), model.naming(), model.naming(), values));
+  FATHOM_TRY(files["model.safetensors"], checkpoint_file(model.spec(), *bundle.weights(), model.naming(), student.own_weights()));
   if (student.has_exits()) {
     FATHOM_TRY(files["fathom.safetensors"], decision_file(model, student));
   }
-  std::map<std::string, std::filesystem::path> copies;
-  for (const auto& [name, entry] : bundle.fathom()["files"].items())
-    if (!files.contains(name)) copies[name] = folder / name;
   Json fathom = bundle.fathom();
   for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);  // of other answers
   fathom["provenance"]["compressed"]["tuned"] = facts;
-  return write_bundle(folder, files, fathom, copies);
+  return write_bundle(folder, files, fathom, other_files(bundle, files));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "bundle/bundle.h"
 #include "data/dataset_record.h"
+#include "model/checkpoint_file.h"
 #include "model/names.h"
 
 namespace fathom::train {
@@ -57,6 +58,23 @@ Result<std::string> backbone_bytes(const Backbone& backbone) {
 
 Result<std::string> decision_bytes(const ModelSpec& spec, const Named& tensors) { return bytes_of(decision_tensors(spec), tensors); }
 
+Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming, const Named& weights) {
+  std::map<std::string, TensorView> values;
+  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
+  for (const auto& [name, tensor] : weights) {
+    kept.push_back(tensor.contiguous());
+    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
+  }
+  return checkpoint_bytes(spec, before, naming, naming, values);
+}
+
+std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle, const std::map<std::string, std::string>& replaced) {
+  std::map<std::string, std::filesystem::path> out;
+  for (const auto& [name, entry] : bundle.fathom()["files"].items())
+    if (!replaced.contains(name)) out[name] = bundle.folder() / name;
+  return out;
+}
+
 Status load_backbone(Backbone& backbone, const SafeTensors& tensors) { return fill(backbone.named_weights(), tensors); }
 
 Status load_heads(Heads& heads, const SafeTensors& tensors) { return fill(heads.named_weights(), tensors); }
@@ -89,9 +107,6 @@ Status export_onto(const std::filesystem::path& folder, const FrozenParts& parts
   for (const auto& [name, tensor] : parts.heads.named_weights()) decision[name] = tensor;
   FATHOM_TRY(files["fathom.safetensors"], decision_bytes(parts.spec, decision));
   files["predictor.txt"] = parts.decision.predictor_text;
-  std::map<std::string, std::filesystem::path> copies;
-  for (const auto& [name, entry] : before->fathom()["files"].items())
-    if (!files.contains(name)) copies[name] = folder / name;
   Json fathom = before->fathom();
   fathom["model"]["spec"] = spec_to_json(parts.spec);
   fathom["policy"] = policy::policy_to_json(parts.decision.policy);
@@ -100,7 +115,7 @@ Status export_onto(const std::filesystem::path& folder, const FrozenParts& parts
   fathom["provenance"]["recipe"] = parts.facts["options"].value("trunk", "frozen");
   fathom["provenance"]["options"] = parts.facts["options"];
   fathom["provenance"]["decision"] = without_times(parts.decision.facts);
-  return write_bundle(folder, files, fathom, copies);
+  return write_bundle(folder, files, fathom, other_files(*before, files));
 }
 
 }  // namespace fathom::train

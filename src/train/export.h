@@ -3,8 +3,10 @@
 
 #include <filesystem>
 
+#include "bundle/bundle.h"
 #include "bundle/safetensors.h"
 #include "data/dataset.h"
+#include "model/naming.h"
 #include "train/decision.h"
 #include "train/options.h"
 #include "train/prepare.h"
@@ -15,6 +17,11 @@ namespace fathom::train {
 // has another shape.
 Result<std::string> backbone_bytes(const Backbone& backbone);
 Result<std::string> decision_bytes(const ModelSpec& spec, const std::map<std::string, torch::Tensor>& tensors);
+
+// The file of a checkpoint that holds these weights, named as in model/names.h; what they do not reach comes from `before` (model/checkpoint_file.h).
+Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming, const std::map<std::string, torch::Tensor>& weights);
+// Where the bundle's files lie that `replaced` has no newer one of.
+std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle, const std::map<std::string, std::string>& replaced);
 
 // Fills the modules from files. Error: corrupt_bundle naming the tensor.
 Status load_backbone(Backbone& backbone, const SafeTensors& tensors);

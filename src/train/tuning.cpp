@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/random.h"
-#include "model/checkpoint_file.h"
+#include "train/export.h"
 #include "train/heads.h"
 
 namespace fathom::train {
@@ -125,13 +125,7 @@ std::map<std::string, Tensor> TuningLearner::weights() const {
 }
 
 Result<std::string> TuningLearner::file(const SafeTensors& before, const Naming& naming) const {
-  std::map<std::string, TensorView> values;
-  std::vector<Tensor> kept;  // owns the contiguous copies the views point to
-  for (const auto& [name, tensor] : weights()) {
-    kept.push_back(tensor.contiguous());
-    values[name] = {kept.back().data_ptr<float>(), kept.back().sizes().vec()};
-  }
-  return checkpoint_bytes(spec_, before, naming, naming, values);
+  return checkpoint_file(spec_, before, naming, weights());
 }
 
 }  // namespace fathom::train
