@@ -161,7 +161,8 @@ Result<int> act(const Options& options) {
     FATHOM_TRY(data, eval::read_eval_data(fathom, options.data, "bundle '" + options.bundle.string() + "': fathom.json"));
   }
   if (choices.tunes()) FATHOM_TRY_VOID(need_train_program());
-  if (choices.reads_data() && !data) return Error{Code::usage, std::string(choices.tunes() ? "--tune trains on data" : "what goes is chosen by what it does on data") + ", and this bundle knows none", choices.tunes() ? "give --data FOLDER" : "give --data FOLDER (or --fold ...,weights)"};
+  if (choices.tunes() && !data) return Error{Code::usage, "--tune trains on data, and this bundle knows none", "give --data FOLDER"};
+  if (choices.reads_data() && !data) return Error{Code::usage, "what goes is chosen by what it does on data, and this bundle knows none", "give --data FOLDER (or --fold ...,weights)"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
   if (target) {

@@ -47,6 +47,24 @@ TEST(Precision, StatesStayNearFp32AndAreNotIt) {
     }
 }
 
+TEST(Precision, ARowLongerThanInt8SumsUpIsRefused) {
+  Case which = testing::all_cases()[0];
+  which.name = "long_rows";
+  which.spec.layers = 1;
+  which.spec.ffn = 33024;  // above kernels::kInt8MaxK
+  const auto folder = testing::folder_for(which.name);
+  testing::must(write_random_bundle(folder, which.spec, 7, random_policy(which.spec, 3)));
+  const auto runtime = testing::must(Runtime::create({"", 1}));
+  EXPECT_TRUE(Plan::compile(testing::load_model(folder), *runtime)) << "in fp32 it runs";
+  Json fathom = testing::must(Bundle::open(folder))->fathom();
+  fathom["precision"] = "int8";
+  testing::must(update_bundle(folder, fathom));
+  const auto plan = Plan::compile(testing::load_model(folder), *runtime);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, Code::unsupported);
+  EXPECT_NE(plan.error().message.find("'encoder.layer.0.output.dense' reads 33024 values"), std::string::npos) << plan.error().message;
+}
+
 TEST(Precision, PackedFilesAreOfTheirOwn) {
   Case which = testing::all_cases()[0];
   std::size_t before = 0;

@@ -27,11 +27,7 @@ DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_pt
 
 std::unique_ptr<Learner> DistilLearner::replica() {
   auto copy = std::make_unique<WholeModel>(student_->spec(), student_->has_exits());
-  {
-    torch::NoGradGuard no_grad;  // what does not learn is no part of the flat values
-    const auto mine = student_->own_weights();
-    for (auto& [name, tensor] : copy->own_weights()) tensor.copy_(mine.at(name));
-  }
+  copy->copy_from(*student_);  // what does not learn is no part of the flat values
   auto out = std::make_unique<DistilLearner>(std::move(copy), teacher_);
   out->parameters_.share(parameters_);
   return out;

@@ -21,19 +21,6 @@ namespace fathom::train {
 namespace {
 
 using data::Part;
-Schedule distil_schedule(const FitOptions& o, std::int64_t rows) {
-  Schedule s;
-  s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
-  s.steps = o.steps ? *o.steps : std::max<std::int64_t>(1, std::llround(o.epochs.value_or(3.0) * static_cast<double>(rows / s.batch)));
-  s.rate = o.rate.value_or(2e-4);
-  s.warmup = std::max<std::int64_t>(1, s.steps * 6 / 100);
-  s.final_share = 0.02;
-  s.decay = 0.01;
-  s.beta2 = 0.999;
-  s.dropout = o.dropout.value_or(0);
-  return s;
-}
-
 Status fits(const fathom::Model& student, const fathom::Model& teacher, const FitOptions& options) {
   const auto outside = [](ModelSpec spec) {  // what compression leaves alone
     spec.heads = spec.head_size = spec.ffn = 1;
@@ -84,9 +71,7 @@ Status distil_bundle(const FitOptions& options) {
   FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, false));
-  if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
-
-  const Schedule schedule = distil_schedule(options, train.size());
+  FATHOM_TRY(const Schedule schedule, fine_tuning_schedule(options, train.size(), {3.0, 2e-4, 0.0}));
   const Json identity = {{"tune", options.tune}, {"model", bundle.checksum()}, {"teacher", teacher_bundle.checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
                          {"schedule", schedule_to_json(schedule)}};
   // In a folder of others' states, one named by what it belongs to: another run's is neither gone on with nor in the way.

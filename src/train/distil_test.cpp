@@ -5,6 +5,7 @@
 
 #include "model/names.h"
 #include "train/scratch_learner.h"
+#include "train/test_models.h"
 #include "train/trunk.h"
 
 namespace fathom::train {
@@ -12,20 +13,11 @@ namespace {
 
 using torch::Tensor;
 
+using testing::random_texts;
+
 ModelSpec small_spec(NormOrder norm) {
-  ModelSpec spec;
-  spec.layers = 3;
-  spec.hidden = 32;
-  spec.heads = 4;
-  spec.ffn = 48;
-  spec.norm = norm;
-  spec.pooling = Pooling::cls_mean;
-  spec.vocab = 40;
-  spec.max_tokens = 15;
+  ModelSpec spec = testing::small_spec(norm, 3, 4, 48);
   spec.token_types = 2;
-  spec.layer_norm_eps = 1e-6f;
-  spec.exit_head_hidden = 8;
-  spec.label_names = {"a", "b", "c"};
   return spec;
 }
 
@@ -36,15 +28,6 @@ ModelSpec compressed(ModelSpec spec, bool shared) {
   spec.word_width = 12;
   spec.ranks = {10, 8, 9, 11, shared};
   return spec;
-}
-
-Encoded random_texts(const ModelSpec& spec, std::int64_t n) {
-  Encoded out;
-  out.lengths = torch::randint(2, spec.max_tokens + 1, {n}, torch::kLong);
-  out.ids = torch::randint(5, spec.vocab, {n, spec.max_tokens}, torch::kLong);
-  out.ids.masked_fill_(torch::arange(spec.max_tokens).unsqueeze(0) >= out.lengths.unsqueeze(1), 0);
-  out.labels = torch::zeros({n}, torch::kLong);
-  return out;
 }
 
 // The compressed model written out: whole word rows, and every map as the product of its factors.
@@ -94,13 +77,7 @@ TEST(Distil, AModelThatIsItsTeacherHasNothingToLearn) {
   const ModelSpec spec = small_spec(NormOrder::post);
   const auto teacher = std::make_shared<WholeModel>(spec, true);
   auto same = std::make_unique<WholeModel>(spec, true);
-  {
-    torch::NoGradGuard no_grad;
-    auto from = teacher->own_weights(), to = same->own_weights();
-    from.merge(teacher->exit_weights());
-    to.merge(same->exit_weights());
-    for (auto& [name, tensor] : to) tensor.copy_(from.at(name));
-  }
+  same->copy_from(*teacher);
   DistilLearner learner(std::move(same), teacher);
   const auto texts = random_texts(spec, 6);
   const auto loss = learner.loss(texts, torch::arange(6), {0, 10, 0, 6, 1});
@@ -117,8 +94,7 @@ TEST(Distil, AStudentOfAnotherShapeIsTaughtByRows) {
   Heads heads(spec);
   const auto taught = torch::randn({12, 3});
   ScratchLearner learner(backbone, heads, taught), alone(backbone, heads);
-  auto texts = random_texts(spec, 4);
-  texts.labels = torch::randint(0, 3, {4}, torch::kLong);
+  const auto texts = random_texts(spec, 4);
   const auto rows = torch::tensor(std::vector<std::int64_t>{7, 2, 11, 5}, torch::kLong);
   const Place place{0, 10, 0, 4, 1};
   const double loss = learner.loss(texts, rows, place).item<double>(), labels = alone.loss(texts, rows, place).item<double>();
@@ -140,10 +116,7 @@ TEST(Distil, TheLossIsTheFormula) {
   const double loss = learner.loss(texts, torch::arange(5), {0, 10, 0, 20, 1}).item<double>();
   torch::NoGradGuard no_grad;
   WholeModel student(compressed(spec, false), true);
-  auto from = learner.student().own_weights(), to = student.own_weights();
-  from.merge(learner.student().exit_weights());
-  to.merge(student.exit_weights());
-  for (auto& [name, tensor] : to) tensor.copy_(from.at(name));
+  student.copy_from(learner.student());
   const auto s = student.run(texts), t = teacher->run(texts);
   double expected = 0;
   for (std::int64_t row = 0; row < 5; ++row) {

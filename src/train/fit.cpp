@@ -107,15 +107,14 @@ struct Work {
 };
 
 // What the teacher answers to the training rows, [n, classes] in the order of the data's classes.
-Result<torch::Tensor> teacher_logits(const FitOptions& options, const data::Dataset& dataset) {
-  FATHOM_TRY(const auto model, open_model(options.teacher));
-  FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, model->spec().label_names));
-  if (dataset.label_names.size() != model->spec().label_names.size())
-    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(model->spec().label_names.size()) + " classes, the data " +
+Result<torch::Tensor> teacher_logits(const FitOptions& options, const fathom::Model& model, const data::Dataset& dataset) {
+  FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, model.spec().label_names));
+  if (dataset.label_names.size() != model.spec().label_names.size())
+    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(model.spec().label_names.size()) + " classes, the data " +
                                       std::to_string(dataset.label_names.size()), "give a teacher of this task"};
-  FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, model->spec()));
+  FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, model.spec()));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
-  WholeModel teacher(*model);
+  WholeModel teacher(model);
   const std::vector<std::int64_t> order(columns.begin(), columns.end());
   return teacher.logits(train).index_select(1, torch::tensor(order, torch::kLong));
 }
@@ -173,10 +172,11 @@ Status fit(const FitOptions& given) {
   if (!options.tune.empty()) return tune_checkpoint(options);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
+  std::shared_ptr<const fathom::Model> teacher;
   if (!options.teacher.empty()) {
     if (options.recipe == "paper") return Error{Code::usage, "--teacher goes with the default recipe alone", "leave out --recipe paper"};
-    FATHOM_TRY(const auto model, open_model(options.teacher));
-    options.teacher_checksum = model->bundle()->checksum();
+    FATHOM_TRY(teacher, open_model(options.teacher));
+    options.teacher_checksum = teacher->bundle()->checksum();
   }
   const Json asked = options_to_json(options);
   const auto folder = options.output / "fit";
@@ -202,8 +202,8 @@ Status fit(const FitOptions& given) {
   Backbone backbone(prepared.spec);
   Heads heads(prepared.spec);
   Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores, {}};
-  if (!options.teacher.empty()) {
-    FATHOM_TRY(work.teacher, teacher_logits(options, dataset));
+  if (teacher) {
+    FATHOM_TRY(work.teacher, teacher_logits(options, *teacher, dataset));
   }
   Json facts;
   FATHOM_TRY(const DecisionResult decision, options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));

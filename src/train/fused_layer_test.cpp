@@ -2,36 +2,18 @@
 
 #include "train/backbone.h"
 #include "train/mixing.h"
+#include "train/test_models.h"
 
 namespace fathom::train {
 namespace {
 
+using testing::random_texts;
+
 ModelSpec small_spec(NormOrder norm, int window, int heads, Attention attention = Attention::softmax) {
-  ModelSpec spec;
-  spec.layers = 2;
-  spec.hidden = 32;
-  spec.heads = heads;
-  spec.ffn = 40;
-  spec.norm = norm;
+  ModelSpec spec = testing::small_spec(norm, 2, heads, 40);
   spec.attention = attention;
   spec.attention_window = window;
-  spec.pooling = Pooling::cls_mean;
-  spec.vocab = 30;
-  spec.max_tokens = 19;
-  spec.token_types = 0;
-  spec.layer_norm_eps = 1e-6f;
-  spec.exit_head_hidden = 8;
-  spec.label_names = {"a", "b", "c"};
   return spec;
-}
-
-Encoded random_texts(const ModelSpec& spec, std::int64_t n) {
-  Encoded out;
-  out.lengths = torch::randint(2, spec.max_tokens + 1, {n}, torch::kLong);
-  out.ids = torch::randint(5, spec.vocab, {n, spec.max_tokens}, torch::kLong);
-  out.ids.masked_fill_(torch::arange(spec.max_tokens).unsqueeze(0) >= out.lengths.unsqueeze(1), 0);
-  out.labels = torch::randint(0, spec.classes(), {n}, torch::kLong);
-  return out;
 }
 
 // Loss and gradients of the whole model, with fused or with plain layers.

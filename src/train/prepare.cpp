@@ -164,6 +164,20 @@ Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options
   return out;
 }
 
+Result<Schedule> fine_tuning_schedule(const FitOptions& o, std::int64_t rows, const FineTuning& defaults) {
+  if (rows < 16) return Error{Code::bad_input, "the train split has " + std::to_string(rows) + " rows, at least 16 are needed", "give more rows"};
+  Schedule s;
+  s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
+  s.steps = o.steps ? *o.steps : std::max<std::int64_t>(1, std::llround(o.epochs.value_or(defaults.epochs) * static_cast<double>(rows / s.batch)));
+  s.rate = o.rate.value_or(defaults.rate);
+  s.warmup = std::max<std::int64_t>(1, s.steps * 6 / 100);
+  s.final_share = 0.02;
+  s.decay = 0.01;
+  s.beta2 = 0.999;
+  s.dropout = o.dropout.value_or(defaults.dropout);
+  return s;
+}
+
 Json schedule_to_json(const Schedule& s) {
   return {{"steps", s.steps}, {"batch", s.batch}, {"warmup", s.warmup}, {"lr", s.rate}, {"hold", s.hold}, {"final_share", s.final_share},
           {"weight_decay", s.decay}, {"beta1", s.beta1}, {"beta2", s.beta2}, {"clip", s.clip}, {"dropout", s.dropout},

@@ -34,6 +34,13 @@ Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options
 // `cut`, if given, gains the number of texts that were longer than spec.max_tokens.
 Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer, std::int64_t* cut = nullptr);
 
+// Of layers that were trained before: AdamW with a short warm-up and a linear fall, batches of 32; what the options say wins over the
+// defaults given. Error: bad_input, fewer than 16 rows.
+struct FineTuning {
+  double epochs, rate, dropout;
+};
+Result<Schedule> fine_tuning_schedule(const FitOptions& options, std::int64_t rows, const FineTuning& defaults);
+
 Json schedule_to_json(const Schedule& schedule);
 
 }  // namespace fathom::train

@@ -23,21 +23,6 @@ using torch::Tensor;
 
 constexpr std::int64_t kManyRows = 7000;  // from here on two epochs do what three do below
 
-Schedule tuning_schedule(const FitOptions& o, std::int64_t rows, Tuning tuning) {
-  Schedule s;
-  s.batch = std::min<std::int64_t>(o.batch.value_or(32), rows);
-  const double epochs = o.epochs.value_or(rows >= kManyRows ? 2.0 : 3.0);
-  s.steps = o.steps ? *o.steps : std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(rows / s.batch)));
-  s.rate = o.rate.value_or(5e-5);
-  s.warmup = std::max<std::int64_t>(1, s.steps * 6 / 100);
-  s.final_share = 0.02;
-  s.decay = 0.01;
-  s.beta2 = 0.999;
-  s.dropout = o.dropout.value_or(0.1);
-  s.keep_best = tuning == Tuning::plain;  // with exits, the last exit's accuracy is not what is trained for
-  return s;
-}
-
 Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const TuningLearner& learner,
                      const Json& facts) {
   std::map<std::string, std::string> files;
@@ -75,9 +60,8 @@ Status tune_checkpoint(const FitOptions& options) {
   FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, labelled));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, labelled));
-  if (train.size() < 16) return Error{Code::bad_input, "the train split has " + std::to_string(train.size()) + " rows, at least 16 are needed", "give more rows"};
-
-  const Schedule schedule = tuning_schedule(options, train.size(), tuning);
+  FATHOM_TRY(Schedule schedule, fine_tuning_schedule(options, train.size(), {train.size() >= kManyRows ? 2.0 : 3.0, 5e-5, 0.1}));
+  schedule.keep_best = tuning == Tuning::plain;  // with exits, the last exit's accuracy is not what is trained for
   const Json identity = {{"tune", options.tune}, {"model", bundle->checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed}, {"taught", !options.teacher.empty()},
                          {"schedule", schedule_to_json(schedule)}};
   std::error_code failed;

@@ -18,6 +18,14 @@ WholeModel::WholeModel(const fathom::Model& model) : WholeModel(model.spec(), mo
   for (auto& [name, tensor] : all) tensor.copy_(torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat));
 }
 
+void WholeModel::copy_from(const WholeModel& other) {
+  torch::NoGradGuard no_grad;
+  auto from = other.own_weights(), to = own_weights();
+  from.merge(other.exit_weights());
+  to.merge(exit_weights());
+  for (auto& [name, tensor] : to) tensor.copy_(from.at(name));
+}
+
 Tensor WholeModel::last_logits(const Tensor& h, const Encoded& part) const {
   return task_head_ ? task_head_->logits(h) : heads_.logits(spec().layers, backbone_.pooled(h, part));
 }

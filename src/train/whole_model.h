@@ -26,6 +26,8 @@ class WholeModel {
   Pass run(const Encoded& part);
   torch::Tensor logits(const Encoded& data);  // of the last exit, [n, classes], evaluation mode
 
+  void copy_from(const WholeModel& other);  // of the same spec: its weights
+
   Backbone& backbone() { return backbone_; }
   const ModelSpec& spec() const { return backbone_.spec(); }
   bool has_exits() const { return exits_; }

@@ -298,6 +298,13 @@ class Checkpoint(ProgramTest):
         self.assertEqual(files(stopped), wanted, "an interruption changes nothing")
         self.assertFalse((self.folder / "stopped.part").exists())
         self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        # An import that was never fitted records no data: what is named is read as its kind of model reads it.
+        plain, small_plain = self.folder / "imported", self.folder / "small-imported"
+        self.good("import", CHECKPOINT, "-o", plain)
+        self.good("compress", plain, "--prune", "ffn=50%", "--tune", "3", "--data", data, "-o", small_plain, "--timing-seconds", "1")
+        self.assertEqual(json.loads((small_plain / "fathom.json").read_text())["model"]["spec"]["ffn"], 48 // 2)
+        for flags in (["--prune", "ffn=50%"], ["--word-width", "50%", "--tune", "3"]):
+            self.refused(2, "this bundle knows none", "compress", plain, *flags, "-o", self.folder / "no")
         no = self.folder / "no"
         self.refused(2, "nothing would", "compress", model, "--tune", "3", "--precision", "int8", "-o", no)
         for wrong in ("0", "x", "5%", "-1", "1e9"):
