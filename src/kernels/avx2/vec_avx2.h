@@ -14,6 +14,9 @@ using Vec = __m256;
 constexpr std::size_t kWidth = 8;
 constexpr int kTileRows = 6;       // 6 rows * 2 vectors of sums + 2 of weights + 1 of activations <= 16 registers
 constexpr int kAttentionRows = 4;  // 4 rows * 2 vectors of sums
+constexpr int kScoreVectors = 2;
+constexpr std::size_t kSpareKeys = 0;
+constexpr bool kFoldsRows = false;
 
 inline __m256i first(std::size_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -13,7 +13,9 @@ namespace {
 using Vec = __m512;
 constexpr std::size_t kWidth = 16;
 constexpr int kTileRows = 12;      // 12 rows * 2 vectors of sums; 13 and 14 fit as well but measured slower
-constexpr int kAttentionRows = 8;  // 8 rows * 2 vectors of sums
+constexpr int kAttentionRows = 8;  // 8 rows * 3 vectors of sums
+constexpr int kScoreVectors = 3;
+constexpr std::size_t kSpareKeys = 4;
 
 inline __mmask16 first(std::size_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
 
@@ -83,6 +85,22 @@ inline void transpose(Vec (&rows)[16]) {
     rows[8 + c] = _mm512_shuffle_f32x4(even0, even1, 0xDD);
     rows[12 + c] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
   }
+}
+// Lane r: `op` over all lanes of v[r], R <= 8 of them at once: half the shuffles of one after the other. Pairs of lanes as in sum().
+constexpr bool kFoldsRows = true;
+template <int R, class Op>
+inline Vec fold_rows(const Vec (&v)[R], const Op& op) {
+  const auto row = [&](int r) { return v[r < R ? r : 0]; };
+  Vec halves[4], quarters[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) halves[i] = op(_mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0x44), _mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0xEE));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)  // 128 bits of each of four rows
+    quarters[i] = op(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88), _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xDD));
+  const __m512d low = _mm512_castps_pd(quarters[0]), high = _mm512_castps_pd(quarters[1]);
+  const Vec pairs = op(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+  const Vec all = op(pairs, _mm512_permute_ps(pairs, 0xB1));  // 128 bits: row l twice, row 4 + l twice
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0), all);
 }
 inline float sum(Vec a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));

@@ -16,6 +16,9 @@ struct Vec {
 constexpr std::size_t kWidth = 8;
 constexpr int kTileRows = 6;       // 6 rows * 4 registers of sums + 4 of weights + 1 of activations <= 32
 constexpr int kAttentionRows = 4;  // 4 rows * 4 registers of sums
+constexpr int kScoreVectors = 2;
+constexpr std::size_t kSpareKeys = 0;
+constexpr bool kFoldsRows = false;
 
 inline Vec set1(float x) { return {vdupq_n_f32(x), vdupq_n_f32(x)}; }
 inline Vec zero() { return set1(0.0f); }
