@@ -13,20 +13,32 @@ using kernels::GemmArgs;
 
 constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets sequences of its own
 
-// The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool.
+using kernels::AttentionArgs;
+using kernels::Int8GemmArgs;
+
+// The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool. After a GEMM may come
+// the attention that reads its output.
 struct Alone {
   const kernels::Table& table;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
-  void gemm(const GemmArgs& args) const { table.gemm(args); }
-  void gemm_bf16(const GemmArgs& args) const { table.gemm_bf16(args); }
-  void gemm_int8(const kernels::Int8GemmArgs& args) const { table.gemm_int8(args); }
+  void gemm(const GemmArgs& args, const AttentionArgs* mixing) const {
+    table.gemm(args);
+    if (mixing) table.attention(*mixing);
+  }
+  void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const {
+    table.gemm_bf16(args);
+    if (mixing) table.attention(*mixing);
+  }
+  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const {
+    table.gemm_int8(args);
+    if (mixing) table.attention(*mixing);
+  }
   void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
     table.quantize_rows(x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
   void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y, const QuantizedRows& to) const {
     table.layernorm_quantize(x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
-  void attention(const kernels::AttentionArgs& args) const { table.attention(args); }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     table.layernorm(x, width, rows, width, n.gamma, n.beta, eps, y, width);
   }
@@ -37,9 +49,9 @@ struct Spread {
   ThreadPool& pool;
   std::size_t attention_stride;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
-  void gemm(const GemmArgs& args) const { kernels::gemm(table, pool, args); }
-  void gemm_bf16(const GemmArgs& args) const { kernels::gemm_bf16(table, pool, args); }
-  void gemm_int8(const kernels::Int8GemmArgs& args) const { kernels::gemm_int8(table, pool, args); }
+  void gemm(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm, args, mixing); }
+  void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm_bf16, args, mixing); }
+  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm_int8, args, mixing); }
   void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
     kernels::quantize_rows(table, pool, x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
@@ -47,9 +59,16 @@ struct Spread {
     kernels::layernorm_quantize(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width),
                                 to.scale, to.zero);
   }
-  void attention(const kernels::AttentionArgs& args) const { kernels::attention(table, pool, args, attention_stride); }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     kernels::layernorm(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width);
+  }
+
+ private:
+  template <class Args>
+  void spread(void (*kernel)(const kernels::Table&, ThreadPool&, Args, const kernels::Mixing*), const Args& args, const AttentionArgs* mixing) const {
+    if (!mixing) return kernel(table, pool, args, nullptr);
+    const kernels::Mixing with_scratch{*mixing, attention_stride};
+    kernel(table, pool, args, &with_scratch);
   }
 };
 
@@ -66,23 +85,23 @@ struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
 
 // args as linear_args made them, in the map's precision. `ready`: `scratch` holds args.a's rows already.
 template <class Exec>
-void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false) {
-  if (map.precision == Precision::fp32) return exec.gemm(args);
-  if (map.precision == Precision::bf16) return exec.gemm_bf16(args);
+void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false, const AttentionArgs* mixing = nullptr) {
+  if (map.precision == Precision::fp32) return exec.gemm(args, mixing);
+  if (map.precision == Precision::bf16) return exec.gemm_bf16(args, mixing);
   if (!ready) exec.quantize(args.a, args.lda, args.m, map.k, scratch);
-  kernels::Int8GemmArgs quantized;
+  Int8GemmArgs quantized;
   static_cast<kernels::GemmOutput&>(quantized) = args;
   quantized.a = scratch.q;
   quantized.lda = kernels::int8_row_bytes(map.k);
   quantized.row_scale = scratch.scale;
   quantized.row_zero = scratch.zero;
   quantized.packed = map.packed;
-  exec.gemm_int8(quantized);
+  exec.gemm_int8(quantized, mixing);
 }
 
-// args as linear_args made them of map.out, with the rows that the map reads; in between lies scratch.inner. `ready` as above.
+// args as linear_args made them of map.out, with the rows that the map reads; in between lies scratch.inner. `ready` and `mixing` as above.
 template <class Exec>
-void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs args, const LayerScratch& scratch, bool ready = false) {
+void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs args, const LayerScratch& scratch, bool ready = false, const AttentionArgs* mixing = nullptr) {
   exec.reads(which, args, map.first().k);
   if (map.factor.n > 0) {
     run_linear(exec, map.factor, linear_args(map.factor, args.a, args.lda, args.m, scratch.inner, map.factor.n), scratch.quantized, ready);
@@ -90,7 +109,7 @@ void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs arg
     args.lda = map.factor.n;
     ready = false;
   }
-  run_linear(exec, map.out, args, scratch.quantized, ready);
+  run_linear(exec, map.out, args, scratch.quantized, ready, mixing);
 }
 
 // x's rows normed into y, and quantized as well if the map that reads them next is int8.
@@ -108,9 +127,8 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   const QuantizedRows& quantized = scratch.quantized;
   if (pre) run_norm(exec, layer.first, g.x, parts, g.rows, scratch.narrow, layer.qkv, quantized);
   const float* input = pre ? scratch.narrow : g.x;
-  run_map(exec, RowsRead::Map::qkv, layer.qkv, linear_args(layer.qkv.out, input, hidden, g.rows, scratch.wide, 3 * mixed), scratch, pre);
 
-  kernels::AttentionArgs attention;
+  AttentionArgs attention;
   attention.qkv = scratch.wide;
   attention.out = scratch.narrow;
   attention.offsets = scratch.offsets;
@@ -121,7 +139,7 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   attention.scale = parts.attention_scale;
   attention.pair_end = g.count * static_cast<std::size_t>(parts.spec.heads);
   attention.scratch = scratch.attention;
-  exec.attention(attention);
+  run_map(exec, RowsRead::Map::qkv, layer.qkv, linear_args(layer.qkv.out, input, hidden, g.rows, scratch.wide, 3 * mixed), scratch, pre, &attention);
 
   GemmArgs out = linear_args(layer.o.out, scratch.narrow, mixed, g.rows, g.x, hidden);
   out.residual = g.x;
@@ -239,6 +257,7 @@ void embed_words(const Session::State& state, const std::int32_t* ids, const std
 }
 
 void embed_text(Session::State& state) {
+  constexpr std::size_t kAlone = 16;  // rows: reading one takes most of a microsecond, and so does asking another thread
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
   for (std::size_t s = 0, from = 0; s < state.active;) {  // inputs whose rows touch at once
@@ -246,12 +265,15 @@ void embed_text(Session::State& state) {
     std::size_t rows = 0;
     for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
     float* x = state.x + first * parts.hidden;
-    const std::int32_t* types = state.types == nullptr ? nullptr : state.types + from;
     if (e.projection.n > 0) project_words(state, state.ids + from, rows, x);
-    embed_words(state, state.ids + from, state.positions + from, types, rows, x);
-    if (e.norm.gamma != nullptr)
-      kernels::layernorm(*state.table, *state.pool, x, parts.hidden, rows, parts.hidden, e.norm.gamma, e.norm.beta,
-                         parts.spec.layer_norm_eps, x, parts.hidden);
+    const int pieces = rows < kAlone ? 1 : state.pool->threads();
+    state.pool->parallel(pieces, [&](int piece) {
+      const std::size_t i = static_cast<std::size_t>(piece), n = static_cast<std::size_t>(pieces), begin = rows * i / n, count = rows * (i + 1) / n - begin;
+      const std::size_t at = from + begin;
+      float* y = x + begin * parts.hidden;
+      embed_words(state, state.ids + at, state.positions + at, state.types == nullptr ? nullptr : state.types + at, count, y);
+      if (e.norm.gamma != nullptr) state.table->layernorm(y, parts.hidden, count, parts.hidden, e.norm.gamma, e.norm.beta, parts.spec.layer_norm_eps, y, parts.hidden);
+    });
     from += rows;
   }
 }

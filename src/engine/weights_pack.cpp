@@ -12,7 +12,7 @@ namespace fathom::engine {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;  // one page: the payload keeps the mapping's alignment
-constexpr std::uint32_t kVersion = 4;
+constexpr std::uint32_t kVersion = 5;
 constexpr char kMagic[8] = {'F', 'T', 'H', 'M', 'P', 'A', 'C', 'K'};
 
 struct Header {
@@ -71,6 +71,17 @@ std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::
   return bytes;
 }
 
+// q, k and v of a qkv map, rows of `width` numbers: to[head][part][row of the head].
+void interleave(const PackedEntry& map, const Model& model, const char* which, std::size_t width, float* to) {
+  const std::size_t of_head = map.n / 3 / map.heads * width;
+  std::size_t part = 0;
+  for (const char* name : {".query", ".key", ".value"}) {
+    const float* from = model.weight(map.prefix + name + which);
+    for (std::size_t head = 0; head < map.heads; ++head) std::memcpy(to + (3 * head + part) * of_head, from + head * of_head, of_head * sizeof(float));
+    ++part;
+  }
+}
+
 // Row-major [n, k] weights of `map`: the tensor itself, or assembled in `temp`.
 const float* assemble(const PackedEntry& map, const Model& model, std::vector<float>& temp) {
   switch (map.kind) {
@@ -81,13 +92,8 @@ const float* assemble(const PackedEntry& map, const Model& model, std::vector<fl
     case PackedEntry::Kind::factor:
       return model.weight(map.prefix + ".weight");
     case PackedEntry::Kind::qkv: {
-      const std::size_t third = map.n / 3 * map.k;
-      temp.resize(3 * third);
-      std::size_t at = 0;
-      for (const char* part : {".query", ".key", ".value"}) {
-        std::memcpy(temp.data() + at, model.weight(map.prefix + part + ".weight"), third * sizeof(float));
-        at += third;
-      }
+      temp.resize(map.n * map.k);
+      interleave(map, model, ".weight", map.k, temp.data());
       return temp.data();
     }
     case PackedEntry::Kind::conv: {
@@ -122,11 +128,7 @@ void copy_bias(const PackedEntry& map, const Model& model, float* to) {
     std::memcpy(to, model.weight(map.prefix + ".bias"), map.n * sizeof(float));
     return;
   }
-  const std::size_t third = map.n / 3;
-  for (const char* part : {".query", ".key", ".value"}) {
-    std::memcpy(to, model.weight(map.prefix + part + ".bias"), third * sizeof(float));
-    to += third;
-  }
+  interleave(map, model, ".bias", 1, to);
 }
 
 // Identity of the tensors the image is made of; empty when the bundle does not list them.
@@ -257,7 +259,7 @@ void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precisi
   const auto add_map = [&](const LayerMap& map) {
     if (map.rank > 0 && !spec.ranks.shared) entries.push_back(factor_entry(spec, map, precision, index));
     const bool three = map.parts.size() == 3;
-    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), size(map.outputs()), size(map.reads()), 1, precision});
+    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), size(map.outputs()), size(map.reads()), 1, precision, size(spec.heads)});
   };
   add_map(maps[0]);
   add_map(maps[1]);

@@ -36,7 +36,7 @@ struct PackedEntry {
   enum class Kind {
     plain,   // prefix.weight [n, k], prefix.bias
     factor,  // prefix.weight [n, k], no bias
-    qkv,     // prefix.{query,key,value}: three maps one below the other
+    qkv,     // prefix.{query,key,value}: of every head its rows of the three, the order that attention reads
     conv,    // prefix.weight [n, channels, taps]: columns reordered to [taps][channels], the order of a row of pixels
     lstm,    // prefix.weight_ih beside prefix.weight_hh, prefix.bias
     norm,    // prefix.weight [n], prefix.bias: as they are
@@ -47,6 +47,7 @@ struct PackedEntry {
   std::size_t n = 0, k = 0;
   std::size_t taps = 1;  // conv only
   Precision precision = Precision::fp32;
+  std::size_t heads = 0;  // qkv only
 };
 
 struct PackedScope {

@@ -45,7 +45,7 @@ struct Int8GemmArgs : GemmOutput {
 // phi(x) = x + 1 above 0, e^x from -30 to 0, e^-30 below: no denominator is 0, and no e^x is a denormal.
 // One call computes the (sequence, head) pairs [pair_begin, pair_end) of batch*heads, sequence-major.
 struct AttentionArgs {
-  const float* qkv = nullptr;  // [tokens, 3*heads*dim]: q, k, v side by side
+  const float* qkv = nullptr;  // [tokens, heads, 3, dim]: each head's q, k and v side by side
   float* out = nullptr;        // [tokens, heads*dim]
   const std::int32_t* offsets = nullptr;  // [batch + 1]
   int heads = 0, dim = 0;

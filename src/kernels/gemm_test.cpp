@@ -70,6 +70,15 @@ TEST_P(GemmFp32, IsBitEqualForAnyThreadSplit) {
                             [](const Table& table, ThreadPool& pool, const GemmArgs& g) { gemm(table, pool, g); });
 }
 
+TEST_P(GemmFp32, AttentionMayFollow) {
+  for (const std::size_t heads : {4, 3, 1}) {  // of 96 columns: heads of whole panels for some numbers of threads, and none
+    Problem p(t(), 33, 3 * 96, 170);
+    const auto spread = [](const Table& table, ThreadPool& pool, const GemmArgs& g, const Mixing& mixing) { gemm(table, pool, g, &mixing); };
+    expect_mixes_what_it_makes(p, heads, nullptr, spread);
+    expect_mixes_what_it_makes(p, heads, &p.a, spread);
+  }
+}
+
 TEST_P(GemmFp32, KeepsExtremeValues) {
   const float huge = 1e37f, tiny = 1e-37f, denormal = 1e-41f, nan = std::numeric_limits<float>::quiet_NaN();
   for (const float scale : {huge, tiny, denormal}) {

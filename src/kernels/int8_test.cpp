@@ -294,6 +294,12 @@ TEST_P(Int8, GemmIsBitEqualForAnyThreadSplit) {
                             [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g) { gemm_int8(table, pool, g); });
 }
 
+TEST_P(Int8, AttentionMayFollowAGemm) {
+  for (const std::size_t heads : {4, 3, 1})
+    expect_mixes_what_it_makes(Problem(t(), 33, 3 * 96, 370), heads, nullptr,
+                               [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g, const Mixing& mixing) { gemm_int8(table, pool, g, &mixing); });
+}
+
 TEST_P(Int8, GemmKeepsNanInItsRowAndColumn) {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
     for (const std::size_t m : {3, 6}) {

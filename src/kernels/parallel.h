@@ -11,14 +11,20 @@
 
 namespace fathom::kernels {
 
-// c for all rows and the columns [n_begin, n_end); n_end = 0 means n.
-void gemm(const Table& table, ThreadPool& pool, GemmArgs args);
-void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args);
-void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args);
-
 // Pairs [pair_begin, pair_end) of args; args.scratch holds pool.threads() areas of `scratch_stride` floats each,
 // scratch_stride >= table.attention_scratch(longest sequence, dim, linear).
-void attention(const Table& table, ThreadPool& pool, const AttentionArgs& args, std::size_t scratch_stride);
+struct Mixing {
+  AttentionArgs args;
+  std::size_t scratch_stride = 0;
+};
+void attention(const Table& table, ThreadPool& pool, const Mixing& mixing);
+
+// c for all rows and the columns [n_begin, n_end); n_end = 0 means n. With `mixing`, c is what it reads as qkv, and all pairs of the sequences
+// in it follow. A thread that computes columns then takes those of its own heads: they need not leave its core, nor wait for another thread's.
+// Not where mixing's out is a, which others may still read.
+void gemm(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
+void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
+void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args, const Mixing* mixing = nullptr);
 
 // Floats of scratch that attention() needs for a pool: threads * stride, stride rounded to whole cache lines.
 std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim, bool linear);

@@ -142,15 +142,15 @@ void attention(const AttentionArgs& g) noexcept {
   for (std::size_t pair = g.pair_begin; pair < g.pair_end; ++pair) {
     const std::size_t s = pair / heads, column = pair % heads * dim;
     const std::size_t begin = static_cast<std::size_t>(g.offsets[s]), length = static_cast<std::size_t>(g.offsets[s + 1]) - begin;
-    const float* q = g.qkv + begin * ld + column;
+    const float* q = g.qkv + begin * ld + 3 * column;
     if (g.linear) {
-      linear_pair(q, q + hidden, q + 2 * hidden, ld, length, dim, g.scratch, g.out + begin * hidden + column, hidden);
+      linear_pair(q, q + dim, q + 2 * dim, ld, length, dim, g.scratch, g.out + begin * hidden + column, hidden);
       continue;
     }
     for (std::size_t i = 0; i < length; ++i) {
       const std::size_t low = window && i > window ? i - window : 0;
       const std::size_t high = window ? std::min(length, i + window + 1) : length;
-      attention_row(q + i * ld, q + hidden, q + 2 * hidden, ld, dim, g.scale, low, high, g.scratch,
+      attention_row(q + i * ld, q + dim, q + 2 * dim, ld, dim, g.scale, low, high, g.scratch,
                     g.out + (begin + i) * hidden + column);
     }
   }

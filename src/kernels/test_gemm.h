@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/parallel.h"
 #include "kernels/test_tiers.h"
 
 namespace fathom::kernels::testing {
@@ -125,6 +126,47 @@ void expect_same_for_threads(const Problem& p, const Spread& spread) {
     std::vector<float> c = p.output();
     spread(*p.table, pool, p.args(c, Activation::gelu, true));
     EXPECT_EQ(c, alone) << threads << " threads, m " << p.m;
+  }
+}
+
+// The attention that follows a GEMM in `spread` has the bits of the two one after the other, also where its output overwrites what the GEMM read
+// (`into` is then the operand, else null). p is a map to q, k and v of `heads` heads.
+template <class Problem, class Spread>
+void expect_mixes_what_it_makes(const Problem& p, std::size_t heads, std::vector<float>* into, const Spread& spread) {
+  const std::size_t hidden = p.n / 3, dim = hidden / heads, half = p.m / 2;
+  const std::int32_t offsets[] = {0, static_cast<std::int32_t>(half), static_cast<std::int32_t>(p.m)};
+  std::vector<float> qkv(p.m * p.n), expected(p.m * hidden + 1, kGuard), c = qkv, out = expected;
+  const auto gemm_args = [&](std::vector<float>& to) {
+    auto g = p.args(to, Activation::none, false);
+    g.c = to.data();
+    g.ldc = p.n;
+    return g;
+  };
+  const std::size_t stride = attention_scratch_stride(*p.table, p.m, dim, false);
+  std::vector<float> scratch(8 * stride);
+  AttentionArgs mixing;
+  mixing.offsets = offsets;
+  mixing.heads = static_cast<int>(heads);
+  mixing.dim = static_cast<int>(dim);
+  mixing.scale = 0.3f;
+  mixing.pair_end = 2 * heads;
+  mixing.scratch = scratch.data();
+  mixing.qkv = qkv.data();
+  mixing.out = expected.data();
+  p.kernel()(gemm_args(qkv));
+  p.table->attention(mixing);
+  ASSERT_EQ(expected.back(), kGuard);
+  expected.pop_back();
+  mixing.qkv = c.data();
+  for (const int threads : {1, 2, 3, 4}) {
+    const std::vector<float> kept = into ? *into : out;
+    mixing.out = into ? into->data() + 1 : out.data();
+    ThreadPool pool(threads);
+    const Mixing with_scratch{mixing, stride};
+    spread(*p.table, pool, gemm_args(c), with_scratch);
+    EXPECT_EQ(c, qkv) << threads << " threads, " << heads << " heads";
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), mixing.out)) << threads << " threads, " << heads << " heads";
+    if (into) *into = kept;
   }
 }
 
