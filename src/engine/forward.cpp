@@ -257,7 +257,8 @@ void embed_words(const Session::State& state, const std::int32_t* ids, const std
 }
 
 void embed_text(Session::State& state) {
-  constexpr std::size_t kAlone = 16;  // rows: reading one takes most of a microsecond, and so does asking another thread
+  constexpr std::size_t kAlone = 16;        // rows: reading one takes most of a microsecond, asking a thread that spins as much
+  constexpr std::size_t kNumbers = 4096;    // of fewer the layers, too, are this thread's alone, and one that has parked would be woken for nothing
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
   for (std::size_t s = 0, from = 0; s < state.active;) {  // inputs whose rows touch at once
@@ -266,7 +267,7 @@ void embed_text(Session::State& state) {
     for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
     float* x = state.x + first * parts.hidden;
     if (e.projection.n > 0) project_words(state, state.ids + from, rows, x);
-    const int pieces = rows < kAlone ? 1 : state.pool->threads();
+    const int pieces = rows < kAlone || rows * parts.hidden < kNumbers ? 1 : state.pool->threads();
     state.pool->parallel(pieces, [&](int piece) {
       const std::size_t i = static_cast<std::size_t>(piece), n = static_cast<std::size_t>(pieces), begin = rows * i / n, count = rows * (i + 1) / n - begin;
       const std::size_t at = from + begin;

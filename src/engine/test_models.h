@@ -86,6 +86,11 @@ inline std::vector<Case> all_cases() {
   linear.exit_head_hidden = 16;
   cases.push_back({"text_linear", linear, random_policy(linear, 8)});
 
+  ModelSpec broad = text_spec(NormOrder::post, 2, 128, 4, 128);  // heads in whole panels: threads share them out behind their map
+  broad.max_tokens = 48;
+  broad.exit_head_hidden = 16;
+  cases.push_back({"broad", broad, random_policy(broad, 9)});
+
   ModelSpec wide = text_spec(NormOrder::pre, 3, 64, 4, 256);
   wide.max_tokens = 48;
   wide.exit_head_hidden = 32;

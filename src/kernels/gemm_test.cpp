@@ -71,8 +71,8 @@ TEST_P(GemmFp32, IsBitEqualForAnyThreadSplit) {
 }
 
 TEST_P(GemmFp32, AttentionMayFollow) {
-  for (const std::size_t heads : {4, 3, 1}) {  // of 96 columns: heads of whole panels for some numbers of threads, and none
-    Problem p(t(), 33, 3 * 96, 170);
+  for (const auto& [heads, hidden] : {std::pair<std::size_t, std::size_t>{4, 128}, {3, 96}, {4, 96}, {1, 96}}) {  // heads in whole panels for some numbers of threads, and none
+    Problem p(t(), 33, 3 * hidden, 170);
     const auto spread = [](const Table& table, ThreadPool& pool, const GemmArgs& g, const Mixing& mixing) { gemm(table, pool, g, &mixing); };
     expect_mixes_what_it_makes(p, heads, nullptr, spread);
     expect_mixes_what_it_makes(p, heads, &p.a, spread);

@@ -51,10 +51,12 @@ struct Rows {  // quantized by the kernel, guarded
 const std::size_t kSizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 97, 384, 769};
 
 TEST_P(Int8, QuantizesByTheDefinition) {
-  for (const std::size_t k : kSizes)
+  std::vector<std::size_t> sizes(std::begin(kSizes), std::end(kSizes));
+  sizes.insert(sizes.end(), {1025, 1500, 2100, 5000});  // rows of which fewer are worked on together
+  for (const std::size_t k : sizes)
     for (const float size : {1.0f, 1e-30f, 1e-39f, 3e38f})
       for (const float shift : {0.0f, -0.9f, 1.5f, -3.0f}) {
-        const std::size_t rows = 3, ld = k + 2;
+        const std::size_t rows = 6, ld = k + 2;
         std::vector<float> x = noise(rows * ld, k, size);
         for (float& v : x) v = std::abs(shift) > 0 && size < 1e38f ? v + shift * size : v;
         const Rows got(t(), x, rows, k);
@@ -295,8 +297,8 @@ TEST_P(Int8, GemmIsBitEqualForAnyThreadSplit) {
 }
 
 TEST_P(Int8, AttentionMayFollowAGemm) {
-  for (const std::size_t heads : {4, 3, 1})
-    expect_mixes_what_it_makes(Problem(t(), 33, 3 * 96, 370), heads, nullptr,
+  for (const auto& [heads, hidden] : {std::pair<std::size_t, std::size_t>{4, 128}, {3, 96}, {1, 96}})
+    expect_mixes_what_it_makes(Problem(t(), 33, 3 * hidden, 370), heads, nullptr,
                                [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g, const Mixing& mixing) { gemm_int8(table, pool, g, &mixing); });
 }
 

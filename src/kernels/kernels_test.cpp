@@ -95,13 +95,13 @@ void expect_attention(const Batch& b, const std::vector<float>& out) {
 TEST_P(Kernels, AttentionMatchesDouble) {
   for (const std::size_t dim : {1, 5, 8, 16, 32, 33, 64})
     for (const int window : {0, 1, 3}) {
-      Batch b(3, dim, {1, 2, 7, 8, 9, 15, 16, 17, 33, 50, 67});
+      Batch b(3, dim, {1, 2, 7, 8, 9, 15, 16, 17, 20, 33, 36, 50, 67});
       b.window = window;
       expect_attention(b, b.run(t()));
       if (HasFatalFailure()) return;
     }
   for (const int window : {0, 70}) {
-    Batch b(2, 33, {128, 129, 200, 256});  // around the length from which values are copied
+    Batch b(2, 33, {128, 129, 132, 200, 256});  // around the length from which values are copied
     b.window = window;
     expect_attention(b, b.run(t()));
   }
@@ -149,6 +149,38 @@ TEST_P(Kernels, AttentionKeepsNanInItsSequence) {
   const std::vector<float> out = b.run(t());
   for (std::size_t i = 0; i < b.tokens(); ++i)
     for (std::size_t d = 0; d < 32; ++d) ASSERT_EQ(std::isnan(out[1 + i * 32 + d]), i == 10 && d < 16) << i << " " << d;
+}
+
+TEST_P(Kernels, AttentionKeepsNanOfTheLastKeys) {  // behind the last whole panel, where rows are longer than one
+  for (const std::size_t part : {0, 1, 2})        // q, k, v of token 26, the last of sequence 1, head 0, column 3
+    for (const int length : {17, 18, 20, 21}) {
+      Batch b(2, 16, {9, length, 5});
+      const std::size_t last = 8 + static_cast<std::size_t>(length);
+      b.qkv[1 + last * 96 + part * 16 + 3] = std::numeric_limits<float>::quiet_NaN();
+      const std::vector<float> out = b.run(t());
+      for (std::size_t i = 0; i < b.tokens(); ++i)
+        for (std::size_t d = 0; d < 32; ++d) {
+          const bool there = i >= 9 && i <= last && d < 16, reached = part == 0 ? i == last : part == 1 || d == 3;
+          ASSERT_EQ(std::isnan(out[1 + i * 32 + d]), there && reached) << part << " " << i << " " << d;
+        }
+    }
+}
+
+TEST_P(Kernels, SoftmaxOfTwoKeysIsAnExponential) {  // scores 0 and -x, values 0 and 1: e^-x / (1 + e^-x)
+  Batch b(1, 1, std::vector<int>(4000, 2));
+  for (std::size_t s = 0; s < b.sequences(); ++s) {
+    float* rows = &b.qkv[1 + s * 6];
+    rows[0] = rows[3] = 1.0f;
+    rows[1] = 0.0f;
+    rows[4] = -0.01f * static_cast<float>(s);
+    rows[2] = 0.0f;
+    rows[5] = 1.0f;
+  }
+  const std::vector<float> out = b.run(t());
+  for (std::size_t s = 0; s < b.sequences(); ++s) {
+    const double e = std::exp(static_cast<double>(b.qkv[1 + s * 6 + 4])), exact = e / (1 + e);
+    ASSERT_NEAR(out[1 + 2 * s], exact, 4e-7 * exact + 1e-27) << s;
+  }
 }
 
 // ---- linear attention

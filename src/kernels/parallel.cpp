@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace fathom::kernels {
 namespace {
 
@@ -93,6 +95,7 @@ struct Spreading {
 
   void operator()(Args args, const Mixing* mixing) const {
     if (args.n_end == 0) args.n_end = args.n;
+    FATHOM_DCHECK(!mixing || (args.n_end - args.n_begin == args.n && args.n == 3 * static_cast<std::size_t>(mixing->args.heads * mixing->args.dim)), "all of q, k and v");
     if (mixing && by_heads(args, mixing->args)) return run_heads(args, *mixing);
     run(args);
     if (mixing) attention(table, pool, *mixing);

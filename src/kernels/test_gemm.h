@@ -159,6 +159,8 @@ void expect_mixes_what_it_makes(const Problem& p, std::size_t heads, std::vector
   expected.pop_back();
   mixing.qkv = c.data();
   for (const int threads : {1, 2, 3, 4}) {
+    std::fill(c.begin(), c.end(), kGuard);
+    std::fill(out.begin(), out.end(), kGuard);
     const std::vector<float> kept = into ? *into : out;
     mixing.out = into ? into->data() + 1 : out.data();
     ThreadPool pool(threads);
