@@ -21,6 +21,8 @@ METHODS = {
     "fold95": "--fold 95%",
     "fold98": "--fold 98%",
     "svd90": "--fold 90%,weights",
+    "zeros": "--prune weights=50%",
+    "two-of-four": "--prune weights=2:4",
     "words": "--word-width 50%",
     "compact": "--preset compact",
     "no-words": "--prune ffn=50% --precision int8",
@@ -30,6 +32,8 @@ METHODS = {
     "compact-fold": "--preset compact --fold 98%",
     "compact-tuned": "--preset compact --tune 2",
     "fold95-tuned": "--fold 95% --tune 2",
+    "two-of-four-tuned": "--prune weights=2:4 --tune 2",
+    "all-tuned": "--preset compact --fold 95% --tune 3",
 }
 
 

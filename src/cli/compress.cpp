@@ -104,7 +104,7 @@ void print(const Json& report) {
 }
 
 std::string name_of(const CompressChoices& choices) {
-  return std::string(choices.narrows() || choices.prunes() || choices.folds() ? "smaller " : "") + precision_name(choices.precision);
+  return std::string(choices.smaller() ? "smaller " : choices.zeroes() ? "with zeros, " : "") + precision_name(choices.precision);
 }
 
 // Encodes a split once for all steps and candidates: all of it, for they choose among its rows.
@@ -151,6 +151,9 @@ Result<int> act(const Options& options) {
     FATHOM_TRY(choices, read_choices(options.words));
   } else {
     FATHOM_TRY(target, read_target(options.target));
+    if (!options.words.tune.empty()) {
+      FATHOM_TRY(choices.tune, read_epochs(options.words.tune));
+    }
   }
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
   FATHOM_TRY(const auto bundle, Bundle::open(options.bundle));
@@ -166,8 +169,14 @@ Result<int> act(const Options& options) {
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
   if (target) {
-    FATHOM_TRY(const CompressWords words, find_words(options, *target, job));
+    FATHOM_TRY(CompressWords words, find_words(options, *target, job));
     FATHOM_TRY(choices, read_choices(words));
+    if (choices.smaller()) {
+      words.tune = options.words.tune;
+      FATHOM_TRY(choices, read_choices(words));
+    } else if (!options.words.tune.empty()) {
+      say("what was taken only rounds numbers: there is nothing to train");
+    }
   }
   Stage stage(options.out);
   FATHOM_TRY(const Json steps, job.make(stage, choices));
@@ -188,6 +197,9 @@ Result<int> act(const Options& options) {
   }
   if (options.json) std::printf("%s\n", report.dump(2).c_str());
   else print(report);
+  if (target && choices.tunes() && target->kind == policy::Budget::Kind::ms && !report["systems"].empty())
+    if (const double ms = report["systems"].back()["ms_batch1"].get<double>(); ms > target->value)
+      say("after training an input takes " + Json(std::round(1e3 * ms) / 1e3).dump() + " ms, more than ms=" + policy::shown(target->value) + ": its thresholds were chosen anew, and it stops later");
   std::string next = "wrote " + options.out.string();
   if (fathom.contains("certificate")) next += "; the certificate spoke of the weights before: fathom certify " + options.out.string();
   else if (data) next += "; compared on the calibrate split; next: fathom eval " + options.out.string() + " --base " + options.bundle.string();
@@ -205,13 +217,14 @@ void add_compress(Frame& frame) {
   CompressWords& words = options->words;
   verb->add_option("--preset", words.preset, "compact: --word-width 50% --prune ffn=50% --precision int8, each unless said otherwise")->check(CLI::IsMember({"compact"}));
   verb->add_option("--word-width", words.word_width, "Values of a word's row, or a share of what it has: narrower rows and one projection back")->type_name("WIDTH");
-  verb->add_option("--prune", words.prune, "Take heads and neurons out of every layer, those that its outputs need least: heads=25%,ffn=40%, or one of them")->type_name("SHARES");
+  verb->add_option("--prune", words.prune, "Take heads and neurons out of every layer, those that its outputs need least: heads=25%,ffn=40%, or one of them; weights=50% or weights=2:4 sets "
+                                             "single weights to zero, which saves neither memory nor time here")->type_name("SHARES");
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
-  verb->add_option("--tune", words.tune, "Train what became smaller to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train)")->type_name("EPOCHS");
+  verb->add_option("--tune", words.tune, "Train what became smaller to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); with --target: what was taken")->type_name("EPOCHS");
   verb->add_option("--precision", words.precision, "Numbers of the layers: bf16 or int8")->check(CLI::IsMember({"bf16", "int8"}));
   CLI::Option* target = verb->add_option("--target", options->target, "Try steps from the mildest on and take those that keep most answers within ms=5 (an input, alone) or mb=20 (peak memory)")->type_name("TARGET");
-  for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--tune", "--precision"}) target->excludes(verb->get_option(step));
+  for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--precision"}) target->excludes(verb->get_option(step));
   verb->add_option("--trail", options->trail, "What a search measured, and does not measure again; default: OUT.trail.json")->needs(target);
   verb->add_option("--data", options->data, "Data folder to choose thresholds on and to compare with; default: the one the bundle was fitted on");
   verb->add_option("--timing-seconds", options->seconds, "About how long times are measured")->check(between(1, 600, "[1, 600]"))->capture_default_str();

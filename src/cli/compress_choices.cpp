@@ -34,19 +34,23 @@ std::vector<Item> items(const std::string& text) {
   return out;
 }
 
-Result<compress::PruneShares> read_prune(const std::string& text) {
+Status read_prune(const std::string& text, CompressChoices& out) {
   const auto wrong = [&](const std::string& what) {
-    return Error{Code::usage, "--prune '" + text + "': " + what, "give shares to take out, as in --prune heads=25%,ffn=40%"};
+    return Error{Code::usage, "--prune '" + text + "': " + what, "give shares to take out, as in --prune heads=25%,ffn=40%, or weights=50% (weights=2:4) to set to zero"};
   };
-  compress::PruneShares out;
   for (const Item& item : items(text)) {
-    if (item.name != "heads" && item.name != "ffn") return wrong("'" + item.name + "' cannot be pruned");
+    if (item.name != "heads" && item.name != "ffn" && item.name != "weights") return wrong("'" + item.name + "' cannot be pruned");
+    if (item.text == "weights=2:4") {
+      out.zeros = {0, true};
+      continue;
+    }
     const auto value = number(item.value);
-    if (!value) return wrong("'" + item.text + "' has no number");
+    if (!value) return wrong("'" + item.text + (item.name == "weights" ? "' is neither a share nor 2:4" : "' has no number"));
     if (!(*value >= 0 && *value < 1)) return wrong("'" + item.text + "' must lie from 0 to below 100 %");
-    (item.name == "heads" ? out.heads : out.ffn) = *value;
+    if (item.name == "weights") out.zeros = {*value, false};
+    else (item.name == "heads" ? out.prune.heads : out.prune.ffn) = *value;
   }
-  return out;
+  return {};
 }
 
 Result<compress::FoldChoice> read_fold(const std::string& text) {
@@ -84,14 +88,14 @@ Result<double> read_width(const std::string& text) {
   return *value;
 }
 
+}  // namespace
+
 Result<double> read_epochs(const std::string& text) {
   const auto value = number(text);
   if (!value || text.ends_with('%') || !(*value >= 0.01 && *value <= 1000))
     return Error{Code::usage, "--tune '" + text + "' is no number of passes from 0.01 to 1000", "give --tune 3, say"};
   return *value;
 }
-
-}  // namespace
 
 Result<CompressChoices> read_choices(CompressWords words) {
   if (!words.preset.empty()) {
@@ -104,20 +108,21 @@ Result<CompressChoices> read_choices(CompressWords words) {
     FATHOM_TRY(out.word_width, read_width(words.word_width));
   }
   if (!words.prune.empty()) {
-    FATHOM_TRY(out.prune, read_prune(words.prune));
+    FATHOM_TRY_VOID(read_prune(words.prune, out));
   }
   if (!words.fold.empty()) {
     FATHOM_TRY(out.fold, read_fold(words.fold));
   }
+  if (out.zeroes() && out.folds()) return Error{Code::usage, "--prune weights and --fold: zeros in the factors of folded maps are not looked for", "take one of them"};
   if (!words.tune.empty()) {
     FATHOM_TRY(out.tune, read_epochs(words.tune));
-    if (!out.narrows() && !out.prunes() && !out.folds())
+    if (!out.smaller() && !out.zeroes())
       return Error{Code::usage, "--tune trains what became smaller, and nothing would", "add --preset compact, --word-width, --prune or --fold"};
   }
   if (!words.precision.empty()) {
     FATHOM_TRY(out.precision, parse_precision(words.precision));
   }
-  if (!out.narrows() && !out.prunes() && !out.folds() && !out.rounds())
+  if (!out.smaller() && !out.zeroes() && !out.rounds())
     return Error{Code::usage, "nothing to do", "give --preset compact, or what to do: --word-width, --prune, --fold (with --tune), --precision"};
   return out;
 }

@@ -12,6 +12,7 @@
 #include "cli/words.h"
 #include "compress/narrow_words.h"
 #include "compress/to_precision.h"
+#include "compress/zero_weights.h"
 #include "eval/map_inputs.h"
 
 namespace fathom::cli {
@@ -114,6 +115,24 @@ class Steps {
     return Json{{"heads", {before.heads, report.heads}}, {"ffn", {before.ffn, report.ffn}}, {"heads_lost", heads_lost}, {"ffn_lost", ffn_lost}};
   }
 
+  Result<Json> zero_weights(const compress::ZeroChoice& choice) {
+    FATHOM_TRY(const Opened opened, open(from_, runtime_));
+    LayerMoments moments(opened, runtime_, *some_, {true, true, true, true}, "zeros, layer by layer");
+    const fs::path to = stage_.next();
+    FATHOM_TRY(const auto report, compress::zero_weights(from_, to, choice, std::ref(moments)));
+    moments.done();
+    from_ = to;
+    std::string lost;
+    Json told = Json::object();
+    for (std::size_t i = 0; i < report.lost.size(); ++i) {
+      lost += (i > 0 ? ", " : "") + std::string(compress::kMapNames[i]) + " " + percent(report.lost[i]);
+      told[compress::kMapNames[i]] = report.lost[i];
+    }
+    say(percent(report.zeros) + " of the layers' weights are zero; of the outputs' variance is lost on average: " + lost +
+        ". Zeros are stored and multiplied like any number: neither memory nor time changes");
+    return Json{{"zeros", report.zeros}, {"lost", told}};
+  }
+
   Result<Json> fold(const compress::FoldChoice& choice) {
     const fs::path to = stage_.next();
     compress::FoldReport report;
@@ -189,6 +208,9 @@ Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoic
   }
   if (choices.prunes()) {
     FATHOM_TRY(did["prune"], steps.prune(choices.prune));
+  }
+  if (choices.zeroes()) {
+    FATHOM_TRY(did["zeros"], steps.zero_weights(choices.zeros));
   }
   if (choices.folds()) {
     FATHOM_TRY(did["fold"], steps.fold(choices.fold));

@@ -1,5 +1,5 @@
-// The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer heads and neurons, folded
-// maps, weights trained towards the bundle that was read (fathom-train), numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
+// The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer heads and neurons, single weights
+// set to zero, folded maps, weights trained towards the bundle that was read (fathom-train), numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
 // Thread rule: a Runtime for one caller at a time.
 #pragma once
 

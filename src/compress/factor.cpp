@@ -3,27 +3,18 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "compress/matrix.h"
+#include "compress/inputs.h"
 
 namespace fathom::compress {
 namespace {
 
-constexpr double kDamping = 1e-4;  // of the mean variance, on the diagonal: inputs that never moved may yet
-
-struct Inputs {
-  Matrix covariance;
-  Vector mean;
-};
+constexpr double kDamping = 1e-4;
 
 Inputs inputs_of(const MapToFold& map, Index in) {
   if (map.moments == nullptr) return {Matrix::Identity(in, in), Vector::Zero(in)};
-  FATHOM_CHECK(index(map.moments->width) == in && map.rows > 0, "moments of what the map reads");
-  Inputs out{Matrix(in, in), Eigen::Map<const Vector>(map.moments->sums.data(), in) / static_cast<double>(map.rows)};
-  out.covariance = widened(map.moments->products.data(), in, in) / static_cast<double>(map.rows);
-  out.covariance -= out.mean * out.mean.transpose();
-  out.covariance = (0.5 * (out.covariance + out.covariance.transpose())).eval();
-  const double floor = kDamping * out.covariance.trace() / static_cast<double>(in);
-  out.covariance.diagonal().array() += floor > 0 ? floor : 1.0;
+  FATHOM_CHECK(index(map.moments->width) == in, "moments of what the map reads");
+  Inputs out = compress::inputs_of(*map.moments, map.rows);
+  damp(out.covariance, kDamping);
   return out;
 }
 

@@ -6,11 +6,12 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "compress/inputs.h"
 
 namespace fathom::compress {
 namespace {
 
-constexpr double kDamping = 1e-3;  // of the mean variance, on the diagonal: inputs that never move have an inverse too
+constexpr double kDamping = 1e-3;
 
 struct Square {
   std::size_t n;
@@ -126,22 +127,10 @@ struct Surgery {
   }
 };
 
-// Covariance of the inputs, before damping.
-Square covariance(const Moments& moments, std::size_t rows) {
-  Square out(moments.width);
-  const double n = static_cast<double>(std::max<std::size_t>(rows, 1));
-  for (std::size_t i = 0; i < out.n; ++i)
-    for (std::size_t j = 0; j < out.n; ++j)  // the products of both orders: sums of floats may differ in their last bit
-      out.row(i)[j] = 0.5 * (static_cast<double>(moments.products[i * out.n + j]) + static_cast<double>(moments.products[j * out.n + i])) / n -
-                      moments.sums[i] * moments.sums[j] / (n * n);
+Square square(const Matrix& matrix) {
+  Square out(static_cast<std::size_t>(matrix.rows()));
+  std::copy_n(matrix.data(), matrix.size(), out.at.data());
   return out;
-}
-
-void damp(Square& a) {
-  double mean = 0;
-  for (std::size_t i = 0; i < a.n; ++i) mean += a.row(i)[i] / static_cast<double>(a.n);
-  const double add = mean > 0 ? kDamping * mean : 1.0;  // nothing moves: any positive matrix says so
-  for (std::size_t i = 0; i < a.n; ++i) a.row(i)[i] = std::max(a.row(i)[i], 0.0) + add;
 }
 
 double variance_of_outputs(const Square& covariance, const std::vector<double>& weights, std::size_t outputs) {
@@ -160,13 +149,14 @@ double variance_of_outputs(const Square& covariance, const std::vector<double>& 
 Reduced remove_inputs(const float* weights, std::size_t outputs, std::size_t group, std::size_t keep, const Moments& moments, std::size_t rows) {
   const std::size_t inputs = moments.width;
   FATHOM_CHECK(group > 0 && inputs % group == 0 && keep > 0 && keep <= inputs / group, "whole groups, at least one kept");
-  const Square moving = covariance(moments, rows);
-  Surgery surgery{group, outputs, std::vector<std::size_t>(inputs / group), moving, std::vector<double>(inputs * outputs)};
+  Inputs seen = inputs_of(moments, rows);
+  const Square moving = square(seen.covariance);
+  damp(seen.covariance, kDamping);
+  Surgery surgery{group, outputs, std::vector<std::size_t>(inputs / group), square(seen.covariance), std::vector<double>(inputs * outputs)};
   std::iota(surgery.order.begin(), surgery.order.end(), std::size_t{0});
   for (std::size_t n = 0; n < outputs; ++n)
     for (std::size_t i = 0; i < inputs; ++i) surgery.of(i)[n] = static_cast<double>(weights[n * inputs + i]);
   const std::vector<double> before = surgery.weights;
-  damp(surgery.inverse);
   invert(surgery.inverse);
   while (surgery.left() > keep) {
     std::size_t least = 0;
@@ -194,7 +184,7 @@ Reduced remove_inputs(const float* weights, std::size_t outputs, std::size_t gro
   out.bias_change.resize(outputs);
   std::vector<double> mean(outputs, 0.0);
   for (std::size_t i = 0; i < inputs; ++i)
-    subtract(mean.data(), change.data() + i * outputs, -moments.sums[i] / static_cast<double>(std::max<std::size_t>(rows, 1)), outputs);
+    subtract(mean.data(), change.data() + i * outputs, -seen.mean[index(i)], outputs);
   for (std::size_t n = 0; n < outputs; ++n) out.bias_change[n] = static_cast<float>(mean[n]);
   const double all = variance_of_outputs(moving, before, outputs);
   out.lost = all > 0 ? std::max(0.0, variance_of_outputs(moving, change, outputs)) / all : 0.0;

@@ -23,6 +23,12 @@ Tensor tokens_there(const Encoded& part, std::int64_t tokens) {
 DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher)
     : student_(std::move(student)), teacher_(std::move(teacher)), parameters_(student_->parameters()) {
   teacher_->backbone().eval();
+  torch::NoGradGuard no_grad;
+  const Tensor values = parameters_.values(), mask = torch::ones_like(values);
+  for (const auto& [name, weight] : student_->own_weights())
+    if (name.starts_with("encoder.") && weight.dim() == 2)
+      mask.as_strided(weight.sizes(), weight.strides(), weight.data_ptr<float>() - values.data_ptr<float>()).copy_(weight != 0);
+  if ((mask == 0).any().item<bool>()) mask_ = mask;
 }
 
 std::unique_ptr<Learner> DistilLearner::replica() {

@@ -165,6 +165,42 @@ TEST(Distil, EveryPartOfACompressedModelLearns) {
   }
 }
 
+TEST(Distil, ZerosStayAndTheRestLearns) {
+  torch::manual_seed(12);
+  const ModelSpec spec = small_spec(NormOrder::post);
+  auto student = std::make_unique<WholeModel>(spec, true);
+  std::map<std::string, Tensor> zeros, before;
+  {
+    torch::NoGradGuard no_grad;
+    for (auto& [name, tensor] : student->own_weights()) {
+      if (name.starts_with("encoder.layer.1.") && (name.ends_with("dense.weight") || name.ends_with("key.weight"))) {
+        zeros[name] = torch::rand(tensor.sizes()) < 0.5;
+        tensor.masked_fill_(zeros[name], 0);
+      }
+      before[name] = tensor.clone();
+    }
+  }
+  ASSERT_EQ(zeros.size(), 4u);
+  DistilLearner learner(std::move(student), std::make_shared<WholeModel>(spec, true));
+  const auto texts = random_texts(spec, 64);
+  Schedule schedule;
+  schedule.batch = 32;
+  schedule.steps = 10;
+  schedule.warmup = 1;
+  schedule.decay = 0.01;
+  Metrics metrics;
+  ASSERT_TRUE(train_trunk(learner, {texts, texts.slice(0, 32), schedule, 1, 1, 200, false, false}, {}, metrics));
+  for (const auto& [name, tensor] : learner.student().own_weights()) {
+    if (name.starts_with("embeddings.") || name.ends_with("key.bias")) continue;
+    const auto found = zeros.find(name);
+    const Tensor free = found == zeros.end() ? torch::ones_like(tensor, torch::kBool) : found->second.logical_not();
+    if (found != zeros.end()) {
+      EXPECT_TRUE(torch::equal(tensor == 0, found->second)) << name;
+    }
+    EXPECT_GT((tensor != before.at(name)).masked_select(free).to(torch::kDouble).mean().item<double>(), 0.9) << name;
+  }
+}
+
 // Batches large enough to be cut in two, each half with the one teacher in a thread of its own.
 TEST(Distil, ThreadsChangeNothing) {
   const ModelSpec spec = small_spec(NormOrder::post);

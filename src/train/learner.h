@@ -23,6 +23,7 @@ class Learner {
   virtual void set_dropout(double share) = 0;
   // part: `rows` of the training data. Sum of its rows' losses over place.batch, ready for backward().
   virtual torch::Tensor loss(const Encoded& part, const torch::Tensor& rows, const Place& place) = 0;
+  virtual void mask_gradients(torch::Tensor) {}  // of a step, flat: to 0 for what must stay as it is
   virtual double accuracy(const Encoded& data) = 0;  // of the last exit, evaluation mode
   virtual std::int64_t row_floats() const = 0;       // tokens x width of one row
 };

@@ -71,6 +71,7 @@ class TrunkTraining {
       loss_ += losses_[i];
       if (i > 0) learner_.parameters().gradients().add_(shards_[i]->parameters().gradients());
     }
+    learner_.mask_gradients(learner_.parameters().gradients());
     update();
     ++step_;
   }

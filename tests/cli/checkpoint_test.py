@@ -211,6 +211,38 @@ class Checkpoint(ProgramTest):
         self.refused(2, "into itself", "compress", model, "--prune", "heads=50%", "-o", model)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
+    def test_single_weights_are_set_to_zero(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+
+        def zeros(bundle):
+            blob = (bundle / "model.safetensors").read_bytes()
+            size = struct.unpack("<Q", blob[:8])[0]
+            found = count = 0
+            for name, entry in json.loads(blob[8:8 + size]).items():
+                if "encoder.layer" in name and name.endswith(".weight") and "LayerNorm" not in name:
+                    begin, end = entry["data_offsets"]
+                    values = struct.unpack(f"<{(end - begin) // 4}f", blob[8 + size + begin:8 + size + end])
+                    found, count = found + values.count(0.0), count + len(values)
+            return found / count
+
+        for name, flags, share in (("half", "weights=50%", 0.5), ("two", "weights=2:4", 0.5), ("most", "ffn=25%,weights=80%", 0.8)):
+            done = self.good("compress", model, "--prune", flags, "-o", self.folder / name, "--json", "--timing-seconds", "1")
+            self.assertRegex(done.stderr.decode(), "% of the layers' weights are zero; .*neither memory nor time changes")
+            self.assertAlmostEqual(zeros(self.folder / name), share, 2)
+            report = json.loads(done.stdout)
+            self.assertAlmostEqual(report["steps"]["zeros"]["zeros"], share, 2)
+        rows = {s["name"]: s for s in json.loads(self.good("compress", model, "--prune", "weights=50%", "--precision", "int8", "-o", self.folder / "int8", "--json", "--timing-seconds", "1").stdout)["systems"]}
+        self.assertEqual(rows["with zeros, int8 full_depth"]["macs"], rows["fp32 full_depth"]["macs"])
+        self.good("compress", model, "--prune", "weights=2:4", "--tune", "3", "-o", self.folder / "tuned", "--timing-seconds", "1")
+        self.assertEqual(zeros(self.folder / "tuned"), zeros(self.folder / "two"), "training leaves zeros alone")
+        self.assertNotEqual(sha256(self.folder / "tuned/model.safetensors"), sha256(self.folder / "two/model.safetensors"))
+        no = self.folder / "no"
+        for wrong, words in (("weights=1:4", "neither a share nor 2:4"), ("weights=100%", "below 100 %"), ("weights", "neither a share nor 2:4"), ("weights=0", "nothing to do")):
+            self.refused(2, words, "compress", model, "--prune", wrong, "-o", no)
+        self.refused(2, "zeros in the factors", "compress", model, "--prune", "weights=50%", "--fold", "f1=16", "-o", no)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
+
     def test_folded_maps_and_narrow_words(self):
         data, model = self.data(), self.folder / "m"
         self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
@@ -337,7 +369,17 @@ class Checkpoint(ProgramTest):
         self.good("compress", model, "--prune", "ffn=25%", "--precision", "int8", "-o", again, "--timing-seconds", "1")
         for name in ("weights.int8.safetensors", "config.json", "fathom.safetensors"):
             self.assertEqual(sha256(again / name), sha256(out / name), name)
+        # What was taken is trained, where it became smaller.
+        facts["tried"] = [one | {"agreement": 1.0 if one["flags"].startswith("--prune") else 0.5} for one in facts["tried"]]
+        trail.write_text(json.dumps(facts))
+        self.good("compress", model, "--target", "mb=1000", "--tune", "3", "-o", out, "--timing-seconds", "1")
+        self.assertIn("tuned", json.loads((out / "fathom.json").read_text())["provenance"]["compressed"])
+        facts["tried"] = [one | {"agreement": 0.5 if one["flags"].startswith("--prune") else 1.0} for one in facts["tried"]]
+        trail.write_text(json.dumps(facts))
+        told = self.good("compress", model, "--target", "mb=1000", "--tune", "3", "-o", out, "--timing-seconds", "1").stderr.decode()
+        self.assertIn("there is nothing to train", told)
         no = self.folder / "no"
+        self.refused(2, "is no number of passes", "compress", model, "--target", "mb=9", "--tune", "x", "-o", no)
         self.refused(4, "nothing that was tried meets ms=0.0001", "compress", model, "--target", "ms=0.0001", "-o", no, "--trail", trail)
         self.refused(2, "neither milliseconds nor megabytes", "compress", model, "--target", "macs=50%", "-o", no)
         self.refused(2, "no number", "compress", model, "--target", "mb=x", "-o", no)
