@@ -213,36 +213,28 @@ void share_out(Session::State& state, const std::int32_t* lengths, std::size_t c
 }
 
 // Rows of a large table are read from its file: through the mapping each would bring 64 KB of its neighbours into memory.
-void fetch_words(const WordTable& words, const std::int32_t* ids, std::size_t count, float* x) {
-  constexpr std::size_t kMostBytes = 64 * 1024;  // of one row: 16,384 floats
-  alignas(64) std::byte copy[kMostBytes];
-  const std::size_t bytes = words.table.row_bytes();
+void fetch_words(const WordTable& words, WordCache& cache, const std::int32_t* ids, std::size_t count, float* x) {
   for (std::size_t i = 0; i < count; ++i, x += words.table.width) {
     const std::size_t id = static_cast<std::size_t>(ids[i]);
-    const std::byte* row = words.table.row(id);
-    const bool as_it_is = words.table.type == Stored::f32;
-    if (words.read && bytes <= kMostBytes && words.table.file->read({row, bytes}, as_it_is ? reinterpret_cast<std::byte*>(x) : copy)) {
-      if (as_it_is) continue;
-      row = copy;
-    }
-    words.table.widen_row(id, row, x);
+    words.table.widen_row(id, cache.row(words, id), x);
   }
 }
 
 // x = projected rows of the words, as many at once as a layer's buffers hold.
-void project_words(const Session::State& state, const std::int32_t* ids, std::size_t count, float* x) {
+void project_words(Session::State& state, const std::int32_t* ids, std::size_t count, float* x) {
   const Embedding& e = state.parts->embedding;
   const LayerScratch& scratch = state.layer_scratch[0];
   for (std::size_t done = 0, some = 0; done < count; done += some, x += some * state.parts->hidden) {
     some = std::min(state.chunk_rows, count - done);
-    fetch_words(e.word, ids + done, some, scratch.wide);
+    fetch_words(e.word, state.word_caches[0], ids + done, some, scratch.wide);
     run_linear(Spread{*state.table, *state.pool, state.attention_stride}, e.projection,
                linear_args(e.projection, scratch.wide, e.projection.k, some, x, state.parts->hidden), scratch.quantized);
   }
 }
 
 // x = word + position + type of `count` tokens; x holds the words where they are projected.
-void embed_words(const Session::State& state, const std::int32_t* ids, const std::int32_t* positions, const std::int32_t* types, std::size_t count, float* x) {
+void embed_words(const Session::State& state, WordCache& cache, const std::int32_t* ids, const std::int32_t* positions, const std::int32_t* types, std::size_t count,
+                 float* x) {
   constexpr std::size_t kAtOnce = 16;
   constexpr std::int32_t kInOrder[kAtOnce] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const Embedding& e = state.parts->embedding;
@@ -250,7 +242,7 @@ void embed_words(const Session::State& state, const std::int32_t* ids, const std
   for (std::size_t done = 0, some = 0; done < count; done += some, x += some * hidden) {
     some = std::min(kAtOnce, count - done);
     const bool here = e.word.here != nullptr && e.projection.n == 0;
-    if (!here && e.projection.n == 0) fetch_words(e.word, ids + done, some, x);
+    if (!here && e.projection.n == 0) fetch_words(e.word, cache, ids + done, some, x);
     state.table->embed(here ? e.word.here : x, e.position, e.type, here ? ids + done : kInOrder, positions + done,
                        types == nullptr ? nullptr : types + done, some, hidden, x);
   }
@@ -272,7 +264,7 @@ void embed_text(Session::State& state) {
       const std::size_t i = static_cast<std::size_t>(piece), n = static_cast<std::size_t>(pieces), begin = rows * i / n, count = rows * (i + 1) / n - begin;
       const std::size_t at = from + begin;
       float* y = x + begin * parts.hidden;
-      embed_words(state, state.ids + at, state.positions + at, state.types == nullptr ? nullptr : state.types + at, count, y);
+      embed_words(state, state.word_caches[i], state.ids + at, state.positions + at, state.types == nullptr ? nullptr : state.types + at, count, y);
       if (e.norm.gamma != nullptr) state.table->layernorm(y, parts.hidden, count, parts.hidden, e.norm.gamma, e.norm.beta, parts.spec.layer_norm_eps, y, parts.hidden);
     });
     from += rows;

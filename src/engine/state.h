@@ -10,6 +10,7 @@
 
 #include "engine/parts.h"
 #include "engine/residency.h"
+#include "engine/word_cache.h"
 #include "tensor/tensor.h"
 
 namespace fathom::engine {
@@ -59,6 +60,7 @@ struct Session::State {
   Buffer<policy::Signals> signals;  // [batch]
   std::vector<LayerScratch> layer_scratch;  // one a thread
   std::vector<InputScratch> input_scratch;  // one a thread
+  std::vector<WordCache> word_caches;       // one a thread; text
 
   // Rows.
   float* x = nullptr;                  // [rows, hidden]
