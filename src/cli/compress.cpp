@@ -169,14 +169,11 @@ Result<int> act(const Options& options) {
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
   Job job{options, fathom, before->spec(), before->has_decision(), data, *runtime, std::nullopt};
   if (target) {
-    FATHOM_TRY(CompressWords words, find_words(options, *target, job));
+    const double epochs = choices.tune;
+    FATHOM_TRY(const CompressWords words, find_words(options, *target, job));
     FATHOM_TRY(choices, read_choices(words));
-    if (choices.smaller()) {
-      words.tune = options.words.tune;
-      FATHOM_TRY(choices, read_choices(words));
-    } else if (!options.words.tune.empty()) {
-      say("what was taken only rounds numbers: there is nothing to train");
-    }
+    if (choices.smaller()) choices.tune = epochs;
+    else if (epochs > 0) say("what was taken only rounds numbers: there is nothing to train");
   }
   Stage stage(options.out);
   FATHOM_TRY(const Json steps, job.make(stage, choices));

@@ -9,30 +9,20 @@ namespace fathom::engine {
 namespace {
 
 using kernels::Activation;
+using kernels::AttentionArgs;
 using kernels::GemmArgs;
+using kernels::Int8GemmArgs;
 
 constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets sequences of its own
-
-using kernels::AttentionArgs;
-using kernels::Int8GemmArgs;
 
 // The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool. After a GEMM may come
 // the attention that reads its output.
 struct Alone {
   const kernels::Table& table;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
-  void gemm(const GemmArgs& args, const AttentionArgs* mixing) const {
-    table.gemm(args);
-    if (mixing) table.attention(*mixing);
-  }
-  void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const {
-    table.gemm_bf16(args);
-    if (mixing) table.attention(*mixing);
-  }
-  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const {
-    table.gemm_int8(args);
-    if (mixing) table.attention(*mixing);
-  }
+  void gemm(const GemmArgs& args, const AttentionArgs* mixing) const { run(table.gemm, args, mixing); }
+  void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const { run(table.gemm_bf16, args, mixing); }
+  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const { run(table.gemm_int8, args, mixing); }
   void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
     table.quantize_rows(x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
@@ -41,6 +31,13 @@ struct Alone {
   }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     table.layernorm(x, width, rows, width, n.gamma, n.beta, eps, y, width);
+  }
+
+ private:
+  template <class Args>
+  void run(void (*kernel)(const Args&) noexcept, const Args& args, const AttentionArgs* mixing) const {
+    kernel(args);
+    if (mixing) table.attention(*mixing);
   }
 };
 
@@ -249,8 +246,8 @@ void embed_words(const Session::State& state, WordCache& cache, const std::int32
 }
 
 void embed_text(Session::State& state) {
-  constexpr std::size_t kAlone = 16;        // rows: reading one takes most of a microsecond, asking a thread that spins as much
-  constexpr std::size_t kNumbers = 4096;    // of fewer the layers, too, are this thread's alone, and one that has parked would be woken for nothing
+  constexpr std::size_t kAlone = 16;      // rows: reading one takes most of a microsecond, asking a thread that spins as much
+  constexpr std::size_t kNumbers = 4096;  // of fewer the layers, too, are this thread's alone, and one that has parked would be woken for nothing
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
   for (std::size_t s = 0, from = 0; s < state.active;) {  // inputs whose rows touch at once

@@ -169,7 +169,7 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
   const std::size_t threads = static_cast<std::size_t>(runtime.pool().threads());
   st.layer_scratch.resize(threads);
   st.input_scratch.resize(threads);
-  if (text) st.word_caches.assign(threads, WordCache(parts.embedding.word));
+  for (std::size_t w = 0; text && w < threads; ++w) st.word_caches.emplace_back(parts.embedding.word);
   st.attention_stride = kernels::attention_scratch_stride(*st.table, st.max_tokens, static_cast<std::size_t>(parts.spec.head_dim()),
                                                            parts.spec.attention == Attention::linear);
   if (!text) st.ledgers = {ledger_for(parts.spec, parts.spec.tokens())};
