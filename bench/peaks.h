@@ -35,6 +35,29 @@ FATHOM_PEAK(maddubs_avx2, "avx2", __m256i, "x", 12, 32, __m256i t; __asm__(FATHO
 FATHOM_PEAK(dpbusd, "avx512vnni,avx512f", __m512i, "v", 24, 64, __asm__("vpdpbusd %1, %1, %0" : "+v"(sum) : "v"(x)))
 FATHOM_PEAK(dpbf16, "avx512bf16,avx512f", __m512, "v", 24, 32, __asm__("vdpbf16ps %1, %1, %0" : "+v"(sum) : "v"(x)))
 #undef FATHOM_MADDUBS
+
+// Tiles of 16 rows, all sums in turn, operands in registers: 16 x 16 sums of PRODUCTS each.
+#define FATHOM_TILE_PEAK(NAME, TARGET, MULTIPLY, PRODUCTS)                       \
+  __attribute__((target("amx-tile," TARGET))) inline double NAME() {             \
+    struct alignas(64) {                                                         \
+      std::uint8_t palette = 1, start_row = 0, reserved[14] = {};                \
+      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};            \
+      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};                  \
+    } shapes;                                                                    \
+    __asm__ volatile("ldtilecfg %0" : : "m"(shapes));                            \
+    for (int i = 0; i < kRounds; ++i) {                                          \
+      MULTIPLY(0, 6, 7);                                                         \
+      MULTIPLY(1, 6, 7);                                                         \
+      MULTIPLY(2, 6, 7);                                                         \
+      MULTIPLY(3, 6, 7);                                                         \
+    }                                                                            \
+    _tile_release();                                                             \
+    return kRounds * 4.0 * 16 * 16 * PRODUCTS * 2;                               \
+  }
+
+FATHOM_TILE_PEAK(tile_int8, "amx-int8", _tile_dpbusd, 64)
+FATHOM_TILE_PEAK(tile_bf16, "amx-bf16", _tile_dpbf16ps, 32)
+#undef FATHOM_TILE_PEAK
 #undef FATHOM_PEAK
 
 struct Peak {
@@ -45,6 +68,8 @@ struct Peak {
 // Tier ref is measured against avx2.
 inline Peak peak_of(Tier tier, Precision precision) {
   const bool wide = tier >= Tier::avx512;
+  if (tier == Tier::avx512_amx && precision != Precision::fp32)
+    return precision == Precision::int8 ? Peak{tile_int8, "tdpbusd"} : Peak{tile_bf16, "tdpbf16ps"};
   if (precision == Precision::int8) {
     if (tier >= Tier::avx512_vnni) return {dpbusd, "vpdpbusd"};
     return wide ? Peak{maddubs_avx512, "vpmaddubsw+vpmaddwd+vpaddd"} : Peak{maddubs_avx2, "vpmaddubsw+vpmaddwd+vpaddd"};

@@ -4,6 +4,8 @@
 #include <sched.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -22,6 +24,12 @@ std::uint64_t xgetbv0() {
   return std::uint64_t{high} << 32 | low;
 }
 
+// Tile registers are kilobytes that every switch between threads would save: Linux (5.16 and later) keeps them from a process until it asks.
+bool tiles_granted() {
+  constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+
 }  // namespace
 
 CpuFeatures detect_cpu() {
@@ -33,15 +41,17 @@ CpuFeatures detect_cpu() {
   const bool osxsave = c >> 27 & 1, fma = c >> 12 & 1, f16c = c >> 29 & 1;
   if (!osxsave) return features;
   const std::uint64_t saved = xgetbv0();
-  const bool ymm = (saved & 0x6) == 0x6, zmm = (saved & 0xE6) == 0xE6;
+  const bool ymm = (saved & 0x6) == 0x6, zmm = (saved & 0xE6) == 0xE6, tiles = (saved & 0x60000) == 0x60000;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
   const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1;
   features.avx2 = ymm && fma && f16c && (b >> 5 & 1);
   features.avx512 = zmm && features.avx2 && f && dq && bw && vl;
   features.avx512_vnni = features.avx512 && (c >> 11 & 1);
+  const bool amx_bf16 = d >> 22 & 1, amx_tile = d >> 24 & 1, amx_int8 = d >> 25 & 1;
   const unsigned leaves = a;
   if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) features.avx512_bf16 = features.avx512 && (a >> 5 & 1);
   features.quick_bf16 = features.avx512_bf16 && !intel;
+  features.avx512_amx = features.avx512_vnni && features.avx512_bf16 && tiles && amx_tile && amx_int8 && amx_bf16 && tiles_granted();
   return features;
 }
 
@@ -84,6 +94,7 @@ const char* tier_name(Tier tier) {
     case Tier::avx512: return "avx512";
     case Tier::avx512_vnni: return "avx512_vnni";
     case Tier::avx512_bf16: return "avx512_bf16";
+    case Tier::avx512_amx: return "avx512_amx";
     case Tier::neon: return "neon";
     case Tier::neon_dotprod: return "neon_dotprod";
   }
@@ -97,6 +108,7 @@ bool tier_available(Tier tier, const CpuFeatures& features) {
     case Tier::avx512: return features.avx512;
     case Tier::avx512_vnni: return features.avx512 && features.avx512_vnni;
     case Tier::avx512_bf16: return features.avx512 && features.avx512_vnni && features.avx512_bf16;
+    case Tier::avx512_amx: return features.avx512_amx && tier_available(Tier::avx512_bf16, features);
     case Tier::neon: return features.neon;
     case Tier::neon_dotprod: return features.neon && features.neon_dotprod;
   }
@@ -112,7 +124,7 @@ Tier best_tier(const CpuFeatures& features) {
 
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features) {
   if (wanted.empty() || wanted == "auto") return best_tier(features);
-  for (const Tier tier : {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::neon,
+  for (const Tier tier : {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::avx512_amx, Tier::neon,
                           Tier::neon_dotprod}) {  // of other architectures too: their names are not mistakes
     if (wanted != tier_name(tier)) continue;
     if (tier_available(tier, features)) return tier;

@@ -15,17 +15,18 @@ struct CpuFeatures {
   bool avx512_vnni = false;  // avx512 with 8-bit dot products
   bool avx512_bf16 = false;  // avx512 with bf16 dot products
   bool quick_bf16 = false;   // and they do more than FMA: AMD's do twice as much, Intel's half as much (docs/performance.md)
+  bool avx512_amx = false;   // all of these with AMX tiles of int8 and bf16, which the operating system lets this process use
   bool neon = false;          // Advanced SIMD, in every AArch64 CPU that runs Linux
   bool neon_dotprod = false;  // neon with 8-bit dot products (ARMv8.2)
 };
 
 // Kernel tiers; those of an architecture in rising order of preference, each but ref and avx2 with all that the one before it has.
 // avx512_bf16 is preferred only where its products are quick.
-enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dotprod };
+enum class Tier { ref, avx2, avx512, avx512_vnni, avx512_bf16, avx512_amx, neon, neon_dotprod };
 
 // The tiers that this program was built with: those of its own architecture.
 #if defined(__x86_64__)
-inline constexpr std::array kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16};
+inline constexpr std::array kAllTiers = {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::avx512_amx};
 #elif defined(__aarch64__)
 inline constexpr std::array kAllTiers = {Tier::ref, Tier::neon, Tier::neon_dotprod};
 #else

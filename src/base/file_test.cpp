@@ -116,6 +116,10 @@ TEST(Cpu, DotProductTiersNeedEverythingBelowThem) {
   slow_bf16.quick_bf16 = false;
   EXPECT_EQ(best_tier(slow_bf16), Tier::avx512_vnni);
   EXPECT_EQ(choose_tier("avx512_bf16", slow_bf16).value(), Tier::avx512_bf16);
+  CpuFeatures tiles = slow_bf16, tiles_alone = vnni;
+  tiles.avx512_amx = tiles_alone.avx512_amx = true;
+  EXPECT_EQ(best_tier(tiles), Tier::avx512_amx);
+  EXPECT_EQ(best_tier(tiles_alone), Tier::avx512_vnni) << "it takes bf16 products from the tier below where a row is too long for tiles";
   EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
   EXPECT_EQ(choose_tier("avx512_vnni", all).value(), Tier::avx512_vnni);
   const auto refused = choose_tier("avx512_bf16", vnni);

@@ -22,6 +22,7 @@ const char* needs(Tier tier) {
     case Tier::avx512: return "AVX-512 F, BW, DQ and VL";
     case Tier::avx512_vnni: return "AVX-512 VNNI";
     case Tier::avx512_bf16: return "AVX-512 VNNI and BF16";
+    case Tier::avx512_amx: return "AVX-512 VNNI and BF16, AMX with int8 and bf16, and Linux 5.16";
     case Tier::neon: return "Advanced SIMD";
     case Tier::neon_dotprod: return "8-bit dot products (ARMv8.2)";
   }

@@ -57,7 +57,17 @@ constexpr Table avx512_bf16_table() {
   return t;
 }
 constexpr Table kAvx512Bf16 = avx512_bf16_table();
-static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel, "they read panels of avx512");
+
+constexpr Table avx512_amx_table() {
+  Table t = kAvx512Bf16;
+  t.tier = Tier::avx512_amx;
+  t.name = "avx512_amx";
+  t.gemm_bf16 = avx512_amx::gemm_bf16;
+  t.gemm_int8 = avx512_amx::gemm_int8;
+  return t;
+}
+constexpr Table kAvx512Amx = avx512_amx_table();
+static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel && avx512_amx::kPanel == kAvx512.panel, "they read panels of avx512");
 #elif defined(__aarch64__)
 constexpr Table kNeon = FATHOM_TABLE(neon);
 
@@ -82,6 +92,7 @@ const Table& table(Tier tier) {
     case Tier::avx512: return kAvx512;
     case Tier::avx512_vnni: return kAvx512Vnni;
     case Tier::avx512_bf16: return kAvx512Bf16;
+    case Tier::avx512_amx: return kAvx512Amx;
 #elif defined(__aarch64__)
     case Tier::neon: return kNeon;
     case Tier::neon_dotprod: return kNeonDotprod;

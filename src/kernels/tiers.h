@@ -35,6 +35,12 @@ inline constexpr std::size_t kPanel = avx512::kPanel;
 void gemm_bf16(const GemmArgs& args) noexcept;
 }  // namespace avx512_bf16
 
+namespace avx512_amx {
+inline constexpr std::size_t kPanel = avx512::kPanel;
+void gemm_bf16(const GemmArgs& args) noexcept;
+void gemm_int8(const Int8GemmArgs& args) noexcept;
+}  // namespace avx512_amx
+
 namespace neon {
 inline constexpr std::size_t kPanel = 16;
 inline constexpr int kLevels = 255;

@@ -1,0 +1,47 @@
+#include "kernels/avx512_bf16/bf16_dot.h"
+#include "kernels/args.h"
+#include "kernels/math.inc"
+#include "kernels/gemm.inc"
+#include "kernels/gemm_bf16.inc"
+#include "kernels/avx512_amx/gemm_tiles.h"
+#include "kernels/tiers.h"
+
+namespace fathom::kernels {
+namespace {
+
+struct Bf16Tiles : Bf16 {
+  static std::size_t row_bytes(std::size_t k) { return steps(k) * 4; }
+  static bool bare(const Args&) { return false; }
+  static void copy_row(const Args& g, std::size_t row, std::size_t bytes, char* to) {
+    const float* from = g.a + row * g.lda;
+    const auto put = [&](std::size_t i, Vec low, Vec high) {
+      _mm512_storeu_si512(to + 2 * i, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+    };
+    std::size_t i = 0;
+    for (; i + 2 * kWidth <= g.k; i += 2 * kWidth) put(i, load(from + i), load(from + i + kWidth));
+    if (2 * i < bytes) {
+      const std::size_t left = g.k - i, low = left < kWidth ? left : kWidth;
+      put(i, load_first(from + i, low), load_first(from + i + low, left - low));
+    }
+  }
+  static void prepare_rows(const Args&, std::size_t, std::size_t, std::int32_t*) {}
+  static const float* row_scales(const Args&) { return nullptr; }
+  static Vec value(const Columns& columns, const std::int32_t*, const float*, Vec sum) { return add(sum, columns.bias); }
+  // Of a tile's words two chains, of even and of odd k, whose sum is added to what was there. Rounded to nearest even, denormals taken for 0.
+  template <int Sum, int A, int B>
+  static void multiply() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
+  }
+};
+
+}  // namespace
+
+namespace avx512_amx {
+
+void gemm_bf16(const GemmArgs& args) noexcept {
+  if (Bf16::steps(args.k) * 4 > kTilesBytes - kTileBytes * 2) return avx512_bf16::gemm_bf16(args);  // not one row would fit
+  gemm_tiles<Bf16Tiles>(args);
+}
+
+}  // namespace avx512_amx
+}  // namespace fathom::kernels

@@ -1,0 +1,301 @@
+// GEMM on the panels of tier avx512 by AMX (include after a Kind of gemm.inc). A panel is 32 columns of words, so 16 steps of it are two
+// tiles of weights, side by side. A Kind has, beside what gemm.inc asks: kTileRowBytes(k); bare(g), whether rows can be read where they lie;
+// copy_row(g, row, to), as whole tiles, 0 behind k; multiply<sum, a, b>; and
+// for finishing: prepare_rows(g, row, rows, words), a word of each row; row_scales(g); value(columns, word, scale, sum).
+//
+// Shape of the work: rows are cut into even tiles of at most 16 (33 = 3 x 11), the last one moved up where they do not come out even: some rows
+// are then computed twice, and finished once. A unit is up to 3 tiles of rows x one panel: its sums stay in registers over a piece of k, short
+// enough for the piece of weights to stay in L1 while all units of the rows read it, and wait in memory between pieces. Every sum is one
+// chain over tiles of k, whatever the unit or the cut.
+// Products are so quick that bias, scales, GELU and stores would take as long again: what was summed before is finished in between, a few rows
+// after every tile of k, by the vector units that multiplying tiles leaves idle.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/avx512_amx/tiles.h"
+
+namespace fathom::kernels {
+namespace {
+
+constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a panel that meet one tile of activations
+constexpr std::size_t kPieceTiles = 16;                         // of k in a piece: 32 KiB of weights
+constexpr std::size_t kTilesRows = 192;                         // rows whose activations stay in L2
+constexpr std::size_t kTilesBytes = 512 * 1024;                 // of copied activations
+constexpr std::size_t kUnitMost = 3;                            // tiles of rows
+constexpr std::size_t kLeastRows = 4;                           // fewer take as long as their weights, by any instruction
+
+struct Cut {  // of the rows of a block into tiles
+  std::size_t rows, tiles, height;
+  explicit Cut(std::size_t rows_) : rows(rows_), tiles((rows + kTileMost - 1) / kTileMost), height((rows + tiles - 1) / tiles) {}
+  std::size_t first(std::size_t tile) const { return tile + 1 < tiles ? tile * height : rows - height; }  // where its activations begin
+  std::size_t waiting(std::size_t row) const { return row < (tiles - 1) * height ? row : row + tiles * height - rows; }  // where its sums lie
+  std::size_t units() const { return tiles == 1 ? 1 : tiles / 2; }  // of an odd number the last has three
+  std::size_t unit_tiles(std::size_t unit) const { return tiles == 1 ? 1 : unit + 1 < units() ? 2 : tiles - 2 * unit; }
+};
+
+// Rows of sums that are to become values, of one panel.
+template <class Kind>
+struct Unfinished {
+  using Rows = void (*)(const Unfinished&, const float* sums, std::size_t row, std::size_t count);
+  const typename Kind::Args* g = nullptr;
+  const float* sums = nullptr;  // of row 0 of the block
+  const Cut* cut = nullptr;
+  const std::int32_t* row_words = nullptr;  // of row 0 of the block
+  Rows rows = nullptr;
+  std::size_t row = 0, end = 0, at_once = 0, base = 0, column = 0;
+
+  void some(std::size_t count) {
+    while (count > 0 && row < end) {
+      const std::size_t edge = (cut->tiles - 1) * cut->height;
+      std::size_t now = end - row < count ? end - row : count;
+      if (row < edge && edge - row < now) now = edge - row;
+      rows(*this, sums + cut->waiting(row) * kPanelWidth, row, now);
+      row += now;
+      count -= now;
+    }
+  }
+};
+
+// Values, activation, residual and stores of rows of a whole panel: little more than the arithmetic, for tiles that are multiplied meanwhile
+// need the core's window of instructions.
+template <class Kind, Activation kActivation, bool kResidual>
+__attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {
+  constexpr std::size_t kTogether = kActivation == Activation::gelu ? 4 : 1;
+  const typename Kind::Args& g = *u.g;
+  const float* tail = Weights<Kind>(g).tail(u.column);
+  const typename Kind::Columns columns[2] = {{g, tail, u.column, kWidth}, {g, tail + kWidth, u.column + kWidth, kWidth}};
+  float* c = g.c + (u.base + row) * g.ldc + u.column;
+  const float* residual = kResidual ? g.residual + (u.base + row) * g.ldr + u.column : nullptr;
+  const std::int32_t* words = u.row_words + row;
+  const float* scales = Kind::row_scales(g) + u.base + row;
+  const auto some = [&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+    Vec v[2 * N];
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(columns[i % 2], words + i / 2, scales + i / 2, load(sums + i * kWidth));
+    if constexpr (kActivation == Activation::gelu) gelu(v);
+    if constexpr (kActivation == Activation::relu)
+      for (Vec& x : v) x = max(zero(), x);  // NaN stays NaN
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < N; ++r, c += g.ldc) {
+      if constexpr (kResidual) {
+        v[2 * r] = add(v[2 * r], load(residual));
+        v[2 * r + 1] = add(v[2 * r + 1], load(residual + kWidth));
+        residual += g.ldr;
+      }
+      store(c, v[2 * r]);
+      store(c + kWidth, v[2 * r + 1]);
+    }
+    sums += N * kPanelWidth;
+    words += N;
+    scales += N;
+    count -= N;
+  };
+  while (count >= kTogether) some(std::integral_constant<std::size_t, kTogether>());
+  if constexpr (kTogether > 1)
+    while (count > 0) some(std::integral_constant<std::size_t, 1>());
+}
+
+template <class Kind>
+void finish_part(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {  // of the columns of a panel
+  finish<Kind>(*u.g, sums, count, Place{u.base + row, u.column, u.g->n_end - u.column});
+}
+
+template <class Kind, Activation kActivation>
+typename Unfinished<Kind>::Rows finisher(bool residual) {
+  return residual ? finish_whole<Kind, kActivation, true> : finish_whole<Kind, kActivation, false>;
+}
+
+template <class Kind>
+typename Unfinished<Kind>::Rows finisher(const typename Kind::Args& g) {
+  const bool residual = g.residual != nullptr;
+  if (g.activation == Activation::gelu) return finisher<Kind, Activation::gelu>(residual);
+  if (g.activation == Activation::relu) return finisher<Kind, Activation::relu>(residual);
+  return finisher<Kind, Activation::none>(residual);
+}
+
+struct Piece {  // of a panel, along k
+  const char* words;
+  std::size_t whole, tiles;  // tiles of k: of whole steps, and all
+  const char* rest;          // the last one where steps do not come out even
+  const char* at(std::size_t tile) const { return tile < whole ? words + tile * kTileStep : rest; }
+};
+
+struct Stream {  // lines brought near for later, so many with every tile of k
+  const char* from;
+  std::size_t lines;
+  void some() {
+    for (std::size_t i = 0; i < lines; ++i, from += 64) prefetch_far(from);
+  }
+};
+
+// One unit of T tiles of rows: a[t] points at the piece's first bytes of a tile's first row.
+template <class Kind, int T>
+inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums, std::size_t height, Stream& stream,
+                 Unfinished<Kind>& before) {
+  constexpr std::size_t kSumBytes = kPanelWidth * 4, kHalf = kWidth;
+  const std::size_t next = height * kPanelWidth;  // from a tile's sums to the next one's
+  if (fresh) {
+    _tile_zero(0);
+    _tile_zero(1);
+    if (T >= 2) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    if (T == 3) {
+      _tile_zero(4);
+      _tile_zero(5);
+    }
+  } else {
+    _tile_loadd(0, sums, kSumBytes);
+    _tile_loadd(1, sums + kHalf, kSumBytes);
+    if (T >= 2) {
+      _tile_loadd(2, sums + next, kSumBytes);
+      _tile_loadd(3, sums + next + kHalf, kSumBytes);
+    }
+    if (T == 3) {
+      _tile_loadd(4, sums + 2 * next, kSumBytes);
+      _tile_loadd(5, sums + 2 * next + kHalf, kSumBytes);
+    }
+  }
+  for (std::size_t i = 0; i < piece.tiles; ++i) {
+    const char* b = piece.at(i);
+    const std::size_t at = i * kTileBytes;
+    if constexpr (T == 1) {
+      _tile_loadd(7, a[0] + at, stride);
+      _tile_loadd(6, b, kSumBytes);
+      Kind::template multiply<0, 7, 6>();
+      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      Kind::template multiply<1, 7, 6>();
+    } else if constexpr (T == 2) {
+      _tile_loadd(6, b, kSumBytes);
+      _tile_loadd(4, a[0] + at, stride);
+      Kind::template multiply<0, 4, 6>();
+      _tile_loadd(5, a[1] + at, stride);
+      Kind::template multiply<2, 5, 6>();
+      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      Kind::template multiply<1, 4, 6>();
+      Kind::template multiply<3, 5, 6>();
+    } else {
+      _tile_loadd(6, b, kSumBytes);
+      _tile_loadd(7, a[0] + at, stride);
+      Kind::template multiply<0, 7, 6>();
+      _tile_loadd(7, a[1] + at, stride);
+      Kind::template multiply<2, 7, 6>();
+      _tile_loadd(7, a[2] + at, stride);
+      Kind::template multiply<4, 7, 6>();
+      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      Kind::template multiply<5, 7, 6>();
+      _tile_loadd(7, a[1] + at, stride);
+      Kind::template multiply<3, 7, 6>();
+      _tile_loadd(7, a[0] + at, stride);
+      Kind::template multiply<1, 7, 6>();
+    }
+    stream.some();
+        if (before.row < before.end) before.some(before.at_once);
+  }
+  _tile_stored(0, sums, kSumBytes);
+  _tile_stored(1, sums + kHalf, kSumBytes);
+  if (T >= 2) {
+    _tile_stored(2, sums + next, kSumBytes);
+    _tile_stored(3, sums + next + kHalf, kSumBytes);
+  }
+  if (T == 3) {
+    _tile_stored(4, sums + 2 * next, kSumBytes);
+    _tile_stored(5, sums + 2 * next + kHalf, kSumBytes);
+  }
+}
+
+template <class Kind>
+struct TiledBlock {  // rows of c computed together
+  const typename Kind::Args& g;
+  const Weights<Kind> weights{g};
+  const Cut cut;
+  const std::size_t base;  // the block's first row
+  const char* a;           // its activations
+  const std::size_t stride;
+  const bool again;  // more blocks follow, which read the same weights
+  const std::size_t depth = (weights.steps + kTileMost - 1) / kTileMost;
+  float* sums;  // of two panels; of two units where k is one piece
+  const std::int32_t* row_words;
+  const typename Unfinished<Kind>::Rows whole_panels = finisher<Kind>(g);
+
+  Unfinished<Kind> before{};
+  std::size_t units_done = 0;
+
+  template <int T>
+  void run(std::size_t tile, std::size_t begin, const Piece& piece, float* to, Stream& stream) {
+    const char* at[T];
+    for (int t = 0; t < T; ++t) at[t] = a + cut.first(tile + static_cast<std::size_t>(t)) * stride + begin * kTileBytes;
+    unit<Kind, T>(at, stride, piece, begin == 0, to, cut.height, stream, before);
+  }
+
+  void panel(std::size_t column, bool last_panel, float* rest) {
+    const char* words = reinterpret_cast<const char*>(weights.panel(column));
+    const std::size_t whole = weights.steps / kTileMost, left = weights.steps % kTileMost;
+    if (left > 0) {
+      for (std::size_t i = 0; i < left * kPanelWidth; i += kWidth) store(rest + i, load(words + whole * kTileStep + i * 4));
+      for (std::size_t i = left * kPanelWidth; i < kTileMost * kPanelWidth; i += kWidth) store(rest + i, zero());
+      order_stores();
+    }
+    const std::size_t units = cut.units(), waiting_floats = cut.tiles * cut.height * kPanelWidth;
+    for (std::size_t begin = 0; begin < depth; begin += kPieceTiles) {
+      const std::size_t tiles = depth - begin < kPieceTiles ? depth - begin : kPieceTiles;
+      const bool last = begin + tiles == depth;
+      const Piece piece{words + begin * kTileStep, whole - begin < tiles ? whole - begin : tiles, tiles, reinterpret_cast<const char*>(rest)};
+      const char* then = piece.words + tiles * kTileStep;  // what is read next; maps are packed in the order of their use
+      if (last && last_panel && again) then = reinterpret_cast<const char*>(weights.panel(g.n_begin));
+      Stream stream{then, (kTileStep / 64 + units - 1) / units};
+      for (std::size_t u = 0; u < units; ++u) {
+        const std::size_t tile = 2 * u, count = cut.unit_tiles(u);
+        float* block_sums = depth <= kPieceTiles ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth - tile * cut.height * kPanelWidth
+                                                 : sums + column / kPanelWidth % 2 * waiting_floats;
+        float* to = block_sums + tile * cut.height * kPanelWidth;
+        if (count == 1) run<1>(tile, begin, piece, to, stream);
+        if (count == 2) run<2>(tile, begin, piece, to, stream);
+        if (count == 3) run<3>(tile, begin, piece, to, stream);
+        if (!last) continue;
+        before.some(before.end - before.row);
+        const std::size_t first_row = tile * cut.height, end_row = tile + count < cut.tiles ? (tile + count) * cut.height : cut.rows;
+        const std::size_t each = (end_row - first_row + depth - 1) / depth, abreast = g.activation == Activation::gelu ? 4 : 1;
+        before = {&g, block_sums, &cut, row_words, g.n_end - column < kPanelWidth ? finish_part<Kind> : whole_panels,
+                  first_row, end_row, (each + abreast - 1) / abreast * abreast, base, column};
+        ++units_done;
+      }
+    }
+  }
+
+  void run_all() {
+    alignas(64) float rest[kTileMost * kPanelWidth];
+    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanelWidth) panel(column, column + kPanelWidth >= g.n_end, rest);
+    before.some(before.end - before.row);
+  }
+};
+
+template <class Kind>
+void gemm_tiles(const typename Kind::Args& g) {
+  alignas(64) char copied[kTilesBytes];
+  alignas(64) float sums[2 * (kTilesRows + 2 * kTileMost) * kPanelWidth];
+  std::int32_t row_words[kTilesRows];
+  const bool bare = Kind::bare(g);
+  const std::size_t line = (Kind::row_bytes(g.k) + kTileBytes - 1) / kTileBytes, stride = bare ? g.lda * sizeof(*g.a) : (line | 1) * kTileBytes;
+  const std::size_t fit = bare || kTilesBytes / stride > kTilesRows ? kTilesRows : kTilesBytes / stride;
+  const std::size_t blocks = (g.m + fit - 1) / fit;
+  std::size_t height = 0;
+  for (std::size_t i = 0; i < blocks; ++i) {
+    const std::size_t row = g.m * i / blocks, rows = g.m * (i + 1) / blocks - row;
+    const Cut cut(rows);
+    if (cut.height != height) shape_tiles(height = cut.height);
+    if (!bare) {
+      for (std::size_t r = 0; r < rows; ++r) Kind::copy_row(g, row + r, line * kTileBytes, copied + r * stride);
+      order_stores();
+    }
+    Kind::prepare_rows(g, row, rows, row_words);
+    const char* a = bare ? reinterpret_cast<const char*>(g.a + row * g.lda) : copied;
+    TiledBlock<Kind>{.g = g, .cut = cut, .base = row, .a = a, .stride = stride, .again = i + 1 < blocks, .sums = sums, .row_words = row_words}.run_all();
+  }
+  _tile_release();
+}
+
+}  // namespace
+}  // namespace fathom::kernels

@@ -1,0 +1,46 @@
+#include "kernels/avx512_vnni/int8_dot.h"
+#include "kernels/args.h"
+#include "kernels/math.inc"
+#include "kernels/gemm.inc"
+#include "kernels/gemm_int8.inc"
+#include "kernels/avx512_amx/gemm_tiles.h"
+#include "kernels/tiers.h"
+
+namespace fathom::kernels {
+namespace {
+
+struct Int8Tiles : Int8 {
+  static std::size_t row_bytes(std::size_t k) { return steps(k) * 4; }
+  static bool bare(const Args& g) { return g.k % kTileBytes == 0; }
+  static void copy_row(const Args& g, std::size_t row, std::size_t bytes, char* to) {
+    const std::uint8_t* from = g.a + row * g.lda;
+    const std::size_t words = steps(g.k);
+    for (std::size_t i = 0; i < bytes / 4; i += kWidth) {
+      const std::size_t left = words - i;
+      store(reinterpret_cast<float*>(to) + i, left < kWidth ? load_first(from + 4 * i, left) : load(from + 4 * i));
+    }
+  }
+  static void prepare_rows(const Args& g, std::size_t row, std::size_t rows, std::int32_t* words) {
+    for (std::size_t i = 0; i < rows; ++i) words[i] = product_word(-g.row_zero[row + i]);
+  }
+  static const float* row_scales(const Args& g) { return g.row_scale; }
+  static Vec value(const Columns& columns, const std::int32_t* word, const float* scale, Vec sum) {
+    return columns.value(*scale, add_products(sum, columns.weights, *word));
+  }
+  template <int Sum, int A, int B>
+  static void multiply() {  // unsigned by signed, exact
+    __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
+  }
+};
+
+}  // namespace
+
+namespace avx512_amx {
+
+void gemm_int8(const Int8GemmArgs& args) noexcept {
+  if (args.m < kLeastRows) return avx512_vnni::gemm_int8(args);  // the same bits: sums are exact
+  gemm_tiles<Int8Tiles>(args);
+}
+
+}  // namespace avx512_amx
+}  // namespace fathom::kernels

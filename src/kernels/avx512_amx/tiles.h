@@ -1,0 +1,35 @@
+// The tile registers of AMX: up to 16 rows of 64 bytes each. Roles are fixed, so that one configuration serves every unit of a GEMM:
+// 0 to 5 sums (0 to 3 for two tiles of rows), 4 and 5 or 7 activations, 6 weights.
+// What is written before it is loaded as a tile needs order_stores(): the intrinsics do not say that they read memory.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fathom::kernels {
+namespace {
+
+constexpr std::size_t kTileBytes = 64;  // of a row: 16 words
+constexpr std::size_t kTileMost = 16;   // rows
+
+struct alignas(64) TileShapes {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+inline void shape_tiles(std::size_t height) {  // of activations and sums
+  TileShapes shapes;
+  for (int i = 0; i < 8; ++i) {
+    shapes.row_bytes[i] = kTileBytes;
+    shapes.rows[i] = static_cast<std::uint8_t>(i == 6 ? kTileMost : height);
+  }
+  __asm__ volatile("ldtilecfg %0" : : "m"(shapes));  // g++ 12's intrinsic tells of 8 bytes read, and the other stores are left out
+}
+
+inline void order_stores() { __asm__ volatile("" : : : "memory"); }
+
+}  // namespace
+}  // namespace fathom::kernels
