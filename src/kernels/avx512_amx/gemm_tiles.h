@@ -19,7 +19,8 @@ namespace fathom::kernels {
 namespace {
 
 constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a panel that meet one tile of activations
-constexpr std::size_t kPieceTiles = 16;                         // of k in a piece: 32 KiB of weights
+constexpr std::size_t kPieceTiles = 12;                         // of k in a piece where several units read it: 24 KiB of weights
+constexpr std::size_t kAhead = 8192;                            // bytes
 constexpr std::size_t kTilesRows = 192;                         // rows whose activations stay in L2
 constexpr std::size_t kTilesBytes = 512 * 1024;                 // of copied activations
 constexpr std::size_t kUnitMost = 3;                            // tiles of rows
@@ -121,11 +122,13 @@ struct Piece {  // of a panel, along k
   const char* at(std::size_t tile) const { return tile < whole ? words + tile * kTileStep : rest; }
 };
 
-struct Stream {  // lines brought near for later, so many with every tile of k
+// Weights brought near for later, so many pairs of lines with every tile of k: asked for one, the core brings its neighbour as well. Twice as
+// many requests would take as much of the second cache's time as the tiles' own.
+struct Stream {
   const char* from;
-  std::size_t lines;
+  std::size_t pairs;
   void some() {
-    for (std::size_t i = 0; i < lines; ++i, from += 64) prefetch_far(from);
+    for (std::size_t i = 0; i < pairs; ++i, from += 128) prefetch_near(from);
   }
 };
 
@@ -216,6 +219,7 @@ struct TiledBlock {  // rows of c computed together
   const std::size_t stride;
   const bool again;  // more blocks follow, which read the same weights
   const std::size_t depth = (weights.steps + kTileMost - 1) / kTileMost;
+  const std::size_t most = cut.units() == 1 ? depth : kPieceTiles;  // tiles of k in a piece
   float* sums;  // of two panels; of two units where k is one piece
   const std::int32_t* row_words;
   const typename Unfinished<Kind>::Rows whole_panels = finisher<Kind>(g);
@@ -239,16 +243,17 @@ struct TiledBlock {  // rows of c computed together
       order_stores();
     }
     const std::size_t units = cut.units(), waiting_floats = cut.tiles * cut.height * kPanelWidth;
-    for (std::size_t begin = 0; begin < depth; begin += kPieceTiles) {
-      const std::size_t tiles = depth - begin < kPieceTiles ? depth - begin : kPieceTiles;
+    for (std::size_t begin = 0; begin < depth; begin += most) {
+      const std::size_t tiles = depth - begin < most ? depth - begin : most;
       const bool last = begin + tiles == depth;
       const Piece piece{words + begin * kTileStep, whole - begin < tiles ? whole - begin : tiles, tiles, reinterpret_cast<const char*>(rest)};
-      const char* then = piece.words + tiles * kTileStep;  // what is read next; maps are packed in the order of their use
+      // What is read next: maps are packed in the order of their use. One unit alone uses all at once, so it asks for what it uses soon.
+      const char* then = piece.words + (units == 1 ? kAhead : tiles * kTileStep);
       if (last && last_panel && again) then = reinterpret_cast<const char*>(weights.panel(g.n_begin));
-      Stream stream{then, (kTileStep / 64 + units - 1) / units};
+      Stream stream{then, (kTileStep / 128 + units - 1) / units};
       for (std::size_t u = 0; u < units; ++u) {
         const std::size_t tile = 2 * u, count = cut.unit_tiles(u);
-        float* block_sums = depth <= kPieceTiles ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth - tile * cut.height * kPanelWidth
+        float* block_sums = depth <= most ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth - tile * cut.height * kPanelWidth
                                                  : sums + column / kPanelWidth % 2 * waiting_floats;
         float* to = block_sums + tile * cut.height * kPanelWidth;
         if (count == 1) run<1>(tile, begin, piece, to, stream);
