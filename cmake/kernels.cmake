@@ -26,7 +26,7 @@ function(fathom_kernel_tiers)
     target_include_directories(fathom_kernels_${tier} PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_link_libraries(fathom_kernels_${tier} PRIVATE fathom_warnings)
     target_compile_options(fathom_kernels_${tier} PRIVATE -O3 -fno-exceptions -fno-rtti ${${tier}_flags}
-      -Wno-uninitialized -Wno-maybe-uninitialized)  # g++ 12 warns about deliberate "undefined" in its own intrinsics
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized$<SEMICOLON>-Wno-maybe-uninitialized>)  # g++ 12 warns about deliberate "undefined" in its own intrinsics
     target_sources(fathom_kernels PRIVATE $<TARGET_OBJECTS:fathom_kernels_${tier}>)
   endforeach()
   if(FATHOM_TESTS)
