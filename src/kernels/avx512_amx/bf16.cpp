@@ -25,8 +25,7 @@ struct Bf16Tiles : Bf16 {
     }
   }
   static void prepare_rows(const Args&, std::size_t, std::size_t, std::int32_t*) {}
-  static const float* row_scales(const Args&) { return nullptr; }
-  static Vec value(const Columns& columns, const std::int32_t*, const float*, Vec sum) { return add(sum, columns.bias); }
+  static Vec value(const Args&, const Columns& columns, std::size_t, std::int32_t, Vec sum) { return add(sum, columns.bias); }
   // Of a tile's words two chains, of even and of odd k, whose sum is added to what was there. Rounded to nearest even, denormals taken for 0.
   template <int Sum, int A, int B>
   static void multiply() {

@@ -1,7 +1,7 @@
 // GEMM on the panels of tier avx512 by AMX (include after a Kind of gemm.inc). A panel is 32 columns of words, so 16 steps of it are two
-// tiles of weights, side by side. A Kind has, beside what gemm.inc asks: kTileRowBytes(k); bare(g), whether rows can be read where they lie;
-// copy_row(g, row, to), as whole tiles, 0 behind k; multiply<sum, a, b>; and
-// for finishing: prepare_rows(g, row, rows, words), a word of each row; row_scales(g); value(columns, word, scale, sum).
+// tiles of weights, side by side. A Kind has, beside what gemm.inc asks: row_bytes(k); bare(g), whether rows can be read where they lie;
+// copy_row(g, row, bytes, to), 0 behind k; multiply<sum, a, b>; and for finishing prepare_rows(g, row, rows, words), a word of each row, and
+// value(g, columns, row, word, sum), before the activation.
 //
 // Shape of the work: rows are cut into even tiles of at most 16 (33 = 3 x 11), the last one moved up where they do not come out even: some rows
 // are then computed twice, and finished once. A unit is up to 3 tiles of rows x one panel: its sums stay in registers over a piece of k, short
@@ -69,11 +69,11 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
   float* c = g.c + (u.base + row) * g.ldc + u.column;
   const float* residual = kResidual ? g.residual + (u.base + row) * g.ldr + u.column : nullptr;
   const std::int32_t* words = u.row_words + row;
-  const float* scales = Kind::row_scales(g) + u.base + row;
+  std::size_t at = u.base + row;
   const auto some = [&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
     Vec v[2 * N];
 #pragma GCC unroll 8
-    for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(columns[i % 2], words + i / 2, scales + i / 2, load(sums + i * kWidth));
+    for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(g, columns[i % 2], at + i / 2, words[i / 2], load(sums + i * kWidth));
     if constexpr (kActivation == Activation::gelu) gelu(v);
     if constexpr (kActivation == Activation::relu)
       for (Vec& x : v) x = max(zero(), x);  // NaN stays NaN
@@ -89,7 +89,7 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
     }
     sums += N * kPanelWidth;
     words += N;
-    scales += N;
+    at += N;
     count -= N;
   };
   while (count >= kTogether) some(std::integral_constant<std::size_t, kTogether>());
@@ -124,7 +124,7 @@ struct Piece {  // of a panel, along k
 
 // Weights brought near for later, so many pairs of lines with every tile of k: asked for one, the core brings its neighbour as well. Twice as
 // many requests would take as much of the second cache's time as the tiles' own.
-struct Stream {
+struct Coming {
   const char* from;
   std::size_t pairs;
   void some() {
@@ -134,7 +134,7 @@ struct Stream {
 
 // One unit of T tiles of rows: a[t] points at the piece's first bytes of a tile's first row.
 template <class Kind, int T>
-inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums, std::size_t height, Stream& stream,
+inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums, std::size_t height, Coming& coming,
                  Unfinished<Kind>& before) {
   constexpr std::size_t kSumBytes = kPanelWidth * 4, kHalf = kWidth;
   const std::size_t next = height * kPanelWidth;  // from a tile's sums to the next one's
@@ -194,8 +194,8 @@ inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& pie
       _tile_loadd(7, a[0] + at, stride);
       Kind::template multiply<1, 7, 6>();
     }
-    stream.some();
-        if (before.row < before.end) before.some(before.at_once);
+    coming.some();
+    if (before.row < before.end) before.some(before.at_once);
   }
   _tile_stored(0, sums, kSumBytes);
   _tile_stored(1, sums + kHalf, kSumBytes);
@@ -228,10 +228,10 @@ struct TiledBlock {  // rows of c computed together
   std::size_t units_done = 0;
 
   template <int T>
-  void run(std::size_t tile, std::size_t begin, const Piece& piece, float* to, Stream& stream) {
+  void run(std::size_t tile, std::size_t begin, const Piece& piece, float* to, Coming& coming) {
     const char* at[T];
     for (int t = 0; t < T; ++t) at[t] = a + cut.first(tile + static_cast<std::size_t>(t)) * stride + begin * kTileBytes;
-    unit<Kind, T>(at, stride, piece, begin == 0, to, cut.height, stream, before);
+    unit<Kind, T>(at, stride, piece, begin == 0, to, cut.height, coming, before);
   }
 
   void panel(std::size_t column, bool last_panel, float* rest) {
@@ -250,15 +250,15 @@ struct TiledBlock {  // rows of c computed together
       // What is read next: maps are packed in the order of their use. One unit alone uses all at once, so it asks for what it uses soon.
       const char* then = piece.words + (units == 1 ? kAhead : tiles * kTileStep);
       if (last && last_panel && again) then = reinterpret_cast<const char*>(weights.panel(g.n_begin));
-      Stream stream{then, (kTileStep / 128 + units - 1) / units};
+      Coming coming{then, (kTileStep / 128 + units - 1) / units};
       for (std::size_t u = 0; u < units; ++u) {
         const std::size_t tile = 2 * u, count = cut.unit_tiles(u);
         float* block_sums = depth <= most ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth - tile * cut.height * kPanelWidth
                                                  : sums + column / kPanelWidth % 2 * waiting_floats;
         float* to = block_sums + tile * cut.height * kPanelWidth;
-        if (count == 1) run<1>(tile, begin, piece, to, stream);
-        if (count == 2) run<2>(tile, begin, piece, to, stream);
-        if (count == 3) run<3>(tile, begin, piece, to, stream);
+        if (count == 1) run<1>(tile, begin, piece, to, coming);
+        if (count == 2) run<2>(tile, begin, piece, to, coming);
+        if (count == 3) run<3>(tile, begin, piece, to, coming);
         if (!last) continue;
         before.some(before.end - before.row);
         const std::size_t first_row = tile * cut.height, end_row = tile + count < cut.tiles ? (tile + count) * cut.height : cut.rows;

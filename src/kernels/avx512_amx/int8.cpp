@@ -23,9 +23,8 @@ struct Int8Tiles : Int8 {
   static void prepare_rows(const Args& g, std::size_t row, std::size_t rows, std::int32_t* words) {
     for (std::size_t i = 0; i < rows; ++i) words[i] = product_word(-g.row_zero[row + i]);
   }
-  static const float* row_scales(const Args& g) { return g.row_scale; }
-  static Vec value(const Columns& columns, const std::int32_t* word, const float* scale, Vec sum) {
-    return columns.value(*scale, add_products(sum, columns.weights, *word));
+  static Vec value(const Args& g, const Columns& columns, std::size_t row, std::int32_t word, Vec sum) {
+    return columns.value(g.row_scale[row], add_products(sum, columns.weights, word));
   }
   template <int Sum, int A, int B>
   static void multiply() {  // unsigned by signed, exact
