@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 SHAPES = {"W1": "bert", "W2": "bert", "W4": "bert", "W5": "vit", "W5x8": "vit", "W6": "mini", "W6x32": "mini"}
-KINDS = [("GEMM tiles", r"\btile<|strip<"), ("GEMM edges", r"gemm_blocks|gemm_block<|finish<"), ("attention", r"attention|scores_tile|values_tile"),
+KINDS = [("GEMM tiles", r"\btile<|strip<|gemm_tiles"), ("GEMM edges", r"gemm_blocks|gemm_block<|finish"), ("attention", r"attention|scores_tile|values_tile"),
          ("norm", r"layernorm"), ("quantize", r"quantize"), ("embed", r"\bembed"), ("waiting for threads", r"ThreadPool|futex|pause"),
          ("system", r"\[k\]"), ("other", r"")]
 

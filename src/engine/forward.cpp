@@ -323,10 +323,14 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
   return args;
 }
 
-std::size_t rows_per_chunk(const ModelSpec& spec) {
+std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
-  const std::size_t row = static_cast<std::size_t>(2 * spec.hidden + std::max(3 * spec.hidden, spec.ffn) + spec.ranks.most());
-  return std::clamp<std::size_t>(kCacheFloats / row, 144, 512);
+  constexpr std::size_t kHidden = 32 * 1024;        // bytes of weights whose reading the products of a row hide, with tiles (measured)
+  const std::size_t hidden = static_cast<std::size_t>(spec.hidden), ffn = static_cast<std::size_t>(spec.ffn);
+  const std::size_t fit = kCacheFloats / (2 * hidden + std::max(3 * hidden, ffn) + static_cast<std::size_t>(spec.ranks.most()));
+  const std::size_t weights = 4 * hidden * hidden + 2 * hidden * ffn, bytes = precision == Precision::int8 ? weights : 2 * weights;
+  const std::size_t hiding = table.tiles && precision != Precision::fp32 ? bytes / kHidden : 0;
+  return std::clamp<std::size_t>(std::max(fit, hiding), 144, 512);
 }
 
 void embed(Session::State& state, const Batch& batch) {

@@ -20,7 +20,7 @@ void run_layer_watched(Session::State& state, std::size_t index, const std::int3
                        std::size_t count, const Watcher& see);
 
 // Rows a worker takes through a layer at once: few enough that its working set stays in its cache.
-std::size_t rows_per_chunk(const ModelSpec& spec);
+std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table);
 
 // GEMM arguments of a linear map on m rows.
 kernels::GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std::size_t m, float* c,

@@ -165,7 +165,7 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
     return Error{Code::limit, "session: " + number(st.max_batch) + " inputs of " + number(st.max_tokens) +
                                   " tokens pass " + number(kMostRows) + " rows", "lower max_batch or max_tokens"};
   st.max_rows = st.max_batch * st.max_tokens;
-  st.chunk_rows = std::min(std::max(rows_per_chunk(parts.spec), st.max_tokens), st.max_rows);
+  st.chunk_rows = std::min(std::max(rows_per_chunk(parts.spec, parts.model->precision(), *st.table), st.max_tokens), st.max_rows);
   const std::size_t threads = static_cast<std::size_t>(runtime.pool().threads());
   st.layer_scratch.resize(threads);
   st.input_scratch.resize(threads);

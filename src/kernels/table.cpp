@@ -62,6 +62,7 @@ constexpr Table avx512_amx_table() {
   Table t = kAvx512Bf16;
   t.tier = Tier::avx512_amx;
   t.name = "avx512_amx";
+  t.tiles = true;
   t.gemm_bf16 = avx512_amx::gemm_bf16;
   t.gemm_int8 = avx512_amx::gemm_int8;
   return t;

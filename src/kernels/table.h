@@ -29,6 +29,8 @@ struct Table {
   std::size_t panel = 0;  // columns of one packed panel
   int levels = 0;         // largest quantized activation: 255 where 8-bit products are summed exactly, else 127
 
+  bool tiles = false;     // products of int8 and bf16 are quicker than weights are read: more rows at once read them less often
+
   // Weights w[n, k] (row-major, as a Linear layer stores them) to panels: packed_size floats, zero padded.
   std::size_t (*packed_size)(std::size_t n, std::size_t k) noexcept = nullptr;
   void (*pack_weights)(const float* w, std::size_t n, std::size_t k, float* packed) noexcept = nullptr;
