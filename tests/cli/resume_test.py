@@ -102,10 +102,16 @@ class Resume(ProgramTest):
         self.refused(1, "nothing", *self.command(no)[1:], "--teacher", self.folder / "nothing")
         self.refused(2, "more than the teacher reads", *self.command(no)[1:], "--teacher", teacher, "--max-tokens", "4000")
         self.refused(2, "not narrower than the model, 16", *self.command(no)[1:], "--word-width", "16")
-        self.good("generate", "image", "-o", self.folder / "pictures", "--train", "160", "--tune", "40", "--calibrate", "40", "--test", "10")
+        self.good("generate", "image", "-o", self.folder / "pictures", "--train", "300", "--tune", "192", "--calibrate", "60", "--test", "10")
         pictures = ["fit", "--data", self.folder / "pictures", "--task", "image-classification", "-o", no, *MODEL]
         self.refused(3, "reads texts, the data are pictures", *pictures, "--teacher", teacher)
         self.refused(2, "no word table", *pictures, "--word-width", "4")
+        seen = self.folder / "seen"
+        self.good(*pictures[:-len(MODEL) - 1], seen, *MODEL, "--window", "0")
+        for patch, facts in ((None, {"states_after": [0, 2, 3], "relation_heads": 1}), ("4", None)):
+            out = self.folder / f"patch{patch}"
+            self.good(*pictures[:-len(MODEL) - 1], out, *small, "--window", "0", "--teacher", seen, *(["--patch", patch] if patch else []))
+            self.assertEqual(self.taught(out), facts)
         (self.folder / "other").mkdir()
         for part in ("train", "tune", "calibrate", "test"):
             rows = "".join(f"\"some words {i}\",\"kind{i % 3}\"\n" for i in range(60))
