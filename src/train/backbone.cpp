@@ -235,6 +235,13 @@ Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
   return norm(x + feed(x), p.norm2_w, p.norm2_b);
 }
 
+Tensor Backbone::queries_keys_values(int l, const Tensor& h) const {
+  const Layer& layer = layers_[static_cast<std::size_t>(l)];
+  const FusedLayer& p = layer.own;
+  const Tensor& factor = layer.factors[0];
+  return torch::linear(p.pre_norm ? norm(h, p.norm1_w, p.norm1_b) : h, factor.defined() ? torch::mm(p.qkv_w, factor) : p.qkv_w, p.qkv_b);
+}
+
 Tensor Backbone::deepest(const Encoded& batch) {
   const auto mask = attention_mask(batch);
   auto h = embed(batch);

@@ -65,6 +65,8 @@ class Backbone : public torch::nn::Module {
   torch::Tensor layer(int l, const torch::Tensor& h, const torch::Tensor& mask);  // l: 0-based
   torch::Tensor pooled(const torch::Tensor& h, const Encoded& batch) const;       // [B, spec.pooled()]
   torch::Tensor deepest(const Encoded& batch);                                    // states of the last layer
+  // What layer l (0-based) makes of the states that it reads: queries, keys and values side by side, [B, T, 3 attention_width].
+  torch::Tensor queries_keys_values(int l, const torch::Tensor& h) const;
 
   // Views of the parameters under the names of model/names.h; writing into them changes the module.
   std::map<std::string, torch::Tensor> named_weights() const;

@@ -2,21 +2,12 @@
 
 #include "base/random.h"
 #include "train/heads.h"
+#include "train/layer_distillation.h"
 
 namespace fathom::train {
 namespace {
 
 using torch::Tensor;
-
-// |h - t|^2 / |t|^2 over a row's tokens, summed over rows. keep [B, T, 1]: 1 where a token stands.
-Tensor distance(const Tensor& h, const Tensor& t, const Tensor& keep) {
-  const auto squares = [&](const Tensor& x) { return (x * x * keep).sum({1, 2}); };
-  return (squares(h - t) / squares(t)).sum();
-}
-
-Tensor tokens_there(const Encoded& part, std::int64_t tokens) {
-  return (torch::arange(tokens).unsqueeze(0) < part.lengths.unsqueeze(1)).to(torch::kFloat).unsqueeze(2);
-}
 
 }  // namespace
 
@@ -53,7 +44,7 @@ Tensor DistilLearner::loss(const Encoded& part, const Tensor&, const Place& plac
   Tensor loss = follows(exits);
   for (std::size_t i = 0; i < exits; ++i) loss = loss + follows(i) / static_cast<double>(exits);
   const auto keep = tokens_there(part, pass.states[0].size(1));
-  for (std::size_t l = 0; l < pass.states.size(); ++l) loss = loss + distance(pass.states[l], taught.states[l], keep) / static_cast<double>(pass.states.size());
+  for (std::size_t l = 0; l < pass.states.size(); ++l) loss = loss + relative_distance(pass.states[l], taught.states[l], keep) / static_cast<double>(pass.states.size());
   return loss / static_cast<double>(place.batch);
 }
 

@@ -94,6 +94,12 @@ Result<DecisionResult> decision_of(State state, const ModelSpec& spec, const std
   return out;
 }
 
+// What a teacher gives.
+struct Teaching {
+  torch::Tensor logits;                       // of the training rows; undefined: no teacher
+  std::shared_ptr<LayerDistillation> layers;  // null: none, or one that reads other tokens
+};
+
 // Everything a stage reads and writes.
 struct Work {
   const FitOptions& options;
@@ -103,20 +109,36 @@ struct Work {
   Backbone& backbone;
   Heads& heads;
   int threads = 1;
-  torch::Tensor teacher;  // its logits of the training rows; undefined: none
+  Teaching teacher;
 };
 
 // What the teacher answers to the training rows, [n, classes] in the order of the data's classes.
-Result<torch::Tensor> teacher_logits(const FitOptions& options, const fathom::Model& model, const data::Dataset& dataset) {
-  FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, model.spec().label_names));
-  if (dataset.label_names.size() != model.spec().label_names.size())
-    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(model.spec().label_names.size()) + " classes, the data " +
+Result<torch::Tensor> teacher_logits(const FitOptions& options, WholeModel& teacher, const data::Dataset& dataset) {
+  const ModelSpec& spec = teacher.spec();
+  FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, spec.label_names));
+  if (dataset.label_names.size() != spec.label_names.size())
+    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(spec.label_names.size()) + " classes, the data " +
                                       std::to_string(dataset.label_names.size()), "give a teacher of this task"};
-  FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, model.spec()));
+  FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
-  WholeModel teacher(model);
   const std::vector<std::int64_t> order(columns.begin(), columns.end());
   return teacher.logits(train).index_select(1, torch::tensor(order, torch::kLong));
+}
+
+// Answers, and where both read the same tokens states and relations, for which the student's word rows start from the teacher's.
+Result<Teaching> teach(const FitOptions& options, const fathom::Model& model, const data::Dataset& dataset, const Prepared& prepared, Backbone& student) {
+  Teaching out;
+  const auto teacher = std::make_shared<WholeModel>(model);
+  FATHOM_TRY(out.logits, teacher_logits(options, *teacher, dataset));
+  if (prepared.teachers_tokens) {
+    out.layers = std::make_shared<LayerDistillation>(prepared.spec, teacher);
+    if (prepared.tokenizer) start_from_words(student, *teacher);
+  }
+  if (options.progress)
+    say(!out.layers ? "the student reads other tokens than its teacher: it learns the answers alone"
+                    : "the student learns its teacher's answers and hidden states" +
+                          std::string(out.layers->relation_heads() > 0 ? ", and its attention" : "; not its attention, for one of the two has no softmax over all tokens"));
+  return out;
 }
 
 Status train_exit_heads(const Work& w) {
@@ -137,9 +159,10 @@ Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
   FATHOM_TRY_VOID(enough_tune_rows(w.prepared));
   const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
                        w.options.checkpoint_every, w.options.progress};
-  ScratchLearner learner(w.backbone, w.heads, w.teacher);
+  ScratchLearner learner(w.backbone, w.heads, w.teacher.logits, w.teacher.layers);
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, trunk, w.checkpoints, w.metrics));
   facts = {{"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step}};
+  if (w.teacher.layers) facts["teacher"] = w.teacher.layers->facts();
   FATHOM_TRY_VOID(train_exit_heads(w));
   FATHOM_TRY(auto kept, w.checkpoints.load("decision"));
   if (kept) return decision_of(std::move(*kept), w.prepared.spec, w.checkpoints.folder().string());
@@ -189,7 +212,7 @@ Status fit(const FitOptions& given) {
     for (const auto& note : dataset.notes) say(note);
   }
   Json identity = {{"options", asked}, {"data", {{"fingerprint", dataset.fingerprint}}}};
-  FATHOM_TRY(const Prepared prepared, prepare(dataset, options));
+  FATHOM_TRY(const Prepared prepared, prepare(dataset, options, teacher ? &teacher->spec() : nullptr));
   if (options.progress && prepared.cut > 0)
     say(std::to_string(prepared.cut) + " of " + std::to_string(prepared.part(Part::train).size()) + " training texts are longer than " +
         std::to_string(prepared.spec.max_tokens) + " tokens and are cut, as longer texts will be later on; --max-tokens sets how many the model reads");
@@ -203,7 +226,7 @@ Status fit(const FitOptions& given) {
   Heads heads(prepared.spec);
   Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores, {}};
   if (teacher) {
-    FATHOM_TRY(work.teacher, teacher_logits(options, *teacher, dataset));
+    FATHOM_TRY(work.teacher, teach(options, *teacher, dataset, prepared, backbone));
   }
   Json facts;
   FATHOM_TRY(const DecisionResult decision, options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));

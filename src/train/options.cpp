@@ -31,6 +31,7 @@ Status check_ranges(const FitOptions& o) {
   FATHOM_TRY_VOID(between("--max-tokens", o.max_tokens, 2, 4096));
   FATHOM_TRY_VOID(between("--patch", o.patch, 1, 256));
   FATHOM_TRY_VOID(between("--vocab-size", o.vocab_size, 16, 1000000));
+  FATHOM_TRY_VOID(between("--word-width", o.word_width, 1, 4095));
   FATHOM_TRY_VOID(between("--head-hidden", o.head_hidden, 0, 4096));
   FATHOM_TRY_VOID(between("--lr", o.rate, 1e-7, 1));
   FATHOM_TRY_VOID(between("--epochs", o.epochs, 0.01, 10000));
@@ -62,7 +63,9 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to answer like --teacher, that it was made of; by default "
                                    "3 epochs, batches of 32, rate 2e-4, no dropout)")
       ->check(CLI::IsMember({"exits", "plain", "like"}))->excludes(from_states);
-  app.add_option("--teacher", teacher, "a bundle whose answers are learned beside the labels, of whatever shape (with --tune like: instead of them)");
+  app.add_option("--teacher", teacher, "a bundle of whatever shape whose answers are learned beside the labels (with --tune like: instead of them). A model from scratch reads its tokens "
+                                       "then, and learns its hidden states and, where both see all tokens by softmax, its attention too; with words of its own (--vocab-size) or other "
+                                       "patches the answers alone");
   app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
   app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
@@ -87,8 +90,9 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   shape("--attention", attention, "softmax (default), or linear: its cost grows with a text's length, not with the square of it")->check(CLI::IsMember({"softmax", "linear"}));
   shape("--norm", norm, "pre (default) or post layer norm")->check(CLI::IsMember({"pre", "post"}));
   shape("--pooling", pooling, "what heads read: cls, or cls_mean (default; generated data cls)")->check(CLI::IsMember({"cls", "cls_mean"}));
-  shape("--max-tokens", o.max_tokens, "longer texts are cut (default: covers 98 % of them, at most 128); a model never reads more than it was trained with");
-  shape("--vocab-size", o.vocab_size, "word pieces to learn (default 8192)");
+  shape("--max-tokens", o.max_tokens, "longer texts are cut (default: covers 98 % of them, at most 128; with --teacher: as it reads); a model never reads more than it was trained with");
+  shape("--vocab-size", o.vocab_size, "word pieces to learn (default 8192; with --teacher: its words, none are learned)");
+  shape("--word-width", o.word_width, "width of the word table's rows, projected to --hidden (default: --hidden); half of it halves most of a small model's file");
   shape("--patch", o.patch, "side of an image patch, pixels (default: the divisor of both sides nearest to an eighth)");
   shape("--head-hidden", o.head_hidden, "hidden width of exit heads; 0: linear (default: by --hidden)");
 
@@ -146,6 +150,7 @@ Json options_to_json(const FitOptions& o) {
   put(json, "max_tokens", o.max_tokens);
   put(json, "patch", o.patch);
   put(json, "vocab_size", o.vocab_size);
+  put(json, "word_width", o.word_width);
   put(json, "head_hidden", o.head_hidden);
   if (o.norm) json["norm"] = *o.norm == NormOrder::pre ? "pre" : "post";
   if (o.attention) json["attention"] = *o.attention == Attention::linear ? "linear" : "softmax";

@@ -20,7 +20,7 @@ struct FitOptions {
   std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
   std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h); "like": train/distil.h
   std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels; with "like" alone.
-                                   // Without tune: a bundle of any shape that half of stage 0's loss is taken from
+                                   // Without tune: a bundle of any shape that teaches stage 0 (train/scratch_learner.h)
   std::string teacher_checksum;    // of that last one, once it was opened
   std::filesystem::path state;     // with "like": where its training state is kept
   std::vector<int> picture_size;   // with tune: height, width that picture files are read at
@@ -36,7 +36,7 @@ struct FitOptions {
   std::size_t max_train = 0;
   double max_disagreement = 0.005;  // with full depth; where scores are compared and thresholds chosen
   // Shape; unset: by task and data.
-  std::optional<int> layers, hidden, heads, ffn, window, max_tokens, patch, vocab_size, head_hidden;
+  std::optional<int> layers, hidden, heads, ffn, window, max_tokens, patch, vocab_size, word_width, head_hidden;
   std::optional<NormOrder> norm;
   std::optional<Attention> attention;
   std::optional<Pooling> pooling;

@@ -27,7 +27,7 @@ TEST(Options, ReadsFlags) {
 TEST(Options, RefusesWhatIsOutOfRangeOrUnknown) {
   const std::vector<std::vector<const char*>> wrong = {
       {"--layers", "1"},  {"--layers", "65"},   {"--lr", "0"},           {"--dropout", "0.95"},   {"--batch-size", "0"}, {"--hidden", "30", "--heads", "4"},
-      {"--task", "poem"}, {"--norm", "middle"}, {"--recipe", "unknown"}, {"--no-such-flag", "1"}, {"--steps", "many"},   {"--max-disagreement", "1.5"}};
+      {"--task", "poem"}, {"--norm", "middle"}, {"--recipe", "unknown"}, {"--no-such-flag", "1"}, {"--steps", "many"},   {"--max-disagreement", "1.5"}, {"--word-width", "0"}};
   for (const auto& flags : wrong) {
     const auto got = parsed(flags);
     ASSERT_FALSE(got) << flags[0] << " " << flags[1];
@@ -44,6 +44,13 @@ TEST(Options, LinearAttentionHasNoWindow) {
   EXPECT_NE(both.error().message.find("--window 64"), std::string::npos);
   EXPECT_EQ(difference(options_to_json(parsed({"--attention", "linear"})->options), options_to_json(parsed({"--attention", "softmax"})->options)),
             "attention is \"linear\", was \"softmax\"");
+}
+
+TEST(Options, TheWordWidthIdentifiesARun) {
+  const auto narrow = parsed({"--word-width", "32"});
+  ASSERT_TRUE(narrow) << narrow.error().message;
+  EXPECT_EQ(narrow->options.word_width, 32);
+  EXPECT_NE(difference(options_to_json(narrow->options), options_to_json(parsed({})->options)), "");
 }
 
 TEST(Options, ThreadsAndProgressDoNotIdentifyARun) {

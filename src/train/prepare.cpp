@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "data/encode_row.h"
+#include "data/preprocessing.h"
 
 namespace fathom::train {
 namespace {
@@ -37,7 +38,48 @@ int usual_patch(int height, int width) {
   return best;
 }
 
-Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
+// The teacher's words and how many of them it reads.
+Status teachers_words(const FitOptions& o, const ModelSpec& teacher, Prepared& out) {
+  FATHOM_TRY(out.tokenizer, data::Tokenizer::read(o.teacher));
+  out.spec.vocab = teacher.vocab;
+  if (out.spec.token_types > 0) out.spec.token_types = teacher.token_types;
+  out.spec.max_tokens = o.max_tokens.value_or(teacher.max_tokens);
+  out.teachers_tokens = true;
+  if (out.spec.max_tokens <= teacher.max_tokens) return {};
+  return Error{Code::usage, "--max-tokens " + std::to_string(out.spec.max_tokens) + " is more than the teacher reads, " + std::to_string(teacher.max_tokens),
+               "give at most that, or --vocab-size for words of the student's own, taught by answers alone"};
+}
+
+Status own_words(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
+  const auto& train = dataset.part(Part::train);
+  data::TokenizerOptions tokens;
+  tokens.vocab_size = o.vocab_size.value_or(8192);
+  tokens.append_sep = out.spec.attention_window == 0;  // a windowed model's CLS could not see it
+  std::vector<std::string> texts = train.texts;
+  texts.insert(texts.end(), train.second.begin(), train.second.end());
+  FATHOM_TRY(out.tokenizer, data::Tokenizer::train(texts, tokens));
+  out.spec.vocab = out.tokenizer->vocab_size();
+  out.spec.max_tokens = o.max_tokens.value_or(usual_tokens(*out.tokenizer, train, !train.complexity.empty(), 128));
+  return {};
+}
+
+Status patches(const data::Split& train, const FitOptions& o, const ModelSpec* teacher, Prepared& out) {
+  ModelSpec& spec = out.spec;
+  spec.image_height = train.height;
+  spec.image_width = train.width;
+  bool as_teacher = teacher != nullptr && teacher->image_height == train.height && teacher->image_width == train.width && teacher->prefix_tokens == spec.prefix_tokens;
+  if (as_teacher) {
+    FATHOM_TRY(const auto how, data::read_preprocessing(o.teacher));
+    as_teacher = !how;  // with one it may see other pixels than the student
+  }
+  spec.patch = o.patch.value_or(as_teacher ? teacher->patch : usual_patch(train.height, train.width));
+  out.teachers_tokens = as_teacher && spec.patch == teacher->patch;
+  if (train.height % spec.patch == 0 && train.width % spec.patch == 0) return {};
+  return Error{Code::usage, "--patch " + std::to_string(spec.patch) + " does not divide pictures of " + std::to_string(train.height) + " x " + std::to_string(train.width),
+               "choose a divisor of both sides"};
+}
+
+Status shape(const data::Dataset& dataset, const FitOptions& o, const ModelSpec* teacher, Prepared& out) {
   const auto& train = dataset.part(Part::train);
   const bool generated = !train.complexity.empty();
   const bool text = dataset.task == data::Task::text_classification;
@@ -60,25 +102,14 @@ Status shape(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
   }
   size_decision(spec);
   if (o.head_hidden) spec.exit_head_hidden = *o.head_hidden;
-  if (text) {
-    data::TokenizerOptions tokens;
-    tokens.vocab_size = o.vocab_size.value_or(8192);
-    tokens.append_sep = spec.attention_window == 0;  // a windowed model's CLS could not see it
-    std::vector<std::string> texts = train.texts;
-    texts.insert(texts.end(), train.second.begin(), train.second.end());
-    FATHOM_TRY(out.tokenizer, data::Tokenizer::train(texts, tokens));
-    spec.vocab = out.tokenizer->vocab_size();
-    spec.max_tokens = o.max_tokens.value_or(usual_tokens(*out.tokenizer, train, generated, 128));
-    return {};
+  if (!text) {
+    if (o.word_width) return Error{Code::usage, "--word-width has no meaning for pictures: they have no word table", "leave it out"};
+    return patches(train, o, teacher, out);
   }
-  spec.image_height = train.height;
-  spec.image_width = train.width;
-  spec.patch = o.patch.value_or(usual_patch(train.height, train.width));
-  if (train.height % spec.patch != 0 || train.width % spec.patch != 0) {
-    return Error{Code::usage, "--patch " + std::to_string(spec.patch) + " does not divide pictures of " + std::to_string(train.height) +
-                                  " x " + std::to_string(train.width), "choose a divisor of both sides"};
-  }
-  return {};
+  spec.word_width = o.word_width.value_or(0);
+  if (spec.word_width >= spec.hidden)
+    return Error{Code::usage, "--word-width " + std::to_string(spec.word_width) + " is not narrower than the model, " + std::to_string(spec.hidden), "give half of it, say, or leave it out"};
+  return teacher != nullptr && !o.vocab_size ? teachers_words(o, *teacher, out) : own_words(dataset, o, out);
 }
 
 void schedule(const data::Dataset& dataset, const FitOptions& o, Prepared& out) {
@@ -143,7 +174,7 @@ Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, con
   return out;
 }
 
-Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options) {
+Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options, const ModelSpec* teacher) {
   Prepared out;
   for (const Part part : {Part::train, Part::tune}) {
     if (dataset.part(part).size() < 16) {
@@ -153,7 +184,11 @@ Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options
     }
   }
   if (dataset.label_names.size() < 2) return Error{Code::bad_input, "the data has fewer than two classes", "check --label-column"};
-  FATHOM_TRY_VOID(shape(dataset, options, out));
+  const bool texts = dataset.task == data::Task::text_classification;
+  if (teacher != nullptr && (teacher->modality == Modality::text) != texts)
+    return Error{Code::bad_input, std::string("the teacher '") + options.teacher.string() + "' reads " + (texts ? "pictures, the data are texts" : "texts, the data are pictures"),
+                 "give a teacher of this task"};
+  FATHOM_TRY_VOID(shape(dataset, options, teacher, out));
   FATHOM_TRY_VOID(validate(out.spec, "the model asked for"));
   schedule(dataset, options, out);
   for (const Part part : data::kAllParts) {

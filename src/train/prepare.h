@@ -26,10 +26,14 @@ struct Prepared {
   std::optional<data::Tokenizer> tokenizer;
   std::array<Encoded, 4> parts;  // by data::Part
   std::int64_t cut = 0;          // training texts longer than spec.max_tokens
+  bool teachers_tokens = false;  // what the model reads of an input is what its teacher reads: the same words, the same patches
   const Encoded& part(data::Part p) const { return parts[static_cast<std::size_t>(p)]; }
 };
 
-Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options);
+// teacher: of the bundle options.teacher, or null. With one, texts are read by its tokenizer, unless --vocab-size asks for words of its own;
+// pictures in its patches, where it takes them as they are in the data and --patch says nothing else. Further errors: usage (more tokens
+// than the teacher reads), bad_input (it reads another kind of input).
+Result<Prepared> prepare(const data::Dataset& dataset, const FitOptions& options, const ModelSpec* teacher = nullptr);
 
 // `cut`, if given, gains the number of texts that were longer than spec.max_tokens.
 Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, const data::Tokenizer* tokenizer, std::int64_t* cut = nullptr);

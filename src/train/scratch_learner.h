@@ -1,15 +1,18 @@
 // A model from scratch, trained plainly: only its last exit. With a teacher's logits half of the loss is what that answers:
 //   .5 CE + .5 T^2 KL(teacher || p), T = 2
+// and with a teacher that reads the same tokens the loss of layer_distillation.h is added.
 // Source: RECIPE section 2 (stage 0); paper/004 (distillation).
 #pragma once
 
+#include "train/layer_distillation.h"
 #include "train/learner.h"
 
 namespace fathom::train {
 
 class ScratchLearner final : public Learner {
  public:
-  ScratchLearner(Backbone& backbone, Heads& heads, torch::Tensor teacher = {});  // teacher [train rows, classes], or undefined
+  // teacher [train rows, classes], or undefined; layers: null without.
+  ScratchLearner(Backbone& backbone, Heads& heads, torch::Tensor teacher = {}, std::shared_ptr<LayerDistillation> layers = nullptr);
   std::unique_ptr<Learner> replica() override;
   FlatParameters& parameters() override { return parameters_; }
   void set_dropout(double share) override { backbone_.set_dropout(share); }
@@ -22,11 +25,12 @@ class ScratchLearner final : public Learner {
     Backbone backbone;
     Heads heads;
   };
-  ScratchLearner(std::unique_ptr<Own> own, torch::Tensor teacher);
+  ScratchLearner(std::unique_ptr<Own> own, const ScratchLearner& other);
   std::unique_ptr<Own> own_;  // a replica's
   Backbone& backbone_;
   Heads& heads_;
   torch::Tensor teacher_;
+  std::shared_ptr<LayerDistillation> layers_;
   FlatParameters parameters_;
 };
 
