@@ -228,8 +228,8 @@ void add_compress(Frame& frame) {
                                              "training moves towards zero) more and more while --tune trains")->type_name("SHARES");
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
-  verb->add_option("--tune", words.tune, "Train what became smaller or is to be int8 to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); for int8 "
-                                           "with its rounding in the forward pass; with --target: what was taken")->type_name("EPOCHS");
+  verb->add_option("--tune", words.tune, "Train what became smaller or is to be int8 to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); int8 alone: "
+                                           "with its rounding in the forward pass; else in fp32, before --precision; with --target: what was taken")->type_name("EPOCHS");
   verb->add_option("--precision", words.precision, "Numbers of the layers: bf16 or int8")->check(CLI::IsMember({"bf16", "int8"}));
   CLI::Option* target = verb->add_option("--target", options->target, "Try steps from the mildest on and take those that keep most answers within ms=5 (an input, alone) or mb=20 (peak memory)")->type_name("TARGET");
   for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--precision"}) target->excludes(verb->get_option(step));

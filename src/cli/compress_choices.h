@@ -40,6 +40,7 @@ struct CompressChoices {
   bool smaller() const { return narrows() || prunes() || folds(); }
   bool rounds() const { return precision != Precision::fp32; }
   bool trainable() const { return smaller() || zeroes() || precision == Precision::int8; }  // something to win back
+  bool trains_int8() const { return tunes() && precision == Precision::int8 && !smaller() && !zeroes(); }  // with its rounding; else before it (ADR 0017)
   bool reads_data() const { return prunes() || zeroes() || (folds() && !fold.by_weights) || tunes(); }  // cannot do without
 };
 

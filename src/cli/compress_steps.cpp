@@ -172,7 +172,7 @@ class Steps {
       words.insert(words.end(), {"--zeros", choices.zeros.two_of_four ? "2:4" : Json(choices.zeros.share).dump()});
       if (choices.zeroing == Zeroing::movement) words.emplace_back("--by-movement");
     }
-    if (choices.precision == Precision::int8) words.insert(words.end(), {"--int8-levels", std::to_string(runtime_.kernels().levels)});
+    if (choices.trains_int8()) words.insert(words.end(), {"--int8-levels", std::to_string(runtime_.kernels().levels)});
     FATHOM_TRY(const int code, train(words, 0, runtime_.pool().threads()));
     constexpr std::array kCodes = {Code::io, Code::usage, Code::bad_input, Code::limit, Code::quality};  // of exit codes 1 to 5
     if (code == 130) return Error{Code::cancelled, "stopped while training; nothing was written", "the same command goes on from the last state"};
@@ -185,13 +185,12 @@ class Steps {
     return did["tuned"];
   }
 
-  // trained: as int8 computes, so its biases make up for rounding already.
-  Status to_precision(Precision precision, bool trained) {
+  Status to_precision(Precision precision) {
     std::optional<InputSums> sums;
-    if (trained && precision == Precision::int8) {
-      say("biases stay as they were trained, in int8");
+    FATHOM_TRY(const auto bundle, Bundle::open(from_));
+    if (precision == Precision::int8 && bundle->fathom().contains(Json::json_pointer("/provenance/compressed/tuned/int8_levels"))) {
+      say("biases stay as they were trained: with the rounding of int8");
     } else if (inputs_ && precision == Precision::int8) {
-      FATHOM_TRY(const auto bundle, Bundle::open(from_));
       FATHOM_TRY(const auto model, Model::load(bundle));
       if (model->precision() == Precision::fp32) {  // else the transform says what is wrong
         FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime_));
@@ -235,7 +234,7 @@ Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoic
   if (choices.tunes()) {
     FATHOM_TRY(did["tune"], steps.tune(choices, bundle, data.folder));
   }
-  if (choices.rounds()) FATHOM_TRY_VOID(steps.to_precision(choices.precision, choices.tunes()));
+  if (choices.rounds()) FATHOM_TRY_VOID(steps.to_precision(choices.precision));
   return did;
 }
 
