@@ -144,6 +144,15 @@ Result<CompressWords> find_words(const Options& options, const policy::Budget& t
   return search({options.bundle, options.out, options.trail.empty() ? trail_of(options.out) : options.trail, target, job.data->dataset.fingerprint, options.runtime, make}, tune, job.runtime);
 }
 
+// What training would refuse, before anything is written for it.
+Status check_trainable(const fs::path& bundle, const Model& model, const CompressChoices& choices) {
+  FATHOM_TRY_VOID(need_train_program());
+  const std::string where = "bundle '" + bundle.string() + "'", made_from = "compress the bundle it was made from";
+  if (model.precision() != Precision::fp32) return Error{Code::unsupported, where + " is compressed already: its layers are in " + precision_name(model.precision()), made_from};
+  if (choices.zeroes() && model.spec().ranks.any()) return Error{Code::unsupported, where + " has folded maps: zeros in their factors are not looked for", made_from};
+  return {};
+}
+
 Result<int> act(const Options& options) {
   CompressChoices choices;
   std::optional<policy::Budget> target;
@@ -163,7 +172,7 @@ Result<int> act(const Options& options) {
   if (before->has_decision() || !options.data.empty()) {
     FATHOM_TRY(data, eval::read_eval_data(fathom, options.data, "bundle '" + options.bundle.string() + "': fathom.json"));
   }
-  if (choices.tunes()) FATHOM_TRY_VOID(need_train_program());
+  if (choices.tunes()) FATHOM_TRY_VOID(check_trainable(options.bundle, *before, choices));
   if (choices.tunes() && !data) return Error{Code::usage, "--tune trains on data, and this bundle knows none", "give --data FOLDER"};
   if (choices.reads_data() && !data) return Error{Code::usage, "what goes is chosen by what it does on data, and this bundle knows none", "give --data FOLDER (or --fold ...,weights)"};
   FATHOM_TRY_VOID(compress::check_target(options.bundle, options.out));
@@ -172,8 +181,8 @@ Result<int> act(const Options& options) {
     const double epochs = choices.tune;
     FATHOM_TRY(const CompressWords words, find_words(options, *target, job));
     FATHOM_TRY(choices, read_choices(words));
-    if (choices.smaller()) choices.tune = epochs;
-    else if (epochs > 0) say("what was taken only rounds numbers: there is nothing to train");
+    if (choices.trainable()) choices.tune = epochs;
+    else if (epochs > 0) say("what was taken only rounds numbers to bf16: there is nothing to train");
   }
   Stage stage(options.out);
   FATHOM_TRY(const Json steps, job.make(stage, choices));
@@ -215,10 +224,12 @@ void add_compress(Frame& frame) {
   verb->add_option("--preset", words.preset, "compact: --word-width 50% --prune ffn=50% --precision int8, each unless said otherwise")->check(CLI::IsMember({"compact"}));
   verb->add_option("--word-width", words.word_width, "Values of a word's row, or a share of what it has: narrower rows and one projection back")->type_name("WIDTH");
   verb->add_option("--prune", words.prune, "Take heads and neurons out of every layer, those that its outputs need least: heads=25%,ffn=40%, or one of them; weights=50% or weights=2:4 sets "
-                                             "single weights to zero, which saves neither memory nor time here")->type_name("SHARES");
+                                             "single weights to zero, which saves neither memory nor time here: at once, or with ,gradual (the smallest) or ,movement (those that "
+                                             "training moves towards zero) more and more while --tune trains")->type_name("SHARES");
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
-  verb->add_option("--tune", words.tune, "Train what became smaller to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); with --target: what was taken")->type_name("EPOCHS");
+  verb->add_option("--tune", words.tune, "Train what became smaller or is to be int8 to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); int8 alone: "
+                                           "with its rounding in the forward pass; else in fp32, before --precision; with --target: what was taken")->type_name("EPOCHS");
   verb->add_option("--precision", words.precision, "Numbers of the layers: bf16 or int8")->check(CLI::IsMember({"bf16", "int8"}));
   CLI::Option* target = verb->add_option("--target", options->target, "Try steps from the mildest on and take those that keep most answers within ms=5 (an input, alone) or mb=20 (peak memory)")->type_name("TARGET");
   for (const char* step : {"--preset", "--word-width", "--prune", "--fold", "--precision"}) target->excludes(verb->get_option(step));

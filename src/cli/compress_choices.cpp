@@ -36,9 +36,16 @@ std::vector<Item> items(const std::string& text) {
 
 Status read_prune(const std::string& text, CompressChoices& out) {
   const auto wrong = [&](const std::string& what) {
-    return Error{Code::usage, "--prune '" + text + "': " + what, "give shares to take out, as in --prune heads=25%,ffn=40%, or weights=50% (weights=2:4) to set to zero"};
+    return Error{Code::usage, "--prune '" + text + "': " + what, "give shares to take out, as in --prune heads=25%,ffn=40%, or weights=50% (weights=2:4; with ,gradual or ,movement) to set to zero"};
   };
+  std::string how;
   for (const Item& item : items(text)) {
+    if (item.text == "gradual" || item.text == "movement") {
+      if (!how.empty()) return wrong("'" + how + "' and '" + item.text + "' are two");
+      how = item.text;
+      out.zeroing = how == "gradual" ? Zeroing::gradual : Zeroing::movement;
+      continue;
+    }
     if (item.name != "heads" && item.name != "ffn" && item.name != "weights") return wrong("'" + item.name + "' cannot be pruned");
     if (item.text == "weights=2:4") {
       out.zeros = {0, true};
@@ -50,6 +57,7 @@ Status read_prune(const std::string& text, CompressChoices& out) {
     if (item.name == "weights") out.zeros = {*value, false};
     else (item.name == "heads" ? out.prune.heads : out.prune.ffn) = *value;
   }
+  if (!how.empty() && !out.zeroes()) return wrong("'" + how + "' is how weights become zero, and none would");
   return {};
 }
 
@@ -116,12 +124,14 @@ Result<CompressChoices> read_choices(CompressWords words) {
   if (out.zeroes() && out.folds()) return Error{Code::usage, "--prune weights and --fold: zeros in the factors of folded maps are not looked for", "take one of them"};
   if (!words.tune.empty()) {
     FATHOM_TRY(out.tune, read_epochs(words.tune));
-    if (!out.smaller() && !out.zeroes())
-      return Error{Code::usage, "--tune trains what became smaller, and nothing would", "add --preset compact, --word-width, --prune or --fold"};
   }
   if (!words.precision.empty()) {
     FATHOM_TRY(out.precision, parse_precision(words.precision));
   }
+  if (out.tunes() && !out.trainable())
+    return Error{Code::usage, "--tune trains what became smaller or is in int8, and nothing would", "add --preset compact, --word-width, --prune, --fold or --precision int8"};
+  if (out.zeroes() && !out.zeroes_at_once() && !out.tunes())
+    return Error{Code::usage, "--prune weights with 'gradual' or 'movement' sets weights to zero while they are trained, and nothing would be", "add --tune 2, or leave the word out: then they go at once"};
   if (!out.smaller() && !out.zeroes() && !out.rounds())
     return Error{Code::usage, "nothing to do", "give --preset compact, or what to do: --word-width, --prune, --fold (with --tune), --precision"};
   return out;

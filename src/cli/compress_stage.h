@@ -13,6 +13,13 @@
 
 namespace fathom::cli {
 
+inline Status copy_bundle(const fs::path& from, const fs::path& to) {
+  FATHOM_TRY(const auto bundle, Bundle::open(from));
+  std::map<std::string, fs::path> files;
+  for (const auto& [name, entry] : bundle->fathom()["files"].items()) files[name] = from / name;
+  return write_bundle(to, {}, bundle->fathom(), files);
+}
+
 class Stage {
  public:
   explicit Stage(const fs::path& out) : out_(out.has_filename() ? out : out.parent_path()), folder_(out_.string() + ".part") { clear(); }
@@ -25,12 +32,7 @@ class Stage {
   Status finish() const {
     std::error_code error;
     if (!fs::exists(out_, error)) fs::rename(last_, out_, error);
-    if (!fs::exists(out_, error) || fs::exists(last_, error)) {
-      FATHOM_TRY(const auto made, Bundle::open(last_));
-      std::map<std::string, fs::path> files;
-      for (const auto& [name, entry] : made->fathom()["files"].items()) files[name] = last_ / name;
-      FATHOM_TRY_VOID(write_bundle(out_, {}, made->fathom(), files));
-    }
+    if (!fs::exists(out_, error) || fs::exists(last_, error)) FATHOM_TRY_VOID(copy_bundle(last_, out_));
     fs::remove_all(training(), error);  // has served, whichever run it was of
     return {};
   }

@@ -27,6 +27,10 @@ std::string percent(double share) {
   return text;
 }
 
+std::string zeros_text(double share, const std::string& lost) {
+  return percent(share) + " of the layers' weights are zero" + lost + ". Zeros are stored and multiplied like any number: neither memory nor time changes";
+}
+
 struct Opened {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const engine::Plan> plan;
@@ -128,8 +132,7 @@ class Steps {
       lost += (i > 0 ? ", " : "") + std::string(compress::kMapNames[i]) + " " + percent(report.lost[i]);
       told[compress::kMapNames[i]] = report.lost[i];
     }
-    say(percent(report.zeros) + " of the layers' weights are zero; of the outputs' variance is lost on average: " + lost +
-        ". Zeros are stored and multiplied like any number: neither memory nor time changes");
+    say(zeros_text(report.zeros, "; of the outputs' variance is lost on average: " + lost));
     return Json{{"zeros", report.zeros}, {"lost", told}};
   }
 
@@ -158,23 +161,36 @@ class Steps {
   }
 
   // fathom-train, on what the steps so far wrote.
-  Result<Json> tune(double epochs, const fs::path& teacher, const fs::path& data) {
-    FATHOM_TRY(const int code, train({"--tune", "like", "--teacher", teacher.string(), "--out", from_.string(), "--data", data.string(), "--epochs", Json(epochs).dump(), "--state",
-                                      stage_.training().string()},
-                                     0, runtime_.pool().threads()));
+  Result<Json> tune(const CompressChoices& choices, const fs::path& teacher, const fs::path& data) {
+    if (from_ == teacher) {  // no step made a bundle that training could write to
+      from_ = stage_.next();
+      FATHOM_TRY_VOID(copy_bundle(teacher, from_));
+    }
+    std::vector<std::string> words = {"--tune", "like", "--teacher", teacher.string(), "--out", from_.string(), "--data", data.string(), "--epochs", Json(choices.tune).dump(), "--state",
+                                      stage_.training().string()};
+    if (choices.zeroes() && !choices.zeroes_at_once()) {
+      words.insert(words.end(), {"--zeros", choices.zeros.two_of_four ? "2:4" : Json(choices.zeros.share).dump()});
+      if (choices.zeroing == Zeroing::movement) words.emplace_back("--by-movement");
+    }
+    if (choices.trains_int8()) words.insert(words.end(), {"--int8-levels", std::to_string(runtime_.kernels().levels)});
+    FATHOM_TRY(const int code, train(words, 0, runtime_.pool().threads()));
     constexpr std::array kCodes = {Code::io, Code::usage, Code::bad_input, Code::limit, Code::quality};  // of exit codes 1 to 5
     if (code == 130) return Error{Code::cancelled, "stopped while training; nothing was written", "the same command goes on from the last state"};
     if (code != 0)
       return Error{code >= 1 && code <= 5 ? kCodes[static_cast<std::size_t>(code - 1)] : Code::internal, "fathom-train ended with exit code " + std::to_string(code) + "; nothing was written",
                    "its own message stands above"};
     FATHOM_TRY(const auto bundle, Bundle::open(from_));
-    return bundle->fathom()["provenance"]["compressed"]["tuned"];
+    const Json& did = bundle->fathom()["provenance"]["compressed"];
+    if (did.contains("zeroed") && !choices.zeroes_at_once()) say(zeros_text(did["zeroed"]["zeros"].get<double>(), ""));
+    return did["tuned"];
   }
 
   Status to_precision(Precision precision) {
     std::optional<InputSums> sums;
-    if (inputs_ && precision == Precision::int8) {
-      FATHOM_TRY(const auto bundle, Bundle::open(from_));
+    FATHOM_TRY(const auto bundle, Bundle::open(from_));
+    if (precision == Precision::int8 && bundle->fathom().contains(Json::json_pointer("/provenance/compressed/tuned/int8_levels"))) {
+      say("biases stay as they were trained: with the rounding of int8");
+    } else if (inputs_ && precision == Precision::int8) {
       FATHOM_TRY(const auto model, Model::load(bundle));
       if (model->precision() == Precision::fp32) {  // else the transform says what is wrong
         FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime_));
@@ -209,14 +225,14 @@ Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoic
   if (choices.prunes()) {
     FATHOM_TRY(did["prune"], steps.prune(choices.prune));
   }
-  if (choices.zeroes()) {
+  if (choices.zeroes_at_once()) {
     FATHOM_TRY(did["zeros"], steps.zero_weights(choices.zeros));
   }
   if (choices.folds()) {
     FATHOM_TRY(did["fold"], steps.fold(choices.fold));
   }
   if (choices.tunes()) {
-    FATHOM_TRY(did["tune"], steps.tune(choices.tune, bundle, data.folder));
+    FATHOM_TRY(did["tune"], steps.tune(choices, bundle, data.folder));
   }
   if (choices.rounds()) FATHOM_TRY_VOID(steps.to_precision(choices.precision));
   return did;

@@ -138,8 +138,15 @@ FusedLayer Backbone::whole(const Layer& layer) const {
   FusedLayer out = layer.own;
   Tensor* const maps[] = {&out.qkv_w, &out.out_w, &out.up_w, &out.down_w};
   for (std::size_t m = 0; m < layer.factors.size(); ++m)
-    if (layer.factors[m].defined()) *maps[m] = torch::mm(*maps[m], layer.factors[m]);
+    *maps[m] = layer.factors[m].defined() ? torch::mm(*maps[m], layer.factors[m]) : int8_weights(*maps[m]);
+  out.levels = levels_;
   return out;
+}
+
+Tensor Backbone::map(const Tensor& x, const Tensor& factor, const Tensor& weight, const Tensor& bias) const {
+  Tensor read = int8_rows(x);
+  if (factor.defined()) read = int8_rows(torch::linear(read, int8_weights(factor)));
+  return torch::linear(read, int8_weights(weight), bias);
 }
 
 Tensor Backbone::norm(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
@@ -173,8 +180,8 @@ Tensor Backbone::embed(const Encoded& batch) {
     if (distill_.defined()) prefix = torch::cat({prefix, distill_.view({1, 1, -1})}, 1);
     return drop(torch::cat({prefix.expand({x.size(0), spec_.prefix_tokens, spec_.hidden}), x}, 1) + position_);
   }
-  auto h = torch::embedding(word_, batch.ids);
-  if (word_projection_.defined()) h = torch::matmul(h, word_projection_.t());
+  auto h = int8_weights(torch::embedding(word_, batch.ids));
+  if (word_projection_.defined()) h = map(h, {}, word_projection_, {});
   h = h + position_.narrow(0, 0, batch.ids.size(1));
   if (type_.defined()) h = h + (batch.types.defined() ? torch::embedding(type_, batch.types) : type_[0]);
   if (spec_.norm == NormOrder::post) h = norm(h, embed_norm_w_, embed_norm_b_);
@@ -213,25 +220,28 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
 
 }  // namespace
 
-Tensor Backbone::attention(const FusedLayer& layer, const Tensor& x, const Tensor& lengths) const {
+Tensor Backbone::attention(const Layer& layer, const Tensor& x, const Tensor& lengths) const {
+  const FusedLayer& p = layer.own;
   const auto b = x.size(0), t = x.size(1);
   const std::int64_t heads = spec_.heads, dim = spec_.head_dim();
-  const auto qkv = torch::linear(x, layer.qkv_w, layer.qkv_b).view({b, t, 3, heads, dim}).permute({2, 0, 3, 1, 4});
-  const auto mixed = layer.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
-  return torch::linear(mixed.transpose(1, 2).reshape({b, t, spec_.attention_width()}), layer.out_w, layer.out_b);
+  const auto qkv = map(x, layer.factors[0], p.qkv_w, p.qkv_b).view({b, t, 3, heads, dim}).permute({2, 0, 3, 1, 4});
+  const auto mixed = p.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
+  return map(mixed.transpose(1, 2).reshape({b, t, spec_.attention_width()}), layer.factors[1], p.out_w, p.out_b);
 }
 
 Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
-  const FusedLayer p = whole(layers_[static_cast<std::size_t>(l)]);
-  if (fused_) return run_fused_layer(p, h, mask, keep_mask(h), keep_mask(h));
+  const Layer& layer = layers_[static_cast<std::size_t>(l)];
+  const FusedLayer& p = layer.own;
+  const bool rounds_between = levels_ > 0 && spec_.ranks.any();  // factors: what passes from one to the other is rounded, too
+  if (fused_ && !rounds_between) return run_fused_layer(whole(layer), h, mask, keep_mask(h), keep_mask(h));
   const auto feed = [&](const Tensor& x) {
-    return drop(torch::linear(torch::gelu(torch::linear(x, p.up_w, p.up_b)), p.down_w, p.down_b));
+    return drop(map(torch::gelu(map(x, layer.factors[2], p.up_w, p.up_b)), layer.factors[3], p.down_w, p.down_b));
   };
   if (p.pre_norm) {
-    const auto x = h + drop(attention(p, norm(h, p.norm1_w, p.norm1_b), mask));
+    const auto x = h + drop(attention(layer, norm(h, p.norm1_w, p.norm1_b), mask));
     return x + feed(norm(x, p.norm2_w, p.norm2_b));
   }
-  const auto x = norm(h + drop(attention(p, h, mask)), p.norm1_w, p.norm1_b);
+  const auto x = norm(h + drop(attention(layer, h, mask)), p.norm1_w, p.norm1_b);
   return norm(x + feed(x), p.norm2_w, p.norm2_b);
 }
 

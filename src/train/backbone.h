@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/spec.h"
+#include "train/fake_int8.h"
 #include "train/fused_layer.h"
 #include "train/torch.h"
 
@@ -75,6 +76,10 @@ class Backbone : public torch::nn::Module {
   void set_dropout(double p) { dropout_ = p; }
   // False: layers run as plain torch operators, the reference of the fused ones.
   void set_fused(bool fused) { fused_ = fused; }
+  // From here on as the engine's int8 computes: word rows, the layers' maps and what they read are rounded (fake_int8.h), activations to 0..levels. 0: not.
+  // Norms, attention and the tables of positions and types are not; the latter are bf16 in an int8 bundle.
+  void set_int8(int levels) { levels_ = levels; }
+  int int8_levels() const { return levels_; }
   // Text: the tables below layer 1 stay as they are, but for narrow word rows. Call before FlatParameters takes the parameters that learn.
   void freeze_embeddings();
   // A mask as dropout draws it, scaled, for another module's [rows, width]; undefined when nothing is dropped.
@@ -85,7 +90,6 @@ class Backbone : public torch::nn::Module {
   torch::Tensor linear_weight(const std::string& name, std::int64_t out, std::int64_t in);
   torch::Tensor vector(const std::string& name, std::int64_t size, float value);
   torch::Tensor additive_mask(std::int64_t tokens, const torch::Tensor& lengths) const;
-  torch::Tensor attention(const FusedLayer& layer, const torch::Tensor& x, const torch::Tensor& lengths) const;
   torch::Tensor softmax_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const torch::Tensor& lengths) const;
   torch::Tensor keep_mask(const torch::Tensor& like) const;
   torch::Tensor norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) const;
@@ -103,8 +107,13 @@ class Backbone : public torch::nn::Module {
     std::array<torch::Tensor, 4> factors;  // [rank, in] in the order of layer_maps(); undefined: one matrix
   };
   FusedLayer whole(const Layer& layer) const;  // its products
+  torch::Tensor map(const torch::Tensor& x, const torch::Tensor& factor, const torch::Tensor& weight, const torch::Tensor& bias) const;
+  torch::Tensor int8_weights(const torch::Tensor& weights) const { return levels_ > 0 ? fake_int8_weights(weights) : weights; }
+  torch::Tensor int8_rows(const torch::Tensor& rows) const { return levels_ > 0 ? fake_int8_rows(rows, levels_) : rows; }
+  torch::Tensor attention(const Layer& layer, const torch::Tensor& x, const torch::Tensor& lengths) const;
   std::vector<Layer> layers_;
   bool fused_ = true;
+  int levels_ = 0;
 };
 
 // Exit heads 1..layers; the last is the task head, left out where it is an imported checkpoint's own.

@@ -11,20 +11,16 @@ using torch::Tensor;
 
 }  // namespace
 
-DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher)
+DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher, const ZeroGoal& goal)
     : student_(std::move(student)), teacher_(std::move(teacher)), parameters_(student_->parameters()) {
   teacher_->backbone().eval();
-  torch::NoGradGuard no_grad;
-  const Tensor values = parameters_.values(), mask = torch::ones_like(values);
-  for (const auto& [name, weight] : student_->own_weights())
-    if (name.starts_with("encoder.") && weight.dim() == 2)
-      mask.as_strided(weight.sizes(), weight.strides(), weight.data_ptr<float>() - values.data_ptr<float>()).copy_(weight != 0);
-  if ((mask == 0).any().item<bool>()) mask_ = mask;
+  mask_ = WeightMask(parameters_, student_->layer_matrices(), goal);
 }
 
 std::unique_ptr<Learner> DistilLearner::replica() {
   auto copy = std::make_unique<WholeModel>(student_->spec(), student_->has_exits());
   copy->copy_from(*student_);  // what does not learn is no part of the flat values
+  copy->backbone().set_int8(student_->backbone().int8_levels());
   auto out = std::make_unique<DistilLearner>(std::move(copy), teacher_);
   out->parameters_.share(parameters_);
   return out;

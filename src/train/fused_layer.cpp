@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "train/fake_int8.h"
 #include "train/layer_kernels.h"
 #include "train/mixing.h"
 
@@ -66,27 +67,30 @@ class Node : public torch::autograd::Function<Node> {
                         const Tensor& qkv_w, const Tensor& qkv_b, const Tensor& out_w, const Tensor& out_b,
                         const Tensor& norm2_w, const Tensor& norm2_b, const Tensor& up_w, const Tensor& up_b,
                         const Tensor& down_w, const Tensor& down_b, const Tensor& lengths, const Keep& masks,
-                        std::int64_t heads, std::int64_t window, bool linear, double eps, bool pre) {
+                        std::int64_t heads, std::int64_t window, bool linear, double eps, bool pre, int levels) {
+    const auto read = [levels](const Tensor& rows) { return levels > 0 ? fake_int8_rows(rows, levels) : rows; };
     const auto b = h3.size(0), t = h3.size(1), hidden = h3.size(2), dim = out_w.size(1) / heads;
     const AttentionSize size{b, t, heads, dim, window};
     const auto h = h3.reshape({b * t, hidden}).contiguous();
     const Keep keep = masks.as_rows(h);
     Normed n1, n2;
     if (pre) n1 = norm(h, norm1_w, norm1_b, eps);
-    const Tensor a = pre ? n1.y : h;
+    const Tensor a = read(pre ? n1.y : h);
     const auto qkv = torch::addmm(qkv_b, a, qkv_w.t());
     const Mixing mixing = mix(size, linear, qkv, lengths);
-    const auto s = residual(h, mixing.out, out_w, out_b, keep.attention);  // after attention
+    const Tensor m = read(mixing.out);
+    const auto s = residual(h, m, out_w, out_b, keep.attention);  // after attention
     if (!pre) n1 = norm(s, norm1_w, norm1_b, eps);
     const Tensor x = pre ? s : n1.y;
     if (pre) n2 = norm(x, norm2_w, norm2_b, eps);
-    const Tensor c = pre ? n2.y : x;
+    const Tensor c = read(pre ? n2.y : x);
     const auto up = torch::addmm(up_b, c, up_w.t());
-    const auto active = torch::empty_like(up);
+    auto active = torch::empty_like(up);
     gelu_forward(up.numel(), up.data_ptr<float>(), active.data_ptr<float>());
+    active = read(active);
     const auto z = residual(x, active, down_w, down_b, keep.feed);
     if (!pre) n2 = norm(z, norm2_w, norm2_b, eps);
-    context->save_for_backward({h, a, qkv, mixing.probabilities, mixing.out, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
+    context->save_for_backward({h, a, qkv, mixing.probabilities, mixing.out, m, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
                                 norm2_w, qkv_w, out_w, up_w, down_w, lengths, keep.attention, keep.feed});
     context->saved_data["size"] = std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0, dim};
     context->saved_data["eps"] = eps;
@@ -95,14 +99,14 @@ class Node : public torch::autograd::Function<Node> {
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
     const auto saved = context->get_saved_variables();
-    enum { h, a, qkv, probabilities, mixed, s, c, up, active, z, mean1, rstd1, mean2, rstd2, norm1_w, norm2_w, qkv_w, out_w, up_w,
+    enum { h, a, qkv, probabilities, mixed, read_by_out, s, c, up, active, z, mean1, rstd1, mean2, rstd2, norm1_w, norm2_w, qkv_w, out_w, up_w,
            down_w, lengths, keep1, keep2 };
     const auto dims = context->saved_data["size"].toIntVector();
     const double eps = context->saved_data["eps"].toDouble();
     const bool pre = dims[6] != 0;
     const AttentionSize size{dims[0], dims[1], dims[2], dims[7], dims[4]};
     const auto dy = outputs[0].reshape({dims[0] * dims[1], dims[3]}).contiguous();
-    variable_list d(20);
+    variable_list d(21);
 
     const auto dz = pre ? dy : norm_gradient(dy, saved[z], saved[mean2], saved[rstd2], saved[norm2_w], eps, {}, d[kNorm2W], d[kNorm2B]);
     const auto dfeed = saved[keep2].defined() ? dz * saved[keep2] : dz;
@@ -121,7 +125,7 @@ class Node : public torch::autograd::Function<Node> {
     }
     const auto dout = saved[keep1].defined() ? dx * saved[keep1] : dx;
     d[kOutB] = column_sum(dout);
-    d[kOutW] = dout.t().mm(saved[mixed]);
+    d[kOutW] = dout.t().mm(saved[read_by_out]);
     const auto dmixed = dout.mm(saved[out_w]);
     const auto dqkv = mix_gradient(size, dims[5] != 0, saved[qkv], saved[lengths], {saved[mixed], saved[probabilities]}, dmixed);
     d[kQkvB] = column_sum(dqkv);
@@ -141,7 +145,7 @@ class Node : public torch::autograd::Function<Node> {
 
 Tensor run_fused_layer(const FusedLayer& p, const Tensor& h, const Tensor& lengths, const Tensor& keep1, const Tensor& keep2) {
   return Node::apply(h, p.norm1_w, p.norm1_b, p.qkv_w, p.qkv_b, p.out_w, p.out_b, p.norm2_w, p.norm2_b, p.up_w, p.up_b, p.down_w,
-                     p.down_b, lengths, Keep{keep1, keep2}, p.heads, p.window, p.linear, p.eps, p.pre_norm);
+                     p.down_b, lengths, Keep{keep1, keep2}, p.heads, p.window, p.linear, p.eps, p.pre_norm, p.levels);
 }
 
 }  // namespace fathom::train

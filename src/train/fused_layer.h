@@ -1,5 +1,6 @@
 // One encoder layer as a single autograd node: matrix products by torch, the rest by layer_kernels.h. Two to three
 // times fewer passes over memory than the same layer written in torch operators (which Backbone keeps as the reference).
+// Gradients pass the rounding of rows as if it were not there (straight through).
 #pragma once
 
 #include "train/torch.h"
@@ -13,6 +14,7 @@ struct FusedLayer {
   bool linear = false;  // attention
   double eps = 1e-12;
   bool pre_norm = false;
+  int levels = 0;  // of the int8 rows that the maps read in training (fake_int8.h); 0: rows as they are
 };
 
 // h [B, T, hidden]; lengths [B] int64. keep1, keep2: dropout masks [B, T, hidden] already scaled, or undefined.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 // Several copies of each function, one per CPU level, chosen when the program is loaded.
@@ -117,6 +118,42 @@ FATHOM_LEVELS void gelu_backward(std::int64_t count, const float* x, const float
   for (std::int64_t i = 0; i < count; ++i) {
     const Normal n = normal_at(x[i]);
     dx[i] = dy[i] * (n.cumulative + x[i] * n.phi);
+  }
+}
+
+FATHOM_LEVELS void fake_int8_rows(std::int64_t rows, std::int64_t width, int levels, const float* x, float* y) {
+  const float top = static_cast<float>(levels);
+  for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+    float low = 0, high = 0;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (std::int64_t i = 0; i < width; ++i) {
+      low = x[i] < low ? x[i] : low;
+      high = x[i] > high ? x[i] : high;
+    }
+    const float scale = std::max(high / top - low / top, std::numeric_limits<float>::min());
+    const float inverse = 1.0f / scale, zero = std::nearbyint(-low * inverse);
+#pragma omp simd
+    for (std::int64_t i = 0; i < width; ++i) {
+      const float q = std::nearbyint(x[i] * inverse) + zero;
+      y[i] = scale * ((q < 0 ? 0 : q > top ? top : q) - zero);
+    }
+  }
+}
+
+FATHOM_LEVELS void fake_int8_weights(std::int64_t rows, std::int64_t width, const float* x, float* y) {
+  for (std::int64_t r = 0; r < rows; ++r, x += width, y += width) {
+    float top = 0;
+#pragma omp simd reduction(max : top)
+    for (std::int64_t i = 0; i < width; ++i) {
+      const float size = std::fabs(x[i]);
+      top = size > top ? size : top;
+    }
+    const float scale = top == 0 ? 0 : std::max(top / 127.0f, std::numeric_limits<float>::min()), inverse = scale > 0 ? 1.0f / scale : 0;
+#pragma omp simd
+    for (std::int64_t i = 0; i < width; ++i) {
+      const float q = std::nearbyint(x[i] * inverse);
+      y[i] = scale * (q < -127.0f ? -127.0f : q > 127.0f ? 127.0f : q);
+    }
   }
 }
 

@@ -21,6 +21,12 @@ void norm_backward(NormSize size, const float* dy, const float* x, const float* 
 void gelu_forward(std::int64_t count, const float* x, float* y);
 void gelu_backward(std::int64_t count, const float* x, const float* dy, float* dx);
 
+// Fake quantization: what the engine's int8 keeps of numbers (kernels/table.h: quantize_rows; kernels/packing.h: weights by output channel). y may be x.
+//   rows:    scale (q - zero), q in [0, levels], of each row by its own range with 0 in it
+//   weights: scale q, q in [-127, 127], of each row by its largest magnitude
+void fake_int8_rows(std::int64_t rows, std::int64_t width, int levels, const float* x, float* y);
+void fake_int8_weights(std::int64_t rows, std::int64_t width, const float* x, float* y);
+
 void column_sums(std::int64_t rows, std::int64_t width, const float* x, float* sums);
 
 struct AttentionSize {

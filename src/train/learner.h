@@ -2,7 +2,9 @@
 // gradients of its own, so that the shards of a batch can run side by side.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "train/backbone.h"
 
@@ -15,6 +17,12 @@ struct Place {
   std::uint64_t stream() const { return static_cast<std::uint64_t>(step * 64 + shard); }
 };
 
+// The optimiser's step that comes or has come; step counts from 0.
+struct UpdateAt {
+  std::int64_t step = 0, steps = 1;
+  double rate = 0;
+};
+
 class Learner {
  public:
   virtual ~Learner() = default;
@@ -23,7 +31,9 @@ class Learner {
   virtual void set_dropout(double share) = 0;
   // part: `rows` of the training data. Sum of its rows' losses over place.batch, ready for backward().
   virtual torch::Tensor loss(const Encoded& part, const torch::Tensor& rows, const Place& place) = 0;
-  virtual void mask_gradients(torch::Tensor) {}  // of a step, flat: to 0 for what must stay as it is
+  virtual void before_update(const UpdateAt&) {}  // the gradients of all shards are in parameters(): to change where something must stay as it is
+  virtual void after_update(const UpdateAt&) {}
+  virtual std::map<std::string, torch::Tensor> kept() const { return {}; }  // flat as the values: what a resumed run needs besides them, filled in place
   virtual double accuracy(const Encoded& data) = 0;  // of the last exit, evaluation mode
   virtual std::int64_t row_floats() const = 0;       // tokens x width of one row
 };

@@ -67,6 +67,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                                        "then, and learns its hidden states and, where both see all tokens by softmax, its attention too; with words of its own (--vocab-size) or other "
                                        "patches the answers alone");
   app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
+  app.add_option("--zeros", o.zeros, "with --tune like: share of the weights of every matrix of the layers that becomes zero while training, or 2:4");
+  app.add_flag("--by-movement", o.zeros_by_movement, "with --zeros: those that training moves towards zero, not the smallest");
+  app.add_option("--int8-levels", o.int8_levels, "with --tune like: train as int8 will compute, activations in 0 to this (255, or 127 on tiers without an 8-bit dot product; 0: do not)")
+      ->check(CLI::IsMember({0, 127, 255}));
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
   app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
   app.add_option("--key", o.key, "")->group("");
@@ -116,7 +120,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   if (o.tune == "like")
     for (const char* flag : {"--task", "--pairs", "--text-columns", "--label-column", "--max-train", "--picture-size", "--no-labels"})
       if (app.get_option(flag)->count() > 0) return Error{Code::usage, std::string(flag) + " has no meaning with --tune like: data are read as the teacher's bundle records", "leave it out"};
-  if (o.tune != "like" && !state.empty()) return Error{Code::usage, "--state goes with --tune like", "leave it out"};
+  if (o.tune != "like")
+    for (const char* flag : {"--state", "--zeros", "--int8-levels"})
+      if (app.get_option(flag)->count() > 0) return Error{Code::usage, std::string(flag) + " goes with --tune like", "leave it out"};
+  if (o.zeros_by_movement && o.zeros.empty()) return Error{Code::usage, "--by-movement goes with --zeros", "leave it out"};
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
   o.data = data;
   o.states = states;

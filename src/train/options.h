@@ -23,6 +23,9 @@ struct FitOptions {
                                    // Without tune: a bundle of any shape that teaches stage 0 (train/scratch_learner.h)
   std::string teacher_checksum;    // of that last one, once it was opened
   std::filesystem::path state;     // with "like": where its training state is kept
+  std::string zeros;               // with "like": share of the layers' weights that become zero, or "2:4" (train/weight_mask.h); empty: none
+  bool zeros_by_movement = false;  // else by magnitude
+  int int8_levels = 0;             // with "like": not 0: trained as the engine's int8 computes with so many levels of activations above 0
   std::vector<int> picture_size;   // with tune: height, width that picture files are read at
   bool no_labels = false;          // with tune: the model's own answers stand for the data's labels
   std::string key;                 // written into that bundle: names what it was made of

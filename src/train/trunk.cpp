@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -71,8 +70,10 @@ class TrunkTraining {
       loss_ += losses_[i];
       if (i > 0) learner_.parameters().gradients().add_(shards_[i]->parameters().gradients());
     }
-    learner_.mask_gradients(learner_.parameters().gradients());
-    update();
+    const UpdateAt at{step_, run_.schedule.steps, scheduled_rate(run_.schedule, step_)};
+    learner_.before_update(at);
+    update(at.rate);
+    learner_.after_update(at);
     ++step_;
   }
 
@@ -94,17 +95,17 @@ class TrunkTraining {
   State state() const {
     State s;
     s.facts = {{"step", step_}, {"best_step", best_step_}, {"best_accuracy", best_accuracy_}};
-    s.tensors = {{"values", values()}, {"first", first_}, {"second", second_}, {"best", best_}};
+    s.tensors = tensors();
     return s;
   }
 
   Status restore(const State& s) {
-    for (const char* name : {"values", "first", "second", "best"}) {
+    for (auto& [name, tensor] : tensors()) {
       const auto found = s.tensors.find(name);
-      if (found == s.tensors.end() || found->second.numel() != values().numel()) {
-        return Error{Code::io, std::string("the checkpoint has no fitting tensor '") + name + "'", "delete it and start again"};
+      if (found == s.tensors.end() || found->second.numel() != tensor.numel()) {
+        return Error{Code::io, "the checkpoint has no fitting tensor '" + name + "'", "delete it and start again"};
       }
-      (std::strcmp(name, "values") == 0 ? values() : name[0] == 'f' ? first_ : name[0] == 's' ? second_ : best_).copy_(found->second);
+      tensor.copy_(found->second);
     }
     step_ = s.facts["step"].get<std::int64_t>();
     best_step_ = s.facts["best_step"].get<std::int64_t>();
@@ -113,6 +114,12 @@ class TrunkTraining {
   }
 
  private:
+  std::map<std::string, Tensor> tensors() const {
+    std::map<std::string, Tensor> out = learner_.kept();
+    out.insert({{"values", values()}, {"first", first_}, {"second", second_}, {"best", best_}});
+    return out;
+  }
+
   void shard_gradient(std::size_t shard, const Tensor& rows, std::int64_t batch) {
     Learner& learner = *shards_[shard];
     learner.parameters().gradients().zero_();
@@ -122,13 +129,13 @@ class TrunkTraining {
     losses_[shard] = loss.item<double>();
   }
 
-  void update() {
+  void update(double scheduled) {
     const auto& s = run_.schedule;
     const auto& flat = learner_.parameters();
     const float* gradient = flat.gradients().data_ptr<float>();
     const double norm = std::sqrt(sum_of_squares(flat.gradients().numel(), gradient));
     AdamStep a;
-    const auto rate = static_cast<float>(scheduled_rate(s, step_));
+    const auto rate = static_cast<float>(scheduled);
     a.beta1 = static_cast<float>(s.beta1);
     a.beta2 = static_cast<float>(s.beta2);
     a.correction1 = static_cast<float>(1 - std::pow(s.beta1, static_cast<double>(step_ + 1)));

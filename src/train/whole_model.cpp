@@ -66,6 +66,13 @@ std::map<std::string, Tensor> WholeModel::own_weights() const {
 
 std::map<std::string, Tensor> WholeModel::exit_weights() const { return exits_ ? heads_.named_weights() : std::map<std::string, Tensor>(); }
 
+std::vector<Tensor> WholeModel::layer_matrices() const {
+  std::vector<Tensor> out;
+  for (const auto& [name, weight] : own_weights())
+    if (name.starts_with("encoder.") && weight.dim() == 2) out.push_back(weight);
+  return out;
+}
+
 Result<std::shared_ptr<const fathom::Model>> open_model(const std::filesystem::path& folder) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   FATHOM_TRY(const auto model, fathom::Model::load(bundle));

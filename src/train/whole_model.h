@@ -35,6 +35,7 @@ class WholeModel {
   // Views of the weights by the names of model/names.h: those of model.safetensors, and the exits' in fathom.safetensors.
   std::map<std::string, torch::Tensor> own_weights() const;
   std::map<std::string, torch::Tensor> exit_weights() const;
+  std::vector<torch::Tensor> layer_matrices() const;  // those of own_weights() that are the layers' maps
 
  private:
   torch::Tensor last_logits(const torch::Tensor& h, const Encoded& part) const;

@@ -52,6 +52,12 @@ def png(width, height, pixels):
             chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+def layer_matrices(bundle):
+    """[(shape, values)] of the layers' maps."""
+    return [(shape, struct.unpack(f"<{len(data) // 4}f", data)) for name, (shape, data) in read_tensors(bundle / "model.safetensors").items()
+            if "encoder.layer" in name and name.endswith(".weight") and "LayerNorm" not in name]
+
+
 class Checkpoint(ProgramTest):
     def data(self, rule=None):
         """Texts of letters; by default labels are noise, and no step but the table needs them."""
@@ -216,15 +222,8 @@ class Checkpoint(ProgramTest):
         self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
 
         def zeros(bundle):
-            blob = (bundle / "model.safetensors").read_bytes()
-            size = struct.unpack("<Q", blob[:8])[0]
-            found = count = 0
-            for name, entry in json.loads(blob[8:8 + size]).items():
-                if "encoder.layer" in name and name.endswith(".weight") and "LayerNorm" not in name:
-                    begin, end = entry["data_offsets"]
-                    values = struct.unpack(f"<{(end - begin) // 4}f", blob[8 + size + begin:8 + size + end])
-                    found, count = found + values.count(0.0), count + len(values)
-            return found / count
+            matrices = layer_matrices(bundle)
+            return sum(values.count(0.0) for _, values in matrices) / sum(len(values) for _, values in matrices)
 
         for name, flags, share in (("half", "weights=50%", 0.5), ("two", "weights=2:4", 0.5), ("most", "ffn=25%,weights=80%", 0.8)):
             done = self.good("compress", model, "--prune", flags, "-o", self.folder / name, "--json", "--timing-seconds", "1")
@@ -241,6 +240,56 @@ class Checkpoint(ProgramTest):
         for wrong, words in (("weights=1:4", "neither a share nor 2:4"), ("weights=100%", "below 100 %"), ("weights", "neither a share nor 2:4"), ("weights=0", "nothing to do")):
             self.refused(2, words, "compress", model, "--prune", wrong, "-o", no)
         self.refused(2, "zeros in the factors", "compress", model, "--prune", "weights=50%", "--fold", "f1=16", "-o", no)
+        self.assertFalse(no.exists() or (self.folder / "no.part").exists())
+
+    def test_weights_become_zero_while_they_are_trained(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        before = {p.name: sha256(p) for p in model.iterdir() if p.is_file()}
+        made = {}
+        for name, flags in (("gradual", "weights=50%,gradual"), ("movement", "weights=50%,movement"), ("two", "weights=2:4,gradual"), ("both", "ffn=50%,weights=2:4,movement")):
+            out = self.folder / name
+            command = ("compress", model, "--prune", flags, "--tune", "3", "--timing-seconds", "1")
+            done = self.good(*command, "-o", out, "--json")
+            self.assertRegex(done.stderr.decode(), "50.0 % of the layers' weights are zero.*neither memory nor time changes")
+            self.assertNotIn("of the outputs' variance", done.stderr.decode(), "nothing goes before training")
+            made[name] = layer_matrices(out)
+            for (rows, columns), values in made[name]:
+                self.assertEqual(values.count(0.0) * 2, rows * columns, "the exact share of every matrix")
+                if "2:4" in flags:
+                    self.assertTrue(all(values[at:at + 4].count(0.0) == 2 for at in range(0, len(values), 4)))
+            facts = json.loads((out / "fathom.json").read_text())["provenance"]["compressed"]
+            self.assertEqual(facts["zeroed"], {"by": "movement" if "movement" in flags else "magnitude", "share": "2:4" if "2:4" in flags else 0.5, "zeros": 0.5})
+            self.assertTrue(facts["from"] and facts["tuned"])
+            self.good("info", out, "--verify")
+            self.good(*command, "--threads", "1", "-o", self.folder / (name + "-again"))
+            self.assertEqual(sha256(self.folder / (name + "-again") / "model.safetensors"), sha256(out / "model.safetensors"), "threads change nothing")
+        self.assertNotEqual(made["gradual"], made["movement"])
+        self.assertEqual({p.name: sha256(p) for p in model.iterdir() if p.name in before}, before, "the input is not touched")
+        no = self.folder / "no"
+        for wrong, words in (("weights=50%,gradual", "while they are trained"), ("weights=2:4,movement", "while they are trained"), ("ffn=50%,gradual", "none would"), ("weights=50%,movement,gradual", "are two")):
+            self.refused(2, words, "compress", model, "--prune", wrong, "-o", no)
+        folded = self.folder / "folded"
+        self.good("compress", model, "--fold", "f1=16", "-o", folded, "--timing-seconds", "1")
+        self.refused(3, "folded maps", "compress", folded, "--prune", "weights=50%,gradual", "--tune", "1", "-o", no)
+        self.assertFalse(no.exists())
+
+    def test_int8_is_trained(self):
+        data, model = self.data(), self.folder / "m"
+        self.good("fit", "--from", CHECKPOINT, "--data", data, "--max-tokens", "16", "-o", model, "--max-disagreement", "0.05")
+        command = ("compress", model, "--precision", "int8", "--tune", "5", "--timing-seconds", "1")
+        done = self.good(*command, "-o", self.folder / "tuned", "--json")
+        self.assertIn("biases stay as they were trained: with the rounding", done.stderr.decode())
+        report = json.loads(done.stdout)
+        self.assertIn(report["steps"]["tune"]["int8_levels"], (127, 255))
+        # What training saw of the tune split is what the engine computes: the share of answers that are the teacher's, to a text or two.
+        full = next(s["agreement"] for s in report["systems"] if s["name"] == "int8 full_depth")
+        self.assertGreaterEqual(full, 0.95)
+        self.assertIn("fathom", json.loads(self.good("info", self.folder / "tuned", "--json", "--verify").stdout)["operating_points"])
+        self.good(*command, "--threads", "1", "-o", self.folder / "again")
+        self.assertEqual(sha256(self.folder / "again/weights.int8.safetensors"), sha256(self.folder / "tuned/weights.int8.safetensors"))
+        no = self.folder / "no"
+        self.refused(3, "compressed already", "compress", self.folder / "tuned", "--precision", "int8", "--tune", "1", "-o", no)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
 
     def test_folded_maps_and_narrow_words(self):
@@ -300,6 +349,7 @@ class Checkpoint(ProgramTest):
             if not flags:
                 continue
             self.assertRegex(done.stderr.decode(), r"answers on tune that are the teacher's: [0-9.]+ % -> [0-9.]+ %")
+            self.assertNotIn("int8_levels", report["steps"]["tune"], "what becomes smaller is trained before it is rounded")
             first, last = report["steps"]["tune"]["agreement"]
             self.assertGreater(last, first)
             self.assertIn("fathom", json.loads(self.good("info", self.folder / out, "--json", "--verify").stdout)["operating_points"])
@@ -338,7 +388,7 @@ class Checkpoint(ProgramTest):
         for flags in (["--prune", "ffn=50%"], ["--word-width", "50%", "--tune", "3"]):
             self.refused(2, "this bundle knows none", "compress", plain, *flags, "-o", self.folder / "no")
         no = self.folder / "no"
-        self.refused(2, "nothing would", "compress", model, "--tune", "3", "--precision", "int8", "-o", no)
+        self.refused(2, "nothing would", "compress", model, "--tune", "3", "--precision", "bf16", "-o", no)
         for wrong in ("0", "x", "5%", "-1", "1e9"):
             self.refused(2, "no number of passes", "compress", model, "--word-width", "50%", "--tune", wrong, "-o", no)
         self.assertFalse(no.exists() or (self.folder / "no.part").exists())
