@@ -128,7 +128,7 @@ Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features)
                           Tier::neon_dotprod}) {  // of other architectures too: their names are not mistakes
     if (wanted != tier_name(tier)) continue;
     if (tier_available(tier, features)) return tier;
-    return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it",
+    return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it" + (tier == Tier::avx512_amx ? ", or its operating system does not allow it" : ""),
                  std::string("use --tier ") + tier_name(best_tier(features)) + " or leave it out"};
   }
   std::string names = "one of: auto";

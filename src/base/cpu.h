@@ -1,5 +1,6 @@
 // What this processor can do, read by ourselves (x86-64: cpuid and XGETBV; AArch64: what the kernel passes to every process),
-// and the kernel tier chosen from it.
+// and the kernel tier chosen from it. On CPUs with AMX detect_cpu() asks Linux for tile registers, for the whole process and for good: alternate
+// signal stacks must then have room for them (sysconf(_SC_MINSIGSTKSZ)).
 #pragma once
 
 #include <array>

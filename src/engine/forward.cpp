@@ -325,11 +325,11 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 
 std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
-  constexpr std::size_t kHidden = 32 * 1024;        // bytes of weights whose reading the products of a row hide, with tiles (measured)
+  constexpr std::size_t kBytesARowHides = 32 * 1024;  // of weights: as long as tiles multiply one row, so much is read (measured)
   const std::size_t hidden = static_cast<std::size_t>(spec.hidden), ffn = static_cast<std::size_t>(spec.ffn);
   const std::size_t fit = kCacheFloats / (2 * hidden + std::max(3 * hidden, ffn) + static_cast<std::size_t>(spec.ranks.most()));
   const std::size_t weights = 4 * hidden * hidden + 2 * hidden * ffn, bytes = precision == Precision::int8 ? weights : 2 * weights;
-  const std::size_t hiding = table.tiles && precision != Precision::fp32 ? bytes / kHidden : 0;
+  const std::size_t hiding = table.tiles && precision != Precision::fp32 ? bytes / kBytesARowHides : 0;
   return std::clamp<std::size_t>(std::max(fit, hiding), 144, 512);
 }
 

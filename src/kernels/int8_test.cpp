@@ -217,15 +217,16 @@ TEST_P(Int8, GemmHasTheBitsOfTheDefinitionOnRaggedShapes) {
   const struct { std::size_t m, n, k; } shapes[] = {
       {1, 1, 1}, {1, 33, 3}, {2, 5, 5}, {3, 70, 2}, {1, 131, 33}, {1, 300, 300}, {2, 63, 64}, {3, 97, 255}, {4, 17, 1021},
       {5, 33, 1024}, {6, 31, 1027}, {7, 2, 97}, {11, 64, 130}, {12, 37, 31}, {13, 32, 61}, {18, 41, 40}, {33, 69, 127},
-      {84, 7, 3}, {85, 32, 11}, {97, 41, 300}, {25, 96, 769}, {9, 40, 3073}, {20, 70, 6149}, {1, 40, 8193}, {3, 33, 9001}};
+      {84, 7, 3}, {85, 32, 11}, {97, 41, 300}, {25, 96, 769}, {9, 40, 3073}, {20, 70, 6149}, {89, 70, 1701}, {85, 70, 128}, {97, 70, 832}, {289, 33, 64}, {289, 33, 7}, {1, 40, 8193}, {3, 33, 9001}};
   for (const auto& s : shapes)
-    for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu}) {
-      const Problem p(t(), s.m, s.n, s.k);
-      std::vector<float> c = p.output();
-      t().gemm_int8(p.args(c, activation, activation != Activation::none));
-      expect_gemm(p, c, activation, activation != Activation::none);
-      if (HasFatalFailure()) return;
-    }
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
+      for (const bool extras : {false, true}) {
+        const Problem p(t(), s.m, s.n, s.k);
+        std::vector<float> c = p.output();
+        t().gemm_int8(p.args(c, activation, extras));
+        expect_gemm(p, c, activation, extras);
+        if (HasFatalFailure()) return;
+      }
 }
 
 TEST_P(Int8, GemmIsExactAtTheEndsOfTheRange) {
@@ -282,8 +283,13 @@ TEST_P(Int8, GemmHasTheBitsOfTheReferenceForQuantizedRows) {
     }
 }
 
+TEST_P(Int8, ResidualMayBeTheOutput) {
+  for (const std::size_t k : {50, 1701}) expect_residual_in_place(Problem(t(), 89, 3 * t().panel + 4, k));  // rows of several tiles, k of several pieces
+}
+
 TEST_P(Int8, GemmWritesOnlyItsColumns) {
   for (const std::size_t m : {1, 2, 3, 20}) expect_only_its_columns(Problem(t(), m, 5 * t().panel + 3, 21));
+  expect_only_its_columns(Problem(t(), 89, 5 * t().panel + 3, 1701));
 }
 
 TEST_P(Int8, GemmRowsAreBitEqualAloneAndInAnyBatch) {

@@ -5,7 +5,8 @@
 // or its own sequence (attention): bit-equal for any batch, row position, thread split or M.
 // Accumulation over k, fp32: k = 0..K-1 in one chain of fused multiply-adds an element; the tiers may differ from one another
 // by rounding only. bf16: the same chain over the rounded numbers (of even length, a 0 behind an odd K); tier avx512_bf16 adds
-// the two products of a pair as its instruction does, odd k first, each rounded, denormals taken for 0; tier avx512_amx makes two chains, of even and of odd k, over every 32 k, and adds their sum to what it has. int8: exact.
+// the two products of a pair as its instruction does, odd k first, each rounded, denormals taken for 0; tier avx512_amx makes two chains, of even and of odd k, over every 32 k, and and adds their sum to what it has, denormals
+// taken for 0 before they are rounded (k > 262,112: as avx512_bf16). int8: exact.
 // Tests iterate all tables against a double-precision reference: src/kernels/{kernels,bf16,int8}_test.cpp.
 #pragma once
 

@@ -116,6 +116,20 @@ void expect_only_its_columns(const Problem& p) {
       ASSERT_EQ(c[1 + i * p.ldc() + j], j >= panel && j < 3 * panel ? whole[1 + i * p.ldc() + j] : kGuard);
 }
 
+// c may hold the residual.
+template <class Problem>
+void expect_residual_in_place(const Problem& p) {
+  std::vector<float> c = p.output(), expected = p.output();
+  for (std::size_t i = 0; i < p.m; ++i)
+    for (std::size_t j = 0; j < p.n; ++j) c[1 + i * p.ldc() + j] = p.residual[1 + i * p.ldr() + j];
+  p.kernel()(p.args(expected, Activation::none, true));
+  auto g = p.args(c, Activation::none, true);
+  g.residual = g.c;
+  g.ldr = g.ldc;
+  p.kernel()(g);
+  EXPECT_EQ(c, expected) << p.m << "x" << p.n << "x" << p.k;
+}
+
 // `spread` is the function of parallel.h.
 template <class Problem, class Spread>
 void expect_same_for_threads(const Problem& p, const Spread& spread) {

@@ -11,8 +11,6 @@
 // after every tile of k, by the vector units that multiplying tiles leaves idle.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/avx512_amx/tiles.h"
 
 namespace fathom::kernels {
@@ -21,10 +19,9 @@ namespace {
 constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a panel that meet one tile of activations
 constexpr std::size_t kPieceTiles = 12;                         // of k in a piece where several units read it: 24 KiB of weights
 constexpr std::size_t kAhead = 8192;                            // bytes
-constexpr std::size_t kTilesRows = 192;                         // rows whose activations stay in L2
-constexpr std::size_t kTilesBytes = 512 * 1024;                 // of copied activations
+constexpr std::size_t kMostRows = 192;                          // of a block: activations of the usual widths stay in L2
+constexpr std::size_t kCopiedBytes = 512 * 1024;                // of activations
 constexpr std::size_t kUnitMost = 3;                            // tiles of rows
-constexpr std::size_t kLeastRows = 4;                           // fewer take as long as their weights, by any instruction
 
 struct Cut {  // of the rows of a block into tiles
   std::size_t rows, tiles, height;
@@ -40,18 +37,18 @@ template <class Kind>
 struct Unfinished {
   using Rows = void (*)(const Unfinished&, const float* sums, std::size_t row, std::size_t count);
   const typename Kind::Args* g = nullptr;
-  const float* sums = nullptr;  // of row 0 of the block
+  const float* sums = nullptr;  // of the unit's first row
   const Cut* cut = nullptr;
   const std::int32_t* row_words = nullptr;  // of row 0 of the block
   Rows rows = nullptr;
-  std::size_t row = 0, end = 0, at_once = 0, base = 0, column = 0;
+  std::size_t row = 0, end = 0, at_once = 0, base = 0, column = 0, first = 0;
 
   void some(std::size_t count) {
     while (count > 0 && row < end) {
       const std::size_t edge = (cut->tiles - 1) * cut->height;
       std::size_t now = end - row < count ? end - row : count;
       if (row < edge && edge - row < now) now = edge - row;
-      rows(*this, sums + cut->waiting(row) * kPanelWidth, row, now);
+      rows(*this, sums + (cut->waiting(row) - first) * kPanelWidth, row, now);
       row += now;
       count -= now;
     }
@@ -70,7 +67,7 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
   const float* residual = kResidual ? g.residual + (u.base + row) * g.ldr + u.column : nullptr;
   const std::int32_t* words = u.row_words + row;
   std::size_t at = u.base + row;
-  const auto some = [&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+  const auto some = [&]<std::size_t N>() {
     Vec v[2 * N];
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(g, columns[i % 2], at + i / 2, words[i / 2], load(sums + i * kWidth));
@@ -92,9 +89,9 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
     at += N;
     count -= N;
   };
-  while (count >= kTogether) some(std::integral_constant<std::size_t, kTogether>());
+  while (count >= kTogether) some.template operator()<kTogether>();
   if constexpr (kTogether > 1)
-    while (count > 0) some(std::integral_constant<std::size_t, 1>());
+    while (count > 0) some.template operator()<1>();
 }
 
 template <class Kind>
@@ -139,73 +136,73 @@ inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& pie
   constexpr std::size_t kSumBytes = kPanelWidth * 4, kHalf = kWidth;
   const std::size_t next = height * kPanelWidth;  // from a tile's sums to the next one's
   if (fresh) {
-    _tile_zero(0);
-    _tile_zero(1);
+    zero_tile<0>();
+    zero_tile<1>();
     if (T >= 2) {
-      _tile_zero(2);
-      _tile_zero(3);
+      zero_tile<2>();
+      zero_tile<3>();
     }
     if (T == 3) {
-      _tile_zero(4);
-      _tile_zero(5);
+      zero_tile<4>();
+      zero_tile<5>();
     }
   } else {
-    _tile_loadd(0, sums, kSumBytes);
-    _tile_loadd(1, sums + kHalf, kSumBytes);
+    load_tile<0>(sums, kSumBytes);
+    load_tile<1>(sums + kHalf, kSumBytes);
     if (T >= 2) {
-      _tile_loadd(2, sums + next, kSumBytes);
-      _tile_loadd(3, sums + next + kHalf, kSumBytes);
+      load_tile<2>(sums + next, kSumBytes);
+      load_tile<3>(sums + next + kHalf, kSumBytes);
     }
     if (T == 3) {
-      _tile_loadd(4, sums + 2 * next, kSumBytes);
-      _tile_loadd(5, sums + 2 * next + kHalf, kSumBytes);
+      load_tile<4>(sums + 2 * next, kSumBytes);
+      load_tile<5>(sums + 2 * next + kHalf, kSumBytes);
     }
   }
   for (std::size_t i = 0; i < piece.tiles; ++i) {
     const char* b = piece.at(i);
     const std::size_t at = i * kTileBytes;
     if constexpr (T == 1) {
-      _tile_loadd(7, a[0] + at, stride);
-      _tile_loadd(6, b, kSumBytes);
+      load_tile<7>(a[0] + at, stride);
+      load_tile<6>(b, kSumBytes);
       Kind::template multiply<0, 7, 6>();
-      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      load_tile<6>(b + kTileBytes, kSumBytes);
       Kind::template multiply<1, 7, 6>();
     } else if constexpr (T == 2) {
-      _tile_loadd(6, b, kSumBytes);
-      _tile_loadd(4, a[0] + at, stride);
+      load_tile<6>(b, kSumBytes);
+      load_tile<4>(a[0] + at, stride);
       Kind::template multiply<0, 4, 6>();
-      _tile_loadd(5, a[1] + at, stride);
+      load_tile<5>(a[1] + at, stride);
       Kind::template multiply<2, 5, 6>();
-      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      load_tile<6>(b + kTileBytes, kSumBytes);
       Kind::template multiply<1, 4, 6>();
       Kind::template multiply<3, 5, 6>();
     } else {
-      _tile_loadd(6, b, kSumBytes);
-      _tile_loadd(7, a[0] + at, stride);
+      load_tile<6>(b, kSumBytes);
+      load_tile<7>(a[0] + at, stride);
       Kind::template multiply<0, 7, 6>();
-      _tile_loadd(7, a[1] + at, stride);
+      load_tile<7>(a[1] + at, stride);
       Kind::template multiply<2, 7, 6>();
-      _tile_loadd(7, a[2] + at, stride);
+      load_tile<7>(a[2] + at, stride);
       Kind::template multiply<4, 7, 6>();
-      _tile_loadd(6, b + kTileBytes, kSumBytes);
+      load_tile<6>(b + kTileBytes, kSumBytes);
       Kind::template multiply<5, 7, 6>();
-      _tile_loadd(7, a[1] + at, stride);
+      load_tile<7>(a[1] + at, stride);
       Kind::template multiply<3, 7, 6>();
-      _tile_loadd(7, a[0] + at, stride);
+      load_tile<7>(a[0] + at, stride);
       Kind::template multiply<1, 7, 6>();
     }
     coming.some();
     if (before.row < before.end) before.some(before.at_once);
   }
-  _tile_stored(0, sums, kSumBytes);
-  _tile_stored(1, sums + kHalf, kSumBytes);
+  store_tile<0>(sums, kSumBytes);
+  store_tile<1>(sums + kHalf, kSumBytes);
   if (T >= 2) {
-    _tile_stored(2, sums + next, kSumBytes);
-    _tile_stored(3, sums + next + kHalf, kSumBytes);
+    store_tile<2>(sums + next, kSumBytes);
+    store_tile<3>(sums + next + kHalf, kSumBytes);
   }
   if (T == 3) {
-    _tile_stored(4, sums + 2 * next, kSumBytes);
-    _tile_stored(5, sums + 2 * next + kHalf, kSumBytes);
+    store_tile<4>(sums + 2 * next, kSumBytes);
+    store_tile<5>(sums + 2 * next + kHalf, kSumBytes);
   }
 }
 
@@ -253,18 +250,17 @@ struct TiledBlock {  // rows of c computed together
       Coming coming{then, (kTileStep / 128 + units - 1) / units};
       for (std::size_t u = 0; u < units; ++u) {
         const std::size_t tile = 2 * u, count = cut.unit_tiles(u);
-        float* block_sums = depth <= most ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth - tile * cut.height * kPanelWidth
-                                                 : sums + column / kPanelWidth % 2 * waiting_floats;
-        float* to = block_sums + tile * cut.height * kPanelWidth;
+        float* to = depth <= most ? sums + units_done % 2 * kUnitMost * kTileMost * kPanelWidth
+                                  : sums + column / kPanelWidth % 2 * waiting_floats + tile * cut.height * kPanelWidth;
         if (count == 1) run<1>(tile, begin, piece, to, coming);
         if (count == 2) run<2>(tile, begin, piece, to, coming);
         if (count == 3) run<3>(tile, begin, piece, to, coming);
         if (!last) continue;
         before.some(before.end - before.row);
         const std::size_t first_row = tile * cut.height, end_row = tile + count < cut.tiles ? (tile + count) * cut.height : cut.rows;
-        const std::size_t each = (end_row - first_row + depth - 1) / depth, abreast = g.activation == Activation::gelu ? 4 : 1;
-        before = {&g, block_sums, &cut, row_words, g.n_end - column < kPanelWidth ? finish_part<Kind> : whole_panels,
-                  first_row, end_row, (each + abreast - 1) / abreast * abreast, base, column};
+        const std::size_t each = (end_row - first_row + tiles - 1) / tiles, abreast = g.activation == Activation::gelu ? 4 : 1;
+        before = {&g, to, &cut, row_words, g.n_end - column < kPanelWidth ? finish_part<Kind> : whole_panels,
+                  first_row, end_row, (each + abreast - 1) / abreast * abreast, base, column, first_row};
         ++units_done;
       }
     }
@@ -279,12 +275,12 @@ struct TiledBlock {  // rows of c computed together
 
 template <class Kind>
 void gemm_tiles(const typename Kind::Args& g) {
-  alignas(64) char copied[kTilesBytes];
-  alignas(64) float sums[2 * (kTilesRows + 2 * kTileMost) * kPanelWidth];
-  std::int32_t row_words[kTilesRows];
+  alignas(64) char copied[kCopiedBytes];
+  alignas(64) float sums[2 * (kMostRows + 2 * kTileMost) * kPanelWidth];
+  std::int32_t row_words[kMostRows] = {};
   const bool bare = Kind::bare(g);
   const std::size_t line = (Kind::row_bytes(g.k) + kTileBytes - 1) / kTileBytes, stride = bare ? g.lda * sizeof(*g.a) : (line | 1) * kTileBytes;
-  const std::size_t fit = bare || kTilesBytes / stride > kTilesRows ? kTilesRows : kTilesBytes / stride;
+  const std::size_t fit = bare || kCopiedBytes / stride > kMostRows ? kMostRows : kCopiedBytes / stride;
   const std::size_t blocks = (g.m + fit - 1) / fit;
   std::size_t height = 0;
   for (std::size_t i = 0; i < blocks; ++i) {
@@ -299,7 +295,7 @@ void gemm_tiles(const typename Kind::Args& g) {
     const char* a = bare ? reinterpret_cast<const char*>(g.a + row * g.lda) : copied;
     TiledBlock<Kind>{.g = g, .cut = cut, .base = row, .a = a, .stride = stride, .again = i + 1 < blocks, .sums = sums, .row_words = row_words}.run_all();
   }
-  _tile_release();
+  release_tiles();
 }
 
 }  // namespace

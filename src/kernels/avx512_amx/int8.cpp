@@ -37,7 +37,8 @@ struct Int8Tiles : Int8 {
 namespace avx512_amx {
 
 void gemm_int8(const Int8GemmArgs& args) noexcept {
-  if (args.m < kLeastRows) return avx512_vnni::gemm_int8(args);  // the same bits: sums are exact
+  constexpr std::size_t kLeastRows = 4;  // fewer take as long as their weights, by any instruction; sums are exact, so these are the same bits
+  if (args.m < kLeastRows) return avx512_vnni::gemm_int8(args);
   gemm_tiles<Int8Tiles>(args);
 }
 

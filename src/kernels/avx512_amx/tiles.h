@@ -1,6 +1,7 @@
 // The tile registers of AMX: up to 16 rows of 64 bytes each. Roles are fixed, so that one configuration serves every unit of a GEMM:
 // 0 to 5 sums (0 to 3 for two tiles of rows), 4 and 5 or 7 activations, 6 weights.
-// What is written before it is loaded as a tile needs order_stores(): the intrinsics do not say that they read memory.
+// Assembler throughout: compilers' intrinsics differ in what they tell of memory and of order, and multiplying must stay where it is among
+// loads. What is written before it is loaded as a tile needs order_stores().
 #pragma once
 
 #include <immintrin.h>
@@ -30,6 +31,20 @@ inline void shape_tiles(std::size_t height) {  // of activations and sums
 }
 
 inline void order_stores() { __asm__ volatile("" : : : "memory"); }
+
+template <int kTile>
+inline void zero_tile() {
+  __asm__ volatile("tilezero %%tmm%c0" : : "i"(kTile));
+}
+template <int kTile>
+inline void load_tile(const void* from, std::size_t stride) {
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(kTile));
+}
+template <int kTile>
+inline void store_tile(void* to, std::size_t stride) {
+  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(kTile) : "memory");
+}
+inline void release_tiles() { __asm__ volatile("tilerelease" : : : "memory"); }
 
 }  // namespace
 }  // namespace fathom::kernels
