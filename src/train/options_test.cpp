@@ -36,6 +36,17 @@ TEST(Options, RefusesWhatIsOutOfRangeOrUnknown) {
   }
 }
 
+TEST(Options, ZerosAndInt8AreOfTuningTowardsAnother) {
+  const auto good = parsed({"--tune", "like", "--teacher", "t", "--zeros", "2:4", "--by-movement", "--int8-levels", "127"});
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_EQ(good->options.zeros, "2:4");
+  EXPECT_TRUE(good->options.zeros_by_movement);
+  EXPECT_EQ(good->options.int8_levels, 127);
+  for (const std::vector<const char*>& wrong : {std::vector<const char*>{"--zeros", "0.5"}, {"--int8-levels", "255"}, {"--tune", "exits", "--zeros", "0.5"},
+                                                {"--tune", "like", "--by-movement"}, {"--tune", "like", "--int8-levels", "64"}})
+    EXPECT_FALSE(parsed(wrong)) << wrong[0] << " " << wrong[1];
+}
+
 TEST(Options, LinearAttentionHasNoWindow) {
   EXPECT_EQ(parsed({"--attention", "linear", "--window", "0"})->options.attention, Attention::linear);
   EXPECT_EQ(parsed({"--attention", "softmax", "--window", "64"})->options.window, 64);
