@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a panel that meet one tile of activations
 constexpr std::size_t kPieceTiles = 12;                         // of k in a piece where several units read it: 24 KiB of weights
 constexpr std::size_t kAhead = 8192;                            // bytes
-constexpr std::size_t kMostRows = 192;                          // of a block: activations of the usual widths stay in L2
-constexpr std::size_t kCopiedBytes = 512 * 1024;                // of activations
+constexpr std::size_t kMostRows = 448;                          // of a block: fewer read large weights more often than tiles hide
+constexpr std::size_t kCopiedBytes = 512 * 1024;                 // of activations
 constexpr std::size_t kUnitMost = 3;                            // tiles of rows
 
 struct Cut {  // of the rows of a block into tiles
