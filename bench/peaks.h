@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/precision.h"
+#include "kernels/avx512_amx/tiles.h"
 
 namespace fathom::bench {
 
@@ -36,29 +37,32 @@ FATHOM_PEAK(dpbusd, "avx512vnni,avx512f", __m512i, "v", 24, 64, __asm__("vpdpbus
 FATHOM_PEAK(dpbf16, "avx512bf16,avx512f", __m512, "v", 24, 32, __asm__("vdpbf16ps %1, %1, %0" : "+v"(sum) : "v"(x)))
 #undef FATHOM_MADDUBS
 
-// Tiles of 16 rows, all sums in turn, operands in registers: 16 x 16 sums of PRODUCTS each.
-#define FATHOM_TILE_PEAK(NAME, TARGET, MULTIPLY, PRODUCTS)                       \
-  __attribute__((target("amx-tile," TARGET))) inline double NAME() {             \
-    struct alignas(64) {                                                         \
-      std::uint8_t palette = 1, start_row = 0, reserved[14] = {};                \
-      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};            \
-      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};                  \
-    } shapes;                                                                    \
-    __asm__ volatile("ldtilecfg %0" : : "m"(shapes));                            \
-    for (int i = 0; i < kRounds; ++i) {                                          \
-      MULTIPLY(0, 6, 7);                                                         \
-      MULTIPLY(1, 6, 7);                                                         \
-      MULTIPLY(2, 6, 7);                                                         \
-      MULTIPLY(3, 6, 7);                                                         \
-    }                                                                            \
-    _tile_release();                                                             \
-    return kRounds * 4.0 * 16 * 16 * PRODUCTS * 2;                               \
-  }
-
-FATHOM_TILE_PEAK(tile_int8, "amx-int8", _tile_dpbusd, 64)
-FATHOM_TILE_PEAK(tile_bf16, "amx-bf16", _tile_dpbf16ps, 32)
-#undef FATHOM_TILE_PEAK
 #undef FATHOM_PEAK
+
+// Tiles of 16 rows, four sums in turn: as many products of each of 16 x 16 sums.
+template <class Multiply>
+double tile_peak(double products, const Multiply& multiply) {
+  kernels::shape_tiles(kernels::kTileMost);
+  for (int i = 0; i < kRounds; ++i) multiply();
+  kernels::release_tiles();
+  return kRounds * 4.0 * 16 * 16 * products * 2;
+}
+inline double tile_int8() {
+  return tile_peak(64, [] {
+    kernels::multiply_int8<0, 7, 6>();
+    kernels::multiply_int8<1, 7, 6>();
+    kernels::multiply_int8<2, 7, 6>();
+    kernels::multiply_int8<3, 7, 6>();
+  });
+}
+inline double tile_bf16() {
+  return tile_peak(32, [] {
+    kernels::multiply_bf16<0, 7, 6>();
+    kernels::multiply_bf16<1, 7, 6>();
+    kernels::multiply_bf16<2, 7, 6>();
+    kernels::multiply_bf16<3, 7, 6>();
+  });
+}
 
 struct Peak {
   double (*run)();  // returns the operations done

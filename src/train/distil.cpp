@@ -5,11 +5,8 @@
 #include "train/layer_distillation.h"
 
 namespace fathom::train {
-namespace {
 
 using torch::Tensor;
-
-}  // namespace
 
 DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher, const ZeroGoal& goal)
     : student_(std::move(student)), teacher_(std::move(teacher)), parameters_(student_->parameters()) {

@@ -26,11 +26,8 @@ struct Bf16Tiles : Bf16 {
   }
   static void prepare_rows(const Args&, std::size_t, std::size_t, std::int32_t*) {}
   static Vec value(const Args&, const Columns& columns, std::size_t, std::int32_t, Vec sum) { return add(sum, columns.bias); }
-  // Of a tile's words two chains, of even and of odd k, whose sum is added to what was there. Rounded to nearest even, denormals taken for 0.
-  template <int Sum, int A, int B>
-  static void multiply() {
-    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
-  }
+  template <int kSum, int kRows, int kWeights>
+  static void multiply() { multiply_bf16<kSum, kRows, kWeights>(); }
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a pa
 constexpr std::size_t kPieceTiles = 12;                         // of k in a piece where several units read it: 24 KiB of weights
 constexpr std::size_t kAhead = 8192;                            // bytes
 constexpr std::size_t kMostRows = 448;                          // of a block: fewer read large weights more often than tiles hide
-constexpr std::size_t kCopiedBytes = 512 * 1024;                 // of activations
+constexpr std::size_t kCopiedBytes = 512 * 1024;                // of activations
 constexpr std::size_t kUnitMost = 3;                            // tiles of rows
 
 struct Cut {  // of the rows of a block into tiles
@@ -71,9 +71,7 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
     Vec v[2 * N];
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(g, columns[i % 2], at + i / 2, words[i / 2], load(sums + i * kWidth));
-    if constexpr (kActivation == Activation::gelu) gelu(v);
-    if constexpr (kActivation == Activation::relu)
-      for (Vec& x : v) x = max(zero(), x);  // NaN stays NaN
+    activate(v, kActivation);
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < N; ++r, c += g.ldc) {
       if constexpr (kResidual) {
@@ -129,35 +127,29 @@ struct Coming {
   }
 };
 
+// op<tile>(at): the sums of T tiles of rows, and how many floats behind the first they lie.
+template <int T, class Op>
+inline void over_sums(std::size_t height, const Op& op) {
+  const std::size_t next = height * kPanelWidth;
+  op.template operator()<0>(0);
+  op.template operator()<1>(kWidth);
+  if constexpr (T >= 2) {
+    op.template operator()<2>(next);
+    op.template operator()<3>(next + kWidth);
+  }
+  if constexpr (T == 3) {
+    op.template operator()<4>(2 * next);
+    op.template operator()<5>(2 * next + kWidth);
+  }
+}
+
 // One unit of T tiles of rows: a[t] points at the piece's first bytes of a tile's first row.
 template <class Kind, int T>
 inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums, std::size_t height, Coming& coming,
                  Unfinished<Kind>& before) {
-  constexpr std::size_t kSumBytes = kPanelWidth * 4, kHalf = kWidth;
-  const std::size_t next = height * kPanelWidth;  // from a tile's sums to the next one's
-  if (fresh) {
-    zero_tile<0>();
-    zero_tile<1>();
-    if (T >= 2) {
-      zero_tile<2>();
-      zero_tile<3>();
-    }
-    if (T == 3) {
-      zero_tile<4>();
-      zero_tile<5>();
-    }
-  } else {
-    load_tile<0>(sums, kSumBytes);
-    load_tile<1>(sums + kHalf, kSumBytes);
-    if (T >= 2) {
-      load_tile<2>(sums + next, kSumBytes);
-      load_tile<3>(sums + next + kHalf, kSumBytes);
-    }
-    if (T == 3) {
-      load_tile<4>(sums + 2 * next, kSumBytes);
-      load_tile<5>(sums + 2 * next + kHalf, kSumBytes);
-    }
-  }
+  constexpr std::size_t kSumBytes = kPanelWidth * 4;
+  if (fresh) over_sums<T>(height, []<int kTile>(std::size_t) { zero_tile<kTile>(); });
+  else over_sums<T>(height, [&]<int kTile>(std::size_t at) { load_tile<kTile>(sums + at, kSumBytes); });
   for (std::size_t i = 0; i < piece.tiles; ++i) {
     const char* b = piece.at(i);
     const std::size_t at = i * kTileBytes;
@@ -194,16 +186,7 @@ inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& pie
     coming.some();
     if (before.row < before.end) before.some(before.at_once);
   }
-  store_tile<0>(sums, kSumBytes);
-  store_tile<1>(sums + kHalf, kSumBytes);
-  if (T >= 2) {
-    store_tile<2>(sums + next, kSumBytes);
-    store_tile<3>(sums + next + kHalf, kSumBytes);
-  }
-  if (T == 3) {
-    store_tile<4>(sums + 2 * next, kSumBytes);
-    store_tile<5>(sums + 2 * next + kHalf, kSumBytes);
-  }
+  over_sums<T>(height, [&]<int kTile>(std::size_t at) { store_tile<kTile>(sums + at, kSumBytes); });
 }
 
 template <class Kind>

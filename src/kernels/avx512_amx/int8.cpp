@@ -13,12 +13,8 @@ struct Int8Tiles : Int8 {
   static std::size_t row_bytes(std::size_t k) { return steps(k) * 4; }
   static bool bare(const Args& g) { return g.k % kTileBytes == 0; }
   static void copy_row(const Args& g, std::size_t row, std::size_t bytes, char* to) {
-    const std::uint8_t* from = g.a + row * g.lda;
-    const std::size_t words = steps(g.k);
-    for (std::size_t i = 0; i < bytes / 4; i += kWidth) {
-      const std::size_t left = words - i;
-      store(reinterpret_cast<float*>(to) + i, left < kWidth ? load_first(from + 4 * i, left) : load(from + 4 * i));
-    }
+    store(reinterpret_cast<float*>(to + bytes - kTileBytes), zero());  // what lies behind k
+    copy(g, row, 0, steps(g.k), reinterpret_cast<float*>(to));
   }
   static void prepare_rows(const Args& g, std::size_t row, std::size_t rows, std::int32_t* words) {
     for (std::size_t i = 0; i < rows; ++i) words[i] = product_word(-g.row_zero[row + i]);
@@ -26,10 +22,8 @@ struct Int8Tiles : Int8 {
   static Vec value(const Args& g, const Columns& columns, std::size_t row, std::int32_t word, Vec sum) {
     return columns.value(g.row_scale[row], add_products(sum, columns.weights, word));
   }
-  template <int Sum, int A, int B>
-  static void multiply() {  // unsigned by signed, exact
-    __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sum), "i"(A), "i"(B));
-  }
+  template <int kSum, int kRows, int kWeights>
+  static void multiply() { multiply_int8<kSum, kRows, kWeights>(); }
 };
 
 }  // namespace

@@ -4,8 +4,6 @@
 // loads. What is written before it is loaded as a tile needs order_stores().
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstddef>
 #include <cstdint>
 
@@ -27,7 +25,7 @@ inline void shape_tiles(std::size_t height) {  // of activations and sums
     shapes.row_bytes[i] = kTileBytes;
     shapes.rows[i] = static_cast<std::uint8_t>(i == 6 ? kTileMost : height);
   }
-  __asm__ volatile("ldtilecfg %0" : : "m"(shapes));  // g++ 12's intrinsic tells of 8 bytes read, and the other stores are left out
+  __asm__ volatile("ldtilecfg %0" : : "m"(shapes));  // all 64 bytes: g++ 12's intrinsic tells of 8, and the other stores are left out
 }
 
 inline void order_stores() { __asm__ volatile("" : : : "memory"); }
@@ -43,6 +41,16 @@ inline void load_tile(const void* from, std::size_t stride) {
 template <int kTile>
 inline void store_tile(void* to, std::size_t stride) {
   __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(kTile) : "memory");
+}
+// Sums of a tile of activations times one of weights, added to what is there. A tile of weights has a row for each word of k.
+template <int kSum, int kRows, int kWeights>
+inline void multiply_int8() {  // unsigned by signed, four to a word, exact
+  __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kRows), "i"(kWeights));
+}
+// Two to a word: two chains, of even and of odd k, whose sum is added. Rounded to nearest even, denormals taken for 0.
+template <int kSum, int kRows, int kWeights>
+inline void multiply_bf16() {
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kRows), "i"(kWeights));
 }
 inline void release_tiles() { __asm__ volatile("tilerelease" : : : "memory"); }
 
