@@ -26,7 +26,7 @@ struct Problem : FloatCase {
 TEST_P(GemmFp32, MatchesDoubleOnRaggedShapes) {
   const std::size_t panel = t().panel;
   const struct { std::size_t m, n, k; } shapes[] = {
-      {1, 1, 1}, {1, panel, 7}, {1, 4 * panel + 3, 33}, {1, 6 * panel, 300}, {2, 2 * panel - 1, 64}, {3, 3 * panel + 1, 5},
+      {1, 1, 1}, {1, panel, 7}, {1, 4 * panel + 3, 33}, {1, 6 * panel, 300}, {1, 3 * panel - 2, 64}, {2, 2 * panel - 1, 64}, {3, 3 * panel + 1, 5},
       {4, 17, 255}, {5, panel + 1, 256}, {6, panel - 1, 257}, {7, 2, 97}, {11, 2 * panel, 130}, {12, 37, 31}, {13, panel, 61},
       {14, 5, 8}, {18, 41, 40}, {33, 2 * panel + 5, 127}, {83, 3, 19}, {84, 7, 3}, {85, panel, 11}, {97, panel + 9, 300},
       {2, panel, 769}, {5, panel + 2, 1537}, {25, 3 * panel, 1601}};

@@ -94,7 +94,8 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
 
 template <class Kind>
 void finish_part(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {  // of the columns of a panel
-  finish<Kind>(*u.g, sums, count, Place{u.base + row, u.column, u.g->n_end - u.column});
+  const std::size_t columns = u.g->n_end - u.column;
+  finish<Kind>(*u.g, Panel<Kind>(*u.g, u.column, columns), sums, count, Place{u.base + row, u.column, columns});
 }
 
 template <class Kind, Activation kActivation>
