@@ -33,6 +33,7 @@ METHODS = {
     "compact-tuned": "--preset compact --tune 2",
     "fold95-tuned": "--fold 95% --tune 2",
     "two-of-four-tuned": "--prune weights=2:4 --tune 2",
+    "zeros-tuned": "--prune weights=50% --tune 2",
     "zeros-gradual": "--prune weights=50%,gradual --tune 2",
     "zeros-movement": "--prune weights=50%,movement --tune 2",
     "two-of-four-gradual": "--prune weights=2:4,gradual --tune 2",
