@@ -105,9 +105,9 @@ inline Vec split_weights(Vec w) {
   const __m256i whole = _mm256_castps_si256(w), low = _mm256_and_si256(whole, _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_slli_epi32(_mm256_srai_epi32(whole, 7), 16)));
 }
-inline Vec less_product(Vec a, std::int32_t x, Vec split) {
-  const __m256i both = _mm256_set1_epi32(x | x << 23);
-  return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_madd_epi16(both, _mm256_castps_si256(split))));
+inline std::int32_t product_word(std::int32_t x) { return (x & 0xFFFF) | static_cast<std::int32_t>(static_cast<std::uint32_t>(x) << 23); }
+inline Vec add_products(Vec a, Vec split, std::int32_t word) {
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_madd_epi16(_mm256_set1_epi32(word), _mm256_castps_si256(split))));
 }
 inline Vec low_bf16(Vec pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16)); }
 inline Vec high_bf16(Vec pairs) {

@@ -120,24 +120,18 @@ inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm
 
 // Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.
 inline Vec int_to_float(Vec a) { return _mm512_cvtepi32_ps(_mm512_castps_si512(a)); }
-// a - x*w in two products of 16 bits each lane, half the work of one of 32: x in [0, 255] meets the low 7 bits of w, 128 x the
+// a + x*w in two products of 16 bits each lane, half the work of one of 32: x in [-255, 255] meets the low 7 bits of w, 128 x the
 // rest. |w| < 2^22, split once for many rows.
 inline Vec split_weights(Vec w) {
   const __m512i whole = _mm512_castps_si512(w), low = _mm512_and_epi32(whole, _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_or_epi32(low, _mm512_slli_epi32(_mm512_srai_epi32(whole, 7), 16)));
 }
 inline std::int32_t product_word(std::int32_t x) { return (x & 0xFFFF) | static_cast<std::int32_t>(static_cast<std::uint32_t>(x) << 23); }
-inline __m512i both_products(std::int32_t x) { return _mm512_set1_epi32(product_word(x)); }
+inline Vec add_products(Vec a, Vec split, std::int32_t word) {  // word: the product_word of x
 #if defined(__AVX512VNNI__)
-inline Vec add_products(Vec a, Vec split, std::int32_t word) {  // a + x*w, word the product_word of x
   return _mm512_castsi512_ps(_mm512_dpwssd_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(word), _mm512_castps_si512(split)));
-}
-#endif
-inline Vec less_product(Vec a, std::int32_t x, Vec split) {
-#if defined(__AVX512VNNI__)
-  return add_products(a, split, product_word(-x));
 #else
-  return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), _mm512_madd_epi16(both_products(x), _mm512_castps_si512(split))));
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_madd_epi16(_mm512_set1_epi32(word), _mm512_castps_si512(split))));
 #endif
 }
 inline Vec low_bf16(Vec pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16)); }

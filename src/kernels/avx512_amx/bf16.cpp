@@ -24,8 +24,6 @@ struct Bf16Tiles : Bf16 {
       put(i, load_first(from + i, low), load_first(from + i + low, left - low));
     }
   }
-  static void prepare_rows(const Args&, std::size_t, std::size_t, std::int32_t*) {}
-  static Vec value(const Args&, const Columns& columns, std::size_t, std::int32_t, Vec sum) { return add(sum, columns.bias); }
   template <int kSum, int kRows, int kWeights>
   static void multiply() { multiply_bf16<kSum, kRows, kWeights>(); }
 };

@@ -1,7 +1,6 @@
 // GEMM on the panels of tier avx512 by AMX (include after a Kind of gemm.inc). A panel is 32 columns of words, so 16 steps of it are two
 // tiles of weights, side by side. A Kind has, beside what gemm.inc asks: row_bytes(k); bare(g), whether rows can be read where they lie;
-// copy_row(g, row, bytes, to), 0 behind k; multiply<sum, a, b>; and for finishing prepare_rows(g, row, rows, words), a word of each row, and
-// value(g, columns, row, word, sum), before the activation.
+// copy_row(g, row, bytes, to), 0 behind k; multiply<sum, a, b>.
 //
 // Shape of the work: rows are cut into even tiles of at most 16 (33 = 3 x 11), the last one moved up where they do not come out even: some rows
 // are then computed twice, and finished once. A unit is up to 3 tiles of rows x one panel: its sums stay in registers over a piece of k, short
@@ -58,11 +57,10 @@ struct Unfinished {
 // Values, activation, residual and stores of rows of a whole panel: little more than the arithmetic, for tiles that are multiplied meanwhile
 // need the core's window of instructions.
 template <class Kind, Activation kActivation, bool kResidual>
-__attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {
+__attribute__((noinline)) void finish_panel(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {
   constexpr std::size_t kTogether = kActivation == Activation::gelu ? 4 : 1;
   const typename Kind::Args& g = *u.g;
-  const float* tail = Weights<Kind>(g).tail(u.column);
-  const typename Kind::Columns columns[2] = {{g, tail, u.column, kWidth}, {g, tail + kWidth, u.column + kWidth, kWidth}};
+  const Panel<Kind> panel(g, u.column, kPanelWidth);
   float* c = g.c + (u.base + row) * g.ldc + u.column;
   const float* residual = kResidual ? g.residual + (u.base + row) * g.ldr + u.column : nullptr;
   const std::int32_t* words = u.row_words + row;
@@ -70,18 +68,10 @@ __attribute__((noinline)) void finish_whole(const Unfinished<Kind>& u, const flo
   const auto some = [&]<std::size_t N>() {
     Vec v[2 * N];
 #pragma GCC unroll 8
-    for (std::size_t i = 0; i < 2 * N; ++i) v[i] = Kind::value(g, columns[i % 2], at + i / 2, words[i / 2], load(sums + i * kWidth));
-    activate(v, kActivation);
-#pragma GCC unroll 4
-    for (std::size_t r = 0; r < N; ++r, c += g.ldc) {
-      if constexpr (kResidual) {
-        v[2 * r] = add(v[2 * r], load(residual));
-        v[2 * r + 1] = add(v[2 * r + 1], load(residual + kWidth));
-        residual += g.ldr;
-      }
-      store(c, v[2 * r]);
-      store(c + kWidth, v[2 * r + 1]);
-    }
+    for (std::size_t i = 0; i < 2 * N; ++i) v[i] = load(sums + i * kWidth);
+    finish_whole<Kind, static_cast<int>(N)>(g, panel, at, words, v, kActivation, c, residual);
+    c += N * g.ldc;
+    if constexpr (kResidual) residual += N * g.ldr;
     sums += N * kPanelWidth;
     words += N;
     at += N;
@@ -100,7 +90,7 @@ void finish_part(const Unfinished<Kind>& u, const float* sums, std::size_t row, 
 
 template <class Kind, Activation kActivation>
 typename Unfinished<Kind>::Rows finisher(bool residual) {
-  return residual ? finish_whole<Kind, kActivation, true> : finish_whole<Kind, kActivation, false>;
+  return residual ? finish_panel<Kind, kActivation, true> : finish_panel<Kind, kActivation, false>;
 }
 
 template <class Kind>
@@ -275,7 +265,7 @@ void gemm_tiles(const typename Kind::Args& g) {
       for (std::size_t r = 0; r < rows; ++r) Kind::copy_row(g, row + r, line * kTileBytes, copied + r * stride);
       order_stores();
     }
-    Kind::prepare_rows(g, row, rows, row_words);
+    for (std::size_t r = 0; r < rows; ++r) row_words[r] = Kind::row_word(g, row + r);
     const char* a = bare ? reinterpret_cast<const char*>(g.a + row * g.lda) : copied;
     TiledBlock<Kind>{.g = g, .cut = cut, .base = row, .a = a, .stride = stride, .again = i + 1 < blocks, .sums = sums, .row_words = row_words}.run_all();
   }

@@ -16,12 +16,6 @@ struct Int8Tiles : Int8 {
     store(reinterpret_cast<float*>(to + bytes - kTileBytes), zero());  // what lies behind k
     copy(g, row, 0, steps(g.k), reinterpret_cast<float*>(to));
   }
-  static void prepare_rows(const Args& g, std::size_t row, std::size_t rows, std::int32_t* words) {
-    for (std::size_t i = 0; i < rows; ++i) words[i] = product_word(-g.row_zero[row + i]);
-  }
-  static Vec value(const Args& g, const Columns& columns, std::size_t row, std::int32_t word, Vec sum) {
-    return columns.value(g.row_scale[row], add_products(sum, columns.weights, word));
-  }
   template <int kSum, int kRows, int kWeights>
   static void multiply() { multiply_int8<kSum, kRows, kWeights>(); }
 };

@@ -130,9 +130,10 @@ inline int32x4_t whole(float32x4_t a) { return vreinterpretq_s32_f32(a); }
 inline uint32x4_t bits(float32x4_t a) { return vreinterpretq_u32_f32(a); }
 inline Vec int_to_float(Vec a) { return {vcvtq_f32_s32(whole(a.low)), vcvtq_f32_s32(whole(a.high))}; }
 inline Vec split_weights(Vec w) { return w; }  // 32-bit products are whole instructions here
-inline Vec less_product(Vec a, std::int32_t x, Vec w) {  // a - x*w
-  return {vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.low), whole(w.low), x)),
-          vreinterpretq_f32_s32(vmlsq_n_s32(whole(a.high), whole(w.high), x))};
+inline std::int32_t product_word(std::int32_t x) { return x; }
+inline Vec add_products(Vec a, Vec w, std::int32_t x) {  // a + x*w
+  return {vreinterpretq_f32_s32(vmlaq_n_s32(whole(a.low), whole(w.low), x)),
+          vreinterpretq_f32_s32(vmlaq_n_s32(whole(a.high), whole(w.high), x))};
 }
 inline Vec low_bf16(Vec pairs) {
   return {vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.low), 16)), vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.high), 16))};
