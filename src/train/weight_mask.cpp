@@ -80,26 +80,25 @@ WeightMask::WeightMask(const FlatParameters& parameters, const std::vector<Tenso
   if (!whole || goal.any()) mask_ = allowed_.clone();
   if (whole) allowed_ = Tensor();
   if (goal.any()) aside_ = torch::zeros_like(values);
-  if (goal.any() && goal.movement) scores_ = torch::zeros_like(values);
 }
 
-void WeightMask::before_update(const UpdateAt& at) {
-  if (!mask_.defined()) return;
-  const Tensor& gradients = parameters_.gradients();
-  if (scores_.defined()) scores_.addcmul_(gradients, parameters_.values() + aside_, -at.rate);
-  gradients.mul_(mask_);
+void WeightMask::before_update() {
+  const Tensor& kept = goal_.movement ? allowed_ : mask_;
+  if (kept.defined()) parameters_.gradients().mul_(kept);
 }
 
 void WeightMask::after_update(const UpdateAt& at) {
   if (!aside_.defined()) return;
-  parameters_.values().mul_(mask_).add_(0.0);  // the optimiser's memory moves a weight for some steps after its last gradient; and no zero is negative
+  const Tensor& values = parameters_.values();
+  if (goal_.movement) aside_.add_(values - values * mask_);
+  values.mul_(mask_).add_(0.0);  // the optimiser's memory moves a weight for some steps after its last gradient; and no zero is negative
   if (zeros_chosen(at.step + 1, at.steps)) choose(zeros_grown(at.step + 1, at.steps));
 }
 
 void WeightMask::choose(double grown) {
   const Tensor& values = parameters_.values();
   const Tensor latent = values + aside_;  // one of the two is 0
-  Tensor importance = scores_.defined() ? scores_ : latent.abs();
+  Tensor importance = latent.abs();
   if (allowed_.defined()) importance = importance.masked_fill(allowed_ == 0, -std::numeric_limits<float>::infinity());  // they count first
   mask_.fill_(1);
   std::vector<std::uint64_t> keys;
@@ -120,11 +119,8 @@ void WeightMask::choose(double grown) {
 }
 
 std::map<std::string, Tensor> WeightMask::kept() const {
-  std::map<std::string, Tensor> out;
-  if (!aside_.defined()) return out;
-  out = {{"mask", mask_}, {"aside", aside_}};
-  if (scores_.defined()) out["scores"] = scores_;
-  return out;
+  if (!aside_.defined()) return {};
+  return {{"mask", mask_}, {"aside", aside_}};
 }
 
 }  // namespace fathom::train

@@ -21,7 +21,7 @@ struct Alone {
   void step(WeightMask& mask, const Tensor& gradients, std::int64_t step, std::int64_t steps) {
     torch::NoGradGuard no_grad;
     parameters.gradients().narrow(0, 0, matrix.numel()).copy_(gradients.reshape({-1}));
-    mask.before_update({step, steps, 0.1});
+    mask.before_update();
     parameters.values().sub_(parameters.gradients(), 0.1);
     mask.after_update({step, steps, 0.1});
   }
@@ -62,7 +62,7 @@ TEST(WeightMask, EveryMatrixLosesItsSmallestToTheExactShare) {
   FlatParameters parameters({a_now, b_now});
   WeightMask mask(parameters, {a_now.detach(), b_now.detach()}, {0.3, false, false});
   for (std::int64_t step = 0; step < 20; ++step) {
-    mask.before_update({step, 20, 0.1});
+    mask.before_update();
     mask.after_update({step, 20, 0.1});
     if (step == 0) {
       EXPECT_EQ(zeros(a_now), 0) << "nothing before training";
@@ -96,32 +96,38 @@ TEST(WeightMask, TwoOfEveryFourGoAndNeverMore) {
   }
 }
 
-// Large weights that every step moves towards 0 go by movement, small ones that grow by magnitude.
-TEST(WeightMask, MovementIsNotMagnitude) {
-  const Tensor start = torch::tensor({3.0f, -4.0f, 5.0f, 0.1f, -0.2f, 0.3f}).view({2, 3});
-  const Tensor towards_zero = torch::sign(start) * torch::tensor({1.0f, 1.0f, 1.0f, -1.0f, -1.0f, -1.0f}).view({2, 3}) * 1e-3;
+// The first two are the smallest and go; then training pushes the first away from 0, the second towards it.
+TEST(WeightMask, WhatTrainingMovesAwayFromZeroComesBackByMovementAlone) {
+  const Tensor start = torch::tensor({0.6f, -0.5f, -1.0f, 2.0f}).view({1, 4}), gradient = torch::tensor({-0.2f, -0.2f, 0.0f, 0.0f}).view({1, 4});
   for (const bool movement : {false, true}) {
     Alone alone(start);
     WeightMask mask(alone.parameters, {alone.now()}, {0.5, false, movement});
-    for (std::int64_t step = 0; step < 20; ++step) alone.step(mask, towards_zero, step, 20);
-    const Tensor large = start.abs() > 1;
-    EXPECT_TRUE(torch::equal(alone.now() == 0, movement ? large : large.logical_not())) << "movement " << movement;
+    std::int64_t step = 0;
+    while (step < 35) alone.step(mask, torch::zeros_like(gradient), step++, 100);
+    EXPECT_TRUE(torch::equal(alone.now()[0] != 0, torch::tensor({false, false, true, true})));
+    while (step < 100) alone.step(mask, gradient, step++, 100);
+    const Tensor kept = movement ? torch::tensor({true, false, false, true}) : torch::tensor({false, false, true, true});
+    EXPECT_TRUE(torch::equal(alone.now()[0] != 0, kept)) << "movement " << movement << ": " << alone.now();
   }
 }
 
 TEST(WeightMask, AWeightComesBackWithItsValueAndOneThatWasZeroNever) {
-  for (const float first : {0.7f, 0.0f}) {
-    Alone alone(torch::tensor({first, 1.0f, 2.0f, 3.0f}).view({1, 4}));
-    WeightMask mask(alone.parameters, {alone.now()}, {0.25, false, true});
-    const auto push = [](float a, float b) { return torch::tensor({a, b, -1.0f, -1.0f}).view({1, 4}) * 1e-6; };
-    std::int64_t step = 0;
-    while (step < 30) alone.step(mask, push(1, -1), step++, 100);  // the first moves towards 0
-    EXPECT_EQ(alone.now()[0][0].item<float>(), 0);
-    EXPECT_NEAR(alone.now()[0][1].item<float>(), 1, 1e-4);
-    while (step < 100) alone.step(mask, push(-50, 50), step++, 100);  // then the second
-    EXPECT_NEAR(alone.now()[0][0].item<float>(), first, 1e-3);
-    EXPECT_EQ(alone.now()[0][1].item<float>() == 0, first != 0);
-  }
+  for (const bool movement : {false, true})
+    for (const float first : {0.7f, 0.0f}) {
+      Alone alone(torch::tensor({first, 1.0f, 2.0f, 3.0f}).view({1, 4}));
+      WeightMask mask(alone.parameters, {alone.now()}, {0.25, false, movement});
+      const auto push = [](float second) { return torch::tensor({0.0f, second, 0.0f, 0.0f}).view({1, 4}); };
+      std::int64_t step = 0;
+      while (step < 30) alone.step(mask, push(0), step++, 100);
+      EXPECT_EQ(alone.now()[0][0].item<float>(), 0);
+      EXPECT_EQ(alone.now()[0][1].item<float>(), 1);
+      while (step < 60) alone.step(mask, push(0.2f), step++, 100);  // it falls to 0.4
+      EXPECT_EQ(alone.now()[0][0].item<float>(), first);
+      EXPECT_EQ(alone.now()[0][1].item<float>() == 0, first != 0);
+      while (step < 100) alone.step(mask, push(-0.5f), step++, 100);  // and would grow again: only by movement
+      EXPECT_EQ(alone.now()[0][0].item<float>(), movement ? 0 : first);
+      EXPECT_EQ(alone.now()[0][1].item<float>() == 0, !movement && first != 0);
+    }
 }
 
 Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int levels, const Checkpoints& checkpoints, int threads) {
