@@ -224,8 +224,8 @@ void add_compress(Frame& frame) {
   verb->add_option("--preset", words.preset, "compact: --word-width 50% --prune ffn=50% --precision int8, each unless said otherwise")->check(CLI::IsMember({"compact"}));
   verb->add_option("--word-width", words.word_width, "Values of a word's row, or a share of what it has: narrower rows and one projection back")->type_name("WIDTH");
   verb->add_option("--prune", words.prune, "Take heads and neurons out of every layer, those that its outputs need least: heads=25%,ffn=40%, or one of them; weights=50% or weights=2:4 sets "
-                                             "single weights to zero, which saves neither memory nor time here: at once, or with ,gradual (the smallest) or ,movement (those that "
-                                             "training moves towards zero) more and more while --tune trains")->type_name("SHARES");
+                                             "single weights to zero, which saves neither memory nor time here: at once, or with ,gradual (the smallest) or ,movement (what "
+                                             "is zero goes on learning and may come back) more and more while --tune trains")->type_name("SHARES");
   verb->add_option("--fold", words.fold, "Maps of the layers in two factors of low rank: what their outputs keep (90%), or ranks (qkv=96,o=0,f1=128,f2=128); "
                                          ",shared: one first factor for all layers; ,weights: without looking at data")->type_name("RANKS");
   verb->add_option("--tune", words.tune, "Train what became smaller or is to be int8 to answer as the bundle does, so many passes over its training rows, without labels (runs fathom-train); int8 alone: "

@@ -68,7 +68,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                                        "patches the answers alone");
   app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
   app.add_option("--zeros", o.zeros, "with --tune like: share of the weights of every matrix of the layers that becomes zero while training, or 2:4");
-  app.add_flag("--by-movement", o.zeros_by_movement, "with --zeros: those that training moves towards zero, not the smallest");
+  app.add_flag("--by-movement", o.zeros_by_movement, "with --zeros: what is zero goes on learning and comes back where training moves it away from zero");
   app.add_option("--int8-levels", o.int8_levels, "with --tune like: train as int8 will compute, activations in 0 to this (255, or 127 on tiers without an 8-bit dot product; 0: do not)")
       ->check(CLI::IsMember({0, 127, 255}));
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
