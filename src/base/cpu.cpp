@@ -1,11 +1,12 @@
 #include "base/cpu.h"
 
+#include <algorithm>
 #include <cstring>
 #include <sched.h>
+#include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -141,6 +142,14 @@ int usable_cores() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return CPU_COUNT(&set);
+}
+
+std::size_t core_cache_bytes() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  return static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL2_CACHE_SIZE)));
+#else
+  return 0;
+#endif
 }
 
 }  // namespace fathom

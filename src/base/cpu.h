@@ -44,5 +44,6 @@ Tier best_tier(const CpuFeatures& features);
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features);
 
 int usable_cores();  // cores this process may run on (affinity mask)
+std::size_t core_cache_bytes();  // of a core's second cache; 0 where the system does not tell
 
 }  // namespace fathom

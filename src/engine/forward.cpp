@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/cpu.h"
 #include "kernels/parallel.h"
 
 namespace fathom::engine {
@@ -325,12 +326,15 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 
 std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
+  constexpr std::size_t kLargeCache = 2 * 1024 * 1024;
   constexpr std::size_t kBytesARowHides = 32 * 1024;  // of weights: as long as tiles multiply one row, so much is read (measured)
   const std::size_t hidden = static_cast<std::size_t>(spec.hidden), ffn = static_cast<std::size_t>(spec.ffn);
   const std::size_t fit = kCacheFloats / (2 * hidden + std::max(3 * hidden, ffn) + static_cast<std::size_t>(spec.ranks.most()));
   const std::size_t weights = 4 * hidden * hidden + 2 * hidden * ffn, bytes = precision == Precision::int8 ? weights : 2 * weights;
   const std::size_t hiding = table.tiles && precision != Precision::fp32 ? bytes / kBytesARowHides : 0;
-  return std::clamp<std::size_t>(std::max(fit, hiding), 144, 512);
+  // Where buffers of more rows would leave the cache, and weights are read quickly enough for few: a picture or two texts.
+  const std::size_t cache = core_cache_bytes(), least = precision != Precision::fp32 && cache > 0 && cache < kLargeCache ? 48 : 144;
+  return std::clamp<std::size_t>(std::max(fit, hiding), least, 512);
 }
 
 void embed(Session::State& state, const Batch& batch) {

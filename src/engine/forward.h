@@ -19,7 +19,7 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
 void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
                        std::size_t count, const Watcher& see);
 
-// Rows a worker takes through a layer at once: few enough that its working set stays in its cache, or, with tiles, enough to hide the reading of weights.
+// Rows a worker takes through a layer at once: few enough that its working set stays in its core's cache, or, with tiles, enough to hide the reading of weights.
 std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table);
 
 // GEMM arguments of a linear map on m rows.
