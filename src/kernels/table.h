@@ -18,7 +18,7 @@
 
 namespace fathom::kernels {
 
-// Sums of a column's weights, at most 127 each, stay below 2^22 (split_weights of vec_avx512.h), and so sums of 255 * 127 within int32.
+// Sums of a column's weights, at most 127 each, stay below 2^22 (kernels/split_product.h), and so sums of 255 * 127 within int32.
 inline constexpr std::size_t kInt8MaxK = 33'000;
 
 // Bytes of one quantized row, the least row stride: readers take whole words of four.

@@ -21,7 +21,7 @@ class DistilLearner final : public Learner {
   FlatParameters& parameters() override { return parameters_; }
   void set_dropout(double share) override { student_->backbone().set_dropout(share); }
   torch::Tensor loss(const Encoded& part, const torch::Tensor& rows, const Place& place) override;
-  void before_update(const UpdateAt&) override { mask_.before_update(); }
+  void before_update() override { mask_.before_update(); }
   void after_update(const UpdateAt& at) override { mask_.after_update(at); }
   std::map<std::string, torch::Tensor> kept() const override { return mask_.kept(); }
   double accuracy(const Encoded& data) override { return accuracy_of(student_->logits(data), data.labels); }

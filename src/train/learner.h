@@ -17,10 +17,9 @@ struct Place {
   std::uint64_t stream() const { return static_cast<std::uint64_t>(step * 64 + shard); }
 };
 
-// The optimiser's step that comes or has come; step counts from 0.
+// The optimiser's step that has come; it counts from 0.
 struct UpdateAt {
   std::int64_t step = 0, steps = 1;
-  double rate = 0;
 };
 
 class Learner {
@@ -31,7 +30,7 @@ class Learner {
   virtual void set_dropout(double share) = 0;
   // part: `rows` of the training data. Sum of its rows' losses over place.batch, ready for backward().
   virtual torch::Tensor loss(const Encoded& part, const torch::Tensor& rows, const Place& place) = 0;
-  virtual void before_update(const UpdateAt&) {}  // the gradients of all shards are in parameters(): to change where something must stay as it is
+  virtual void before_update() {}  // the gradients of all shards are in parameters(): to change where something must stay as it is
   virtual void after_update(const UpdateAt&) {}
   virtual std::map<std::string, torch::Tensor> kept() const { return {}; }  // flat as the values: what a resumed run needs besides them, filled in place
   virtual double accuracy(const Encoded& data) = 0;  // of the last exit, evaluation mode

@@ -70,10 +70,9 @@ class TrunkTraining {
       loss_ += losses_[i];
       if (i > 0) learner_.parameters().gradients().add_(shards_[i]->parameters().gradients());
     }
-    const UpdateAt at{step_, run_.schedule.steps, scheduled_rate(run_.schedule, step_)};
-    learner_.before_update(at);
-    update(at.rate);
-    learner_.after_update(at);
+    learner_.before_update();
+    update(scheduled_rate(run_.schedule, step_));
+    learner_.after_update({step_, run_.schedule.steps});
     ++step_;
   }
 

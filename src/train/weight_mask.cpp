@@ -83,8 +83,8 @@ WeightMask::WeightMask(const FlatParameters& parameters, const std::vector<Tenso
 }
 
 void WeightMask::before_update() {
-  const Tensor& kept = goal_.movement ? allowed_ : mask_;
-  if (kept.defined()) parameters_.gradients().mul_(kept);
+  const Tensor& reached = goal_.movement ? allowed_ : mask_;
+  if (reached.defined()) parameters_.gradients().mul_(reached);
 }
 
 void WeightMask::after_update(const UpdateAt& at) {

@@ -23,7 +23,7 @@ struct Alone {
     parameters.gradients().narrow(0, 0, matrix.numel()).copy_(gradients.reshape({-1}));
     mask.before_update();
     parameters.values().sub_(parameters.gradients(), 0.1);
-    mask.after_update({step, steps, 0.1});
+    mask.after_update({step, steps});
   }
   Tensor now() const { return matrix.detach(); }
   Tensor matrix;
@@ -63,7 +63,7 @@ TEST(WeightMask, EveryMatrixLosesItsSmallestToTheExactShare) {
   WeightMask mask(parameters, {a_now.detach(), b_now.detach()}, {0.3, false, false});
   for (std::int64_t step = 0; step < 20; ++step) {
     mask.before_update();
-    mask.after_update({step, 20, 0.1});
+    mask.after_update({step, 20});
     if (step == 0) {
       EXPECT_EQ(zeros(a_now), 0) << "nothing before training";
     }
@@ -128,6 +128,18 @@ TEST(WeightMask, AWeightComesBackWithItsValueAndOneThatWasZeroNever) {
       EXPECT_EQ(alone.now()[0][0].item<float>(), movement ? 0 : first);
       EXPECT_EQ(alone.now()[0][1].item<float>() == 0, !movement && first != 0);
     }
+}
+
+TEST(WeightMask, GradientsReachZerosByMovementAloneAndWhatWasZeroFromTheStartNever) {
+  for (const bool movement : {false, true}) {
+    Alone alone(torch::tensor({0.0f, 0.5f, 1.0f, 2.0f}).view({1, 4}));
+    WeightMask mask(alone.parameters, {alone.now()}, {0.5, false, movement});
+    for (std::int64_t step = 0; step < 80; ++step) alone.step(mask, torch::zeros({1, 4}), step, 100);
+    alone.step(mask, torch::ones({1, 4}), 80, 100);
+    const Tensor reached = torch::tensor({0.0f, movement ? 1.0f : 0.0f, 1.0f, 1.0f});
+    EXPECT_TRUE(torch::equal(alone.parameters.gradients().narrow(0, 0, 4), reached)) << "movement " << movement;
+    EXPECT_EQ(zeros(alone.now()), 0.5);
+  }
 }
 
 Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int levels, const Checkpoints& checkpoints, int threads) {

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/split_product.h"
+
 namespace fathom::kernels {
 namespace {
 
@@ -99,13 +101,10 @@ inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm
 
 // Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.
 inline Vec int_to_float(Vec a) { return _mm256_cvtepi32_ps(_mm256_castps_si256(a)); }
-// a - x*w in two products of 16 bits each lane, half the work of one of 32: x in [0, 255] meets the low 7 bits of w, 128 x the
-// rest. |w| < 2^22, split once for many rows.
 inline Vec split_weights(Vec w) {
   const __m256i whole = _mm256_castps_si256(w), low = _mm256_and_si256(whole, _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_slli_epi32(_mm256_srai_epi32(whole, 7), 16)));
 }
-inline std::int32_t product_word(std::int32_t x) { return (x & 0xFFFF) | static_cast<std::int32_t>(static_cast<std::uint32_t>(x) << 23); }
 inline Vec add_products(Vec a, Vec split, std::int32_t word) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_madd_epi16(_mm256_set1_epi32(word), _mm256_castps_si256(split))));
 }

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/split_product.h"
+
 namespace fathom::kernels {
 namespace {
 
@@ -120,14 +122,11 @@ inline float inverse_sqrt(float x) { return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm
 
 // Lanes that are not floats: int32 sums, pairs of bf16. They travel as Vec, bit for bit.
 inline Vec int_to_float(Vec a) { return _mm512_cvtepi32_ps(_mm512_castps_si512(a)); }
-// a + x*w in two products of 16 bits each lane, half the work of one of 32: x in [-255, 255] meets the low 7 bits of w, 128 x the
-// rest. |w| < 2^22, split once for many rows.
 inline Vec split_weights(Vec w) {
   const __m512i whole = _mm512_castps_si512(w), low = _mm512_and_epi32(whole, _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_or_epi32(low, _mm512_slli_epi32(_mm512_srai_epi32(whole, 7), 16)));
 }
-inline std::int32_t product_word(std::int32_t x) { return (x & 0xFFFF) | static_cast<std::int32_t>(static_cast<std::uint32_t>(x) << 23); }
-inline Vec add_products(Vec a, Vec split, std::int32_t word) {  // word: the product_word of x
+inline Vec add_products(Vec a, Vec split, std::int32_t word) {
 #if defined(__AVX512VNNI__)
   return _mm512_castsi512_ps(_mm512_dpwssd_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(word), _mm512_castps_si512(split)));
 #else
