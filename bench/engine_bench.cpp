@@ -49,11 +49,15 @@ ModelSpec bert_base() {
   return spec;
 }
 
-int measure(const char* name, const ModelSpec& spec, std::size_t tokens, std::size_t count, int runs, const RuntimeOptions& options) {
+int measure(const char* name, const ModelSpec& spec, std::size_t tokens, std::size_t count, int runs,
+            const RuntimeOptions& options) {
   const auto folder = std::filesystem::temp_directory_path() / ("fathom_engine_bench_" + std::to_string(::getpid()));
   policy::Policy policy = random_policy(spec, 1);
   for (float& bias : policy.fusion.bias) bias = -4.0f;  // scores stay low: with lambda 1 no input stops
-  const auto fail = [](const Error& error) { std::fprintf(stderr, "%s\n", error.message.c_str()); return 1; };
+  const auto fail = [](const Error& error) {
+    std::fprintf(stderr, "%s\n", error.message.c_str());
+    return 1;
+  };
   if (const auto made = write_random_bundle(folder, spec, 1, policy, 60); !made) return fail(made.error());
   auto runtime = Runtime::create(options);
   if (!runtime) return fail(runtime.error());
@@ -94,8 +98,10 @@ int measure(const char* name, const ModelSpec& spec, std::size_t tokens, std::si
     }
     std::sort(own.begin(), own.end());
     const double decision = own[own.size() / 2];
-    std::printf("  depth %d, %.1f us above full depth, decision %.1f us by its own clock (%.1f %% of full depth), %.2f %% of MACs\n",
-                out[0].depth, adaptive - full, decision, 100 * decision / full, 100 * out[0].decision_macs / out[0].macs);
+    std::printf(
+        "  depth %d, %.1f us above full depth, decision %.1f us by its own clock (%.1f %% of full depth), %.2f %% of "
+        "MACs\n",
+        out[0].depth, adaptive - full, decision, 100 * decision / full, 100 * out[0].decision_macs / out[0].macs);
   }
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);

@@ -1,7 +1,8 @@
-// Where folding a trained model's maps could pay, by its weights alone: the rank that keeps 90, 95 and 99 % of a map's squares beside the
-// break-even rank, and what the nearest sum of Kronecker products with as many numbers as the break-even rank keeps, and costs.
-// Usage: fold_spectra BUNDLE. One line a map, means over the layers; then what one first factor for all layers keeps at equal bytes.
-// What maps put out on data needs far lower ranks: fathom compress --fold says which.
+// Where folding a trained model's maps could pay, by its weights alone: the rank that keeps 90, 95 and 99 % of a map's
+// squares beside the break-even rank, and what the nearest sum of Kronecker products with as many numbers as the
+// break-even rank keeps, and costs. Usage: fold_spectra BUNDLE. One line a map, means over the layers; then what one
+// first factor for all layers keeps at equal bytes. What maps put out on data needs far lower ranks: fathom compress
+// --fold says which.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -31,7 +32,8 @@ struct Line {
 void print_map(const Model& model, const LayerMap& map) {
   const std::size_t in = size(map.in), out = size(map.outputs()), even = size(compress::pays_below(map));
   const compress::KroneckerShape shape = compress::even_shape(out, in);
-  const auto terms = static_cast<std::size_t>(static_cast<double>(even * (in + out)) / compress::kronecker_numbers(out, in, shape, 1));
+  const auto terms =
+      static_cast<std::size_t>(static_cast<double>(even * (in + out)) / compress::kronecker_numbers(out, in, shape, 1));
   const double layers = model.spec().layers;
   Line mean;
   for (int layer = 0; layer < model.spec().layers; ++layer) {
@@ -44,13 +46,15 @@ void print_map(const Model& model, const LayerMap& map) {
     mean.kronecker += compress::nearest_kronecker(weights, out, in, shape, terms).kept / layers;
     mean.one_term += compress::nearest_kronecker(weights, out, in, shape, 1).kept / layers;
   }
-  std::printf("%-18s %5zu x %-5zu %8zu %8.0f %8.0f %8.0f %9.1f %% %9.1f %% %9.1f %% %10.0f x\n", map.name.c_str(), out, in, even, mean.r90, mean.r95, mean.r99,
-              100 * mean.svd, 100 * mean.kronecker, 100 * mean.one_term,
-              compress::kronecker_macs(out, in, shape, terms) / (static_cast<double>(even) * static_cast<double>(in + out)));
+  std::printf(
+      "%-18s %5zu x %-5zu %8zu %8.0f %8.0f %8.0f %9.1f %% %9.1f %% %9.1f %% %10.0f x\n", map.name.c_str(), out, in,
+      even, mean.r90, mean.r95, mean.r99, 100 * mean.svd, 100 * mean.kronecker, 100 * mean.one_term,
+      compress::kronecker_macs(out, in, shape, terms) / (static_cast<double>(even) * static_cast<double>(in + out)));
 }
 
 void print_shared(const Model& model, const LayerMap& map) {
-  const std::size_t in = size(map.in), out = size(map.outputs()), layers = size(model.spec().layers), own = size(compress::pays_below(map)) / 2;
+  const std::size_t in = size(map.in), out = size(map.outputs()), layers = size(model.spec().layers),
+                    own = size(compress::pays_below(map)) / 2;
   const std::size_t shared = std::min(in, own * layers * (in + out) / (in + layers * out));
   std::vector<compress::MapToFold> maps;
   double kept_own = 0;
@@ -58,15 +62,21 @@ void print_shared(const Model& model, const LayerMap& map) {
     maps.push_back({compress::stacked_weights(model, layer, map), nullptr, 0});
     kept_own += compress::Factoring({maps.back()}, in, 1).kept(own) / static_cast<double>(layers);
   }
-  std::printf("%-18s own factors of rank %zu keep %.1f %%, one of rank %zu for all layers keeps %.1f %% at as many bytes and %.2f times the multiply-adds\n", map.name.c_str(), own,
-              100 * kept_own, shared, 100 * compress::Factoring(maps, in, 1).kept(shared), static_cast<double>(shared) / static_cast<double>(own));
+  std::printf(
+      "%-18s own factors of rank %zu keep %.1f %%, one of rank %zu for all layers keeps %.1f %% at as many bytes and "
+      "%.2f times the multiply-adds\n",
+      map.name.c_str(), own, 100 * kept_own, shared, 100 * compress::Factoring(maps, in, 1).kept(shared),
+      static_cast<double>(shared) / static_cast<double>(own));
 }
 
 Status show(const char* folder) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   FATHOM_TRY(const auto model, Model::load(bundle));
-  if (model->spec().ranks.any()) return Error{Code::unsupported, std::string("'") + folder + "' is folded already", "give the bundle it was made from"};
-  std::printf("%-18s %13s %8s %8s %8s %8s %11s %11s %11s %12s\n", "map", "size", "pays <", "90 %", "95 %", "99 %", "low rank", "Kronecker", "one term", "its MACs");
+  if (model->spec().ranks.any())
+    return Error{Code::unsupported, std::string("'") + folder + "' is folded already",
+                 "give the bundle it was made from"};
+  std::printf("%-18s %13s %8s %8s %8s %8s %11s %11s %11s %12s\n", "map", "size", "pays <", "90 %", "95 %", "99 %",
+              "low rank", "Kronecker", "one term", "its MACs");
   for (const LayerMap& map : layer_maps(model->spec())) print_map(*model, map);
   for (const LayerMap& map : layer_maps(model->spec())) print_shared(*model, map);
   return {};

@@ -1,12 +1,14 @@
-// GEMM of transformer shapes in each precision: Gop/s beside the peak of its instructions and the speed of memory, all of the
-// same moment.
-// gemm_bench [--tier NAME] [--precision fp32,bf16,int8] [--threads 1,2] [--only base|mini] [--m 1,18,33,256] [--seconds 0.5]
+// GEMM of transformer shapes in each precision: Gop/s beside the peak of its instructions and the speed of memory, all
+// of the same moment. gemm_bench [--tier NAME] [--precision fp32,bf16,int8] [--threads 1,2] [--only base|mini] [--m
+// 1,18,33,256] [--seconds 0.5]
 //            [--clock cpu]
-// cold: the four GEMMs of an encoder layer over `layers` different layers of weights, as a forward pass runs them; the limit
+// cold: the four GEMMs of an encoder layer over `layers` different layers of weights, as a forward pass runs them; the
+// limit
 //       is the longer of operations / peak and bytes of weights / bandwidth, read by the same threads just before.
 // hot:  each GEMM over and over on the same weights.
-// Rounds alternate with the measurements of peak and bandwidth; medians are printed. int8 rows are quantized beforehand, once
-// for each GEMM, and what that costs is printed beside.
+// Rounds alternate with the measurements of peak and bandwidth; medians are printed. int8 rows are quantized
+// beforehand, once for each GEMM, and what that costs is printed beside.
+#include <sys/mman.h>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,7 +16,6 @@
 #include <cstring>
 #include <ctime>
 #include <string>
-#include <sys/mman.h>
 #include <vector>
 
 #include "base/cpu.h"
@@ -40,8 +41,10 @@ double now() {
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts(1);
   for (const char c : text)
-    if (c == ',') parts.emplace_back();
-    else parts.back() += c;
+    if (c == ',')
+      parts.emplace_back();
+    else
+      parts.back() += c;
   return parts;
 }
 
@@ -79,7 +82,8 @@ class Work {
       kernels::pack_map(table, precision, w.data(), s.n, s.k, at);
       at += (size_of(s) + 63) / 64 * 64;
     }
-    for (std::size_t layer = 1; layer < layers_; ++layer) std::memcpy(weights_ + layer * layer_bytes_, weights_, layer_bytes_);
+    for (std::size_t layer = 1; layer < layers_; ++layer)
+      std::memcpy(weights_ + layer * layer_bytes_, weights_, layer_bytes_);
     a_ = Buffer<float>(m * f);
     for (std::size_t i = 0; i < a_.size(); ++i) a_[i] = 0.1f * static_cast<float>(i * 2654435761u % 23) - 1.0f;
     c_ = Buffer<float>(m * std::max(f, 3 * h));
@@ -102,7 +106,8 @@ class Work {
   double quantize(std::size_t i) {  // seconds
     if (precision_ != Precision::int8) return 0.0;
     const double start = now();
-    kernels::quantize_rows(table_, pool_, a_.data(), shapes_[i].k, m_, shapes_[i].k, q_.data(), shapes_[i].k, scale_.data(), zero_.data());
+    kernels::quantize_rows(table_, pool_, a_.data(), shapes_[i].k, m_, shapes_[i].k, q_.data(), shapes_[i].k,
+                           scale_.data(), zero_.data());
     return now() - start;
   }
 
@@ -113,25 +118,40 @@ class Work {
     if (precision_ == Precision::int8) {
       kernels::Int8GemmArgs g;
       set_output(g, i);
-      g.a = q_.data(); g.lda = g.k; g.row_scale = scale_.data(); g.row_zero = zero_.data(); g.packed = w;
+      g.a = q_.data();
+      g.lda = g.k;
+      g.row_scale = scale_.data();
+      g.row_zero = zero_.data();
+      g.packed = w;
       kernels::gemm_int8(table_, pool_, g);
     } else {
       kernels::GemmArgs g;
       set_output(g, i);
-      g.a = a_.data(); g.lda = g.k; g.packed = w;
+      g.a = a_.data();
+      g.lda = g.k;
+      g.packed = w;
       precision_ == Precision::fp32 ? kernels::gemm(table_, pool_, g) : kernels::gemm_bf16(table_, pool_, g);
     }
     return now() - start;
   }
 
-  double read_seconds() const { return bench::read_seconds(pool_, weights_, bytes(), now); }  // every cache line of the weights, by all threads
+  double read_seconds() const {
+    return bench::read_seconds(pool_, weights_, bytes(), now);
+  }  // every cache line of the weights, by all threads
 
  private:
   std::size_t size_of(const Shape& s) const { return kernels::packed_bytes(table_, precision_, s.n, s.k); }
   void set_output(kernels::GemmOutput& g, std::size_t i) {
-    g.bias = bias_.data(); g.c = c_.data(); g.ldc = shapes_[i].n;
-    g.m = m_; g.n = g.n_end = shapes_[i].n; g.k = shapes_[i].k;
-    if (i == 1 || i == 3) { g.residual = residual_.data(); g.ldr = shapes_[i].n; }
+    g.bias = bias_.data();
+    g.c = c_.data();
+    g.ldc = shapes_[i].n;
+    g.m = m_;
+    g.n = g.n_end = shapes_[i].n;
+    g.k = shapes_[i].k;
+    if (i == 1 || i == 3) {
+      g.residual = residual_.data();
+      g.ldr = shapes_[i].n;
+    }
     if (i == 2) g.activation = kernels::Activation::gelu;
   }
 
@@ -164,14 +184,15 @@ void print(const char* temperature, const Work& work, const Times& times, double
   std::printf("  all %.0f Gop/s, %.0f%% of peak", operations / seconds * 1e-9, 100 * operations / seconds / peak);
   if (!times.read.empty()) {
     const double read = median(times.read), limit = std::max(operations / peak, read);
-    std::printf(", %.2f ms, %.0f%% of limit (read %.2f ms, %.1f GB/s)", seconds * 1e3, 100 * limit / seconds, read * 1e3,
-                static_cast<double>(work.bytes()) / read * 1e-9);
+    std::printf(", %.2f ms, %.0f%% of limit (read %.2f ms, %.1f GB/s)", seconds * 1e3, 100 * limit / seconds,
+                read * 1e3, static_cast<double>(work.bytes()) / read * 1e-9);
   }
   if (!times.quantize.empty()) std::printf(", quantize +%.1f%%", 100 * median(times.quantize) / seconds);
   std::printf("\n");
 }
 
-void run_set(const Set& set, std::size_t m, Precision precision, const kernels::Table& table, ThreadPool& pool, double seconds) {
+void run_set(const Set& set, std::size_t m, Precision precision, const kernels::Table& table, ThreadPool& pool,
+             double seconds) {
   Work work(set, m, precision, table, pool);
   const Peak peak = peak_of(table.tier, precision);
   Times cold, hot;
@@ -200,8 +221,8 @@ void run_set(const Set& set, std::size_t m, Precision precision, const kernels::
       hot.gemm[i].push_back(spent / repeats);
     }
   }
-  std::printf("%s m=%zu %s, %d thread%s, %s: peak of %s %.0f Gop/s\n", set.name, m, precision_name(precision), pool.threads(),
-              pool.threads() == 1 ? "" : "s", table.name, peak.instructions, median(cold.peak) * 1e-9);
+  std::printf("%s m=%zu %s, %d thread%s, %s: peak of %s %.0f Gop/s\n", set.name, m, precision_name(precision),
+              pool.threads(), pool.threads() == 1 ? "" : "s", table.name, peak.instructions, median(cold.peak) * 1e-9);
   print("cold", work, cold, static_cast<double>(set.layers));
   print("hot ", work, hot, 1.0);
   std::fflush(stdout);
@@ -233,7 +254,8 @@ int main(int argc, char** argv) {
     for (const Set& set : sets)
       for (const std::string& m : split(rows))
         for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::int8})
-          if ((only.empty() || only == set.name) && precisions.find(precision_name(precision)) != std::string::npos && std::atoi(m.c_str()) > 0)
+          if ((only.empty() || only == set.name) && precisions.find(precision_name(precision)) != std::string::npos &&
+              std::atoi(m.c_str()) > 0)
             run_set(set, static_cast<std::size_t>(std::atoi(m.c_str())), precision, table, pool, seconds);
   }
 }

@@ -1,9 +1,9 @@
 // Time of one text against its length, for every kind of attention, on random models: batch 1, one thread, full depth.
 // length_bench [--rounds 7] [--tier NAME] [--window 64] [--shapes small,base]
 // small: 2 layers x 64, 4 heads, as the trained example of docs/results.md; base: 12 x 768, 12 heads, as BERT-base.
-// Processor time of the one thread: what it waits for other programs does not count. Rounds take every length and kind in turn; a
-// round's figure is the least of its runs (at least three, or 50 ms), the result the least over the rounds, with their median beside it.
-// One JSON document on stdout.
+// Processor time of the one thread: what it waits for other programs does not count. Rounds take every length and kind
+// in turn; a round's figure is the least of its runs (at least three, or 50 ms), the result the least over the rounds,
+// with their median beside it. One JSON document on stdout.
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,7 +53,8 @@ ModelSpec spec_of(const std::string& shape) {
 class Subject {  // one model, ready to be timed
  public:
   static Result<Subject> make(const std::string& kind, const ModelSpec& spec, engine::Runtime& runtime) {
-    const auto folder = std::filesystem::temp_directory_path() / ("fathom_length_bench_" + std::to_string(::getpid()) + "_" + kind);
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("fathom_length_bench_" + std::to_string(::getpid()) + "_" + kind);
     FATHOM_TRY_VOID(engine::write_random_bundle(folder, spec, 1, engine::random_policy(spec, 1)));
     FATHOM_TRY(const auto bundle, Bundle::open(folder));
     FATHOM_TRY(const auto model, Model::load(bundle));
@@ -103,13 +104,17 @@ Result<Json> measure(const std::string& shape, const Options& options, engine::R
         subject.times[l].push_back(ms);
       }
   const ModelSpec& spec = subjects[0].spec;
-  Json out = {{"layers", spec.layers}, {"hidden", spec.hidden}, {"heads", spec.heads}, {"ffn", spec.ffn}, {"window", options.window}, {"rounds", options.rounds}, {"kinds", Json::object()}};
+  Json out = {{"layers", spec.layers},    {"hidden", spec.hidden},    {"heads", spec.heads},    {"ffn", spec.ffn},
+              {"window", options.window}, {"rounds", options.rounds}, {"kinds", Json::object()}};
   for (Subject& subject : subjects) {
     Json rows = Json::array();
     for (std::size_t l = 0; l < std::size(kLengths); ++l) {
       std::vector<double>& times = subject.times[l];
       std::sort(times.begin(), times.end());
-      rows.push_back({{"tokens", kLengths[l]}, {"ms", times.front()}, {"median_ms", times[times.size() / 2]}, {"macs", full_depth_macs(subject.spec, kLengths[l])}});
+      rows.push_back({{"tokens", kLengths[l]},
+                      {"ms", times.front()},
+                      {"median_ms", times[times.size() / 2]},
+                      {"macs", full_depth_macs(subject.spec, kLengths[l])}});
     }
     out["kinds"][subject.kind] = rows;
     std::error_code ignored;
@@ -135,11 +140,16 @@ int main(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--rounds") options.rounds = std::max(1, std::atoi(value.c_str()));
-    else if (flag == "--window") options.window = std::max(1, std::atoi(value.c_str()));
-    else if (flag == "--tier") options.runtime.tier = value;
-    else if (flag == "--shapes") options.shapes = value;
-    else return 2;
+    if (flag == "--rounds")
+      options.rounds = std::max(1, std::atoi(value.c_str()));
+    else if (flag == "--window")
+      options.window = std::max(1, std::atoi(value.c_str()));
+    else if (flag == "--tier")
+      options.runtime.tier = value;
+    else if (flag == "--shapes")
+      options.shapes = value;
+    else
+      return 2;
   }
   const Status status = run(options);
   if (!status) std::fprintf(stderr, "%s\n", status.error().message.c_str());

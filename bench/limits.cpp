@@ -1,16 +1,16 @@
 // The machine's own limits at this moment, for one precision and number of threads:
 //   limits --precision fp32|bf16|int8 --threads N --bytes N [--tier T] [--seconds 0.3]
 // gops     operations a second of the instructions that the tier has for the precision, operands in registers
-// read_gbs bytes a second of reading --bytes of memory over and over (the weights of a model), in huge pages where there are any
-// Medians over rounds of both in turn. Prints one JSON object: tier, precision, threads, instructions, gops, bytes, read_gbs,
-// cache_bytes (of the last level). Error: a sentence on stderr and exit code 2.
+// read_gbs bytes a second of reading --bytes of memory over and over (the weights of a model), in huge pages where
+// there are any Medians over rounds of both in turn. Prints one JSON object: tier, precision, threads, instructions,
+// gops, bytes, read_gbs, cache_bytes (of the last level). Error: a sentence on stderr and exit code 2.
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/json.h"
@@ -55,9 +55,11 @@ struct Asked {
 };
 
 Result<Asked> parse(int argc, char** argv) {
-  std::map<std::string, std::string> flags = {{"--precision", ""}, {"--threads", "1"}, {"--bytes", ""}, {"--tier", "auto"}, {"--seconds", "0.3"}};
+  std::map<std::string, std::string> flags = {
+      {"--precision", ""}, {"--threads", "1"}, {"--bytes", ""}, {"--tier", "auto"}, {"--seconds", "0.3"}};
   for (int i = 1; i < argc; i += 2) {
-    if (!flags.contains(argv[i])) return Error{Code::usage, std::string("unknown flag '") + argv[i] + "'", "see the head of bench/limits.cpp"};
+    if (!flags.contains(argv[i]))
+      return Error{Code::usage, std::string("unknown flag '") + argv[i] + "'", "see the head of bench/limits.cpp"};
     if (i + 1 == argc) return Error{Code::usage, std::string(argv[i]) + " lacks its value", ""};
     flags[argv[i]] = argv[i + 1];
   }
@@ -82,8 +84,12 @@ Result<Json> measure(const Asked& asked) {
     speeds.push_back(bench::peak_speed(pool, peak, kPeakCalls));
     reads.push_back(bench::read_seconds(pool, memory.start(), asked.bytes));
   }
-  return Json{{"tier", tier_name(asked.tier)}, {"precision", precision_name(asked.precision)}, {"threads", asked.threads},
-              {"instructions", peak.instructions}, {"gops", bench::median(speeds) * 1e-9}, {"bytes", asked.bytes},
+  return Json{{"tier", tier_name(asked.tier)},
+              {"precision", precision_name(asked.precision)},
+              {"threads", asked.threads},
+              {"instructions", peak.instructions},
+              {"gops", bench::median(speeds) * 1e-9},
+              {"bytes", asked.bytes},
               {"read_gbs", static_cast<double>(asked.bytes) / bench::median(reads) * 1e-9},
               {"cache_bytes", std::max(0L, sysconf(_SC_LEVEL3_CACHE_SIZE))}};
 }
@@ -94,7 +100,8 @@ int main(int argc, char** argv) {
   const auto asked = parse(argc, argv);
   const auto limits = asked ? measure(*asked) : Result<Json>(asked.error());
   if (!limits) {
-    std::fprintf(stderr, "limits: %s%s%s\n", limits.error().message.c_str(), limits.error().hint.empty() ? "" : "; ", limits.error().hint.c_str());
+    std::fprintf(stderr, "limits: %s%s%s\n", limits.error().message.c_str(), limits.error().hint.empty() ? "" : "; ",
+                 limits.error().hint.c_str());
     return 2;
   }
   std::printf("%s\n", limits->dump().c_str());

@@ -1,6 +1,6 @@
-// The most that one core's vector units can do with the instructions of a tier and precision, measured: many independent
-// sums, operands in registers. Operations: a multiply and an add of one product count two.
-// Benchmarks only: target attributes would not do for kernels (docs/adr).
+// The most that one core's vector units can do with the instructions of a tier and precision, measured: many
+// independent sums, operands in registers. Operations: a multiply and an add of one product count two. Benchmarks only:
+// target attributes would not do for kernels (docs/adr).
 #pragma once
 
 #include <immintrin.h>
@@ -13,26 +13,30 @@ namespace fathom::bench {
 
 constexpr int kRounds = 20000;
 
-// COUNT sums of VEC, BODY run on each in turn with `x` as its operands; returns the operations done, PRODUCTS a sum and round.
-// A macro because target attributes and the text of assembler cannot be parameters of a template.
-#define FATHOM_PEAK(NAME, TARGET, VEC, REGISTER, COUNT, PRODUCTS, BODY)          \
-  __attribute__((target(TARGET))) inline double NAME() {                         \
-    VEC sums[COUNT];                                                             \
-    _Pragma("GCC unroll 24") for (auto& s : sums) s = VEC{};                     \
-    const VEC x{};                                                               \
-    for (int i = 0; i < kRounds; ++i) {                                          \
-      _Pragma("GCC unroll 24") for (auto& sum : sums) { BODY; }                  \
-    }                                                                            \
+// COUNT sums of VEC, BODY run on each in turn with `x` as its operands; returns the operations done, PRODUCTS a sum and
+// round. A macro because target attributes and the text of assembler cannot be parameters of a template.
+#define FATHOM_PEAK(NAME, TARGET, VEC, REGISTER, COUNT, PRODUCTS, BODY)                 \
+  __attribute__((target(TARGET))) inline double NAME() {                                \
+    VEC sums[COUNT];                                                                    \
+    _Pragma("GCC unroll 24") for (auto& s : sums) s = VEC{};                            \
+    const VEC x{};                                                                      \
+    for (int i = 0; i < kRounds; ++i) {                                                 \
+      _Pragma("GCC unroll 24") for (auto& sum : sums) { BODY; }                         \
+    }                                                                                   \
     _Pragma("GCC unroll 24") for (auto& s : sums) __asm__ volatile("" : : REGISTER(s)); \
-    return kRounds * double{COUNT} * PRODUCTS * 2;                               \
+    return kRounds * double{COUNT} * PRODUCTS * 2;                                      \
   }
 
 #define FATHOM_MADDUBS "vpmaddubsw %2, %2, %1\n\tvpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0"
 
 FATHOM_PEAK(fma_avx512, "avx512f", __m512, "v", 24, 16, __asm__("vfmadd231ps %1, %1, %0" : "+v"(sum) : "v"(x)))
 FATHOM_PEAK(fma_avx2, "avx2,fma", __m256, "x", 12, 8, __asm__("vfmadd231ps %1, %1, %0" : "+x"(sum) : "x"(x)))
-FATHOM_PEAK(maddubs_avx512, "avx512bw", __m512i, "v", 24, 64, __m512i t; __asm__(FATHOM_MADDUBS : "+v"(sum), "=&v"(t) : "v"(x)))
-FATHOM_PEAK(maddubs_avx2, "avx2", __m256i, "x", 12, 32, __m256i t; __asm__(FATHOM_MADDUBS : "+x"(sum), "=&x"(t) : "x"(x)))
+FATHOM_PEAK(maddubs_avx512, "avx512bw", __m512i, "v", 24, 64, __m512i t; __asm__(FATHOM_MADDUBS
+                                                                                 : "+v"(sum), "=&v"(t)
+                                                                                 : "v"(x)))
+FATHOM_PEAK(maddubs_avx2, "avx2", __m256i, "x", 12, 32, __m256i t; __asm__(FATHOM_MADDUBS
+                                                                           : "+x"(sum), "=&x"(t)
+                                                                           : "x"(x)))
 FATHOM_PEAK(dpbusd, "avx512vnni,avx512f", __m512i, "v", 24, 64, __asm__("vpdpbusd %1, %1, %0" : "+v"(sum) : "v"(x)))
 FATHOM_PEAK(dpbf16, "avx512bf16,avx512f", __m512, "v", 24, 32, __asm__("vdpbf16ps %1, %1, %0" : "+v"(sum) : "v"(x)))
 #undef FATHOM_MADDUBS

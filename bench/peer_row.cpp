@@ -1,12 +1,14 @@
 // One row of a comparison with other CPU engines: a Hugging Face BERT encoder, all layers, last hidden states.
 // peer_row --pack --model F.safetensors [--precision P] [--tier T]
-// peer_row --model F.safetensors --inputs F.safetensors --output F --workload W [--precision P] [--threads N] [--tier T]
-// --pack makes F.safetensors.P.bundle, with the packed weights; the timed process maps it (and makes it where there is none).
-// Inputs: input_ids, attention_mask, token_type_ids as int64 [batch, tokens]; padding is on the right and is never
-// computed: sequences are packed. Vision Transformer: pixel_values as float32 [batch, 3, height, width]. Output: float32 [batch, tokens, hidden], zeros where the input was padding.
-// Workloads ending in "s" (W4s) run every sequence alone, the others in one packed batch.
-// Prints one JSON object: precision, median_ms, min_ms, mean_ms, cpu_ms (processor time of a run), runs, load_ms, tier, threads, tokens.
-// Timed as the peers are (bench/peers/row.py): warm-up 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
+// peer_row --model F.safetensors --inputs F.safetensors --output F --workload W [--precision P] [--threads N] [--tier
+// T]
+// --pack makes F.safetensors.P.bundle, with the packed weights; the timed process maps it (and makes it where there is
+// none). Inputs: input_ids, attention_mask, token_type_ids as int64 [batch, tokens]; padding is on the right and is
+// never computed: sequences are packed. Vision Transformer: pixel_values as float32 [batch, 3, height, width]. Output:
+// float32 [batch, tokens, hidden], zeros where the input was padding. Workloads ending in "s" (W4s) run every sequence
+// alone, the others in one packed batch. Prints one JSON object: precision, median_ms, min_ms, mean_ms, cpu_ms
+// (processor time of a run), runs, load_ms, tier, threads, tokens. Timed as the peers are (bench/peers/row.py): warm-up
+// 0.3 s, at least 20 runs (5 if one takes more than 0.4 s) and 1 s.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -54,11 +56,13 @@ struct Int64Matrix {
 
 // A 2-D int64 tensor of a safetensors file (the library reads float32 only).
 Result<Int64Matrix> int64_matrix(const std::string& file, const Json& header, std::size_t data_at, const char* name) {
-  const Error missing{Code::bad_input, std::string("inputs lack an int64 matrix '") + name + "'", "make bench prepares them"};
+  const Error missing{Code::bad_input, std::string("inputs lack an int64 matrix '") + name + "'",
+                      "make bench prepares them"};
   const auto entry = header.find(name);
   if (entry == header.end() || !entry->is_object() || entry->value("dtype", "") != "I64") return missing;
   const auto shape = entry->find("shape"), span = entry->find("data_offsets");
-  if (shape == entry->end() || span == entry->end() || !shape->is_array() || !span->is_array() || shape->size() != 2 || span->size() != 2)
+  if (shape == entry->end() || span == entry->end() || !shape->is_array() || !span->is_array() || shape->size() != 2 ||
+      span->size() != 2)
     return missing;
   for (const auto& list : {*shape, *span})
     for (const auto& number : list)
@@ -66,8 +70,10 @@ Result<Int64Matrix> int64_matrix(const std::string& file, const Json& header, st
   Int64Matrix m;
   m.rows = (*shape)[0].get<std::size_t>();
   m.columns = (*shape)[1].get<std::size_t>();
-  const std::size_t begin = (*span)[0].get<std::size_t>(), end = (*span)[1].get<std::size_t>(), room = file.size() - data_at;
-  if (end > room || begin > end || m.rows > room || m.columns > room || m.rows * m.columns * 8 != end - begin) return missing;
+  const std::size_t begin = (*span)[0].get<std::size_t>(), end = (*span)[1].get<std::size_t>(),
+                    room = file.size() - data_at;
+  if (end > room || begin > end || m.rows > room || m.columns > room || m.rows * m.columns * 8 != end - begin)
+    return missing;
   m.values.resize(m.rows * m.columns);
   std::memcpy(m.values.data(), file.data() + data_at + begin, end - begin);
   return m;
@@ -86,7 +92,8 @@ Result<Inputs> read_inputs(const std::string& path) {
   FATHOM_TRY(const std::string file, read_file(path));
   std::uint64_t header_bytes = 0;
   if (file.size() >= 8) std::memcpy(&header_bytes, file.data(), 8);
-  if (file.size() < 8 || header_bytes > file.size() - 8) return Error{Code::bad_input, path + ": not a safetensors file", ""};
+  if (file.size() < 8 || header_bytes > file.size() - 8)
+    return Error{Code::bad_input, path + ": not a safetensors file", ""};
   FATHOM_TRY(const Json header, parse_json(std::string_view(file).substr(8, header_bytes), path));
   FATHOM_TRY(const Int64Matrix ids, int64_matrix(file, header, 8 + header_bytes, "input_ids"));
   FATHOM_TRY(const Int64Matrix mask, int64_matrix(file, header, 8 + header_bytes, "attention_mask"));
@@ -119,7 +126,8 @@ Result<ModelSpec> vit_spec(const SafeTensors& tensors) {
   spec.norm = NormOrder::pre;
   spec.hidden = static_cast<int>(patch.shape[0]);
   spec.patch = static_cast<int>(patch.shape[2]);
-  spec.image_height = spec.image_width = spec.patch * static_cast<int>(std::lround(std::sqrt(static_cast<double>(places.shape[1] - 1))));
+  spec.image_height = spec.image_width =
+      spec.patch * static_cast<int>(std::lround(std::sqrt(static_cast<double>(places.shape[1] - 1))));
   spec.ffn = static_cast<int>(tensors.find("encoder.layer.0.intermediate.dense.weight")->shape[0]);
   spec.heads = 12;
   spec.layers = 0;
@@ -135,7 +143,8 @@ Result<ModelSpec> spec_of(const SafeTensors& tensors, const std::string& workloa
   const TensorView* type = tensors.find("embeddings.token_type_embeddings.weight");
   const TensorView* inner = tensors.find("encoder.layer.0.intermediate.dense.weight");
   if (!word || !position || !inner)
-    return Error{Code::unsupported, "workload " + workload + ": the model is no BERT encoder", "image workloads take float pixels, which a Plan does not"};
+    return Error{Code::unsupported, "workload " + workload + ": the model is no BERT encoder",
+                 "image workloads take float pixels, which a Plan does not"};
   ModelSpec spec;
   spec.hidden = static_cast<int>(word->shape[1]);
   spec.vocab = static_cast<int>(word->shape[0]);
@@ -182,7 +191,8 @@ struct Run {  // the calls of one timed run
     const std::size_t calls = one_by_one ? inputs.batch : 1;
     for (std::size_t i = 0; i < calls; ++i) {
       const std::size_t first = one_by_one ? i : 0, last = one_by_one ? i + 1 : inputs.batch;
-      const std::size_t begin = static_cast<std::size_t>(inputs.offsets[first]), end = static_cast<std::size_t>(inputs.offsets[last]);
+      const std::size_t begin = static_cast<std::size_t>(inputs.offsets[first]),
+                        end = static_cast<std::size_t>(inputs.offsets[last]);
       const std::int32_t alone[2] = {0, static_cast<std::int32_t>(end - begin)};
       engine::Batch batch;
       batch.count = last - first;
@@ -197,16 +207,19 @@ struct Run {  // the calls of one timed run
 };
 
 // Row by row, so that no padded copy counts as memory of the run.
-Status write_padded(const std::filesystem::path& path, const Inputs& in, const std::vector<float>& hidden, std::size_t width) {
+Status write_padded(const std::filesystem::path& path, const Inputs& in, const std::vector<float>& hidden,
+                    std::size_t width) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   const auto put = [&](const float* from, std::size_t count) {
     file.write(reinterpret_cast<const char*>(from), static_cast<std::streamsize>(count * sizeof(float)));
   };
   const std::vector<float> nothing(width);
-  if (in.values != nullptr) put(hidden.data(), hidden.size());
+  if (in.values != nullptr)
+    put(hidden.data(), hidden.size());
   else
     for (std::size_t s = 0; s < in.batch; ++s) {
-      const std::size_t begin = static_cast<std::size_t>(in.offsets[s]), tokens = static_cast<std::size_t>(in.offsets[s + 1]) - begin;
+      const std::size_t begin = static_cast<std::size_t>(in.offsets[s]),
+                        tokens = static_cast<std::size_t>(in.offsets[s + 1]) - begin;
       put(hidden.data() + begin * width, tokens * width);
       for (std::size_t t = tokens; t < in.width; ++t) put(nothing.data(), width);
     }
@@ -215,7 +228,9 @@ Status write_padded(const std::filesystem::path& path, const Inputs& in, const s
   return {};
 }
 
-std::filesystem::path bundle_of(std::map<std::string, std::string>& flags) { return flags["model"] + "." + flags["precision"] + ".bundle"; }
+std::filesystem::path bundle_of(std::map<std::string, std::string>& flags) {
+  return flags["model"] + "." + flags["precision"] + ".bundle";
+}
 
 Result<std::shared_ptr<const engine::Plan>> compiled(const std::filesystem::path& folder, engine::Runtime& runtime) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
@@ -263,7 +278,8 @@ Status pack(std::map<std::string, std::string>& flags) {
 
 Result<Json> measure(std::map<std::string, std::string>& flags) {
   FATHOM_TRY(const Inputs inputs, read_inputs(flags["inputs"]));
-  if (std::error_code ignored; !std::filesystem::exists(bundle_of(flags) / "fathom.json", ignored)) FATHOM_TRY_VOID(pack(flags));
+  if (std::error_code ignored; !std::filesystem::exists(bundle_of(flags) / "fathom.json", ignored))
+    FATHOM_TRY_VOID(pack(flags));
   const auto load = Clock::now();
   FATHOM_TRY(auto bundle, Bundle::open(bundle_of(flags)));
   FATHOM_TRY(auto model, Model::load(bundle));
@@ -275,7 +291,12 @@ Result<Json> measure(std::map<std::string, std::string>& flags) {
   const double load_ms = eval::ms_since(load);
 
   const std::size_t width = static_cast<std::size_t>(spec.hidden);
-  Run run{std::move(session), inputs, flags["workload"].ends_with("s"), bundle->weights()->find("layernorm.weight"), bundle->weights()->find("layernorm.bias"), {}};
+  Run run{std::move(session),
+          inputs,
+          flags["workload"].ends_with("s"),
+          bundle->weights()->find("layernorm.weight"),
+          bundle->weights()->find("layernorm.bias"),
+          {}};
   double last = 0.0;
   const auto warm = Clock::now();
   for (int n = 0; (n < 3 || eval::ms_since(warm) < 300.0) && (n == 0 || last <= 400.0); ++n) {
@@ -295,9 +316,17 @@ Result<Json> measure(std::map<std::string, std::string>& flags) {
   }
   FATHOM_TRY_VOID(write_padded(flags["output"], inputs, run.hidden, width));
   std::sort(times.begin(), times.end());
-  return Json{{"precision", flags["precision"]}, {"median_ms", eval::median(times)}, {"min_ms", times[0]}, {"cpu_ms", eval::median(processor)}, {"mean_ms", total / static_cast<double>(times.size())},
-              {"runs", times.size()}, {"load_ms", load_ms}, {"tier", runtime->kernels().name}, {"threads", runtime->pool().threads()},
-              {"tokens", text ? inputs.ids.size() : inputs.batch * inputs.width}, {"model_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}};
+  return Json{{"precision", flags["precision"]},
+              {"median_ms", eval::median(times)},
+              {"min_ms", times[0]},
+              {"cpu_ms", eval::median(processor)},
+              {"mean_ms", total / static_cast<double>(times.size())},
+              {"runs", times.size()},
+              {"load_ms", load_ms},
+              {"tier", runtime->kernels().name},
+              {"threads", runtime->pool().threads()},
+              {"tokens", text ? inputs.ids.size() : inputs.batch * inputs.width},
+              {"model_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}};
 }
 
 }  // namespace
@@ -318,7 +347,8 @@ int main(int argc, char** argv) {
   }
   const auto row = measure(flags);
   if (!row) {
-    std::fprintf(stderr, "peer_row: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ", row.error().hint.c_str());
+    std::fprintf(stderr, "peer_row: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ",
+                 row.error().hint.c_str());
     return 3;
   }
   std::printf("%s\n", row->dump().c_str());

@@ -1,9 +1,9 @@
-// A memory budget for layers, measured: the trajectories of real predictions replayed, one input at a time, on a model of another
-// size with as many layers.
-// residency_bench BUNDLE TRAJECTORIES [--budget MB] [--forget] [--tokens 33] [--threads 1] [--rounds 1]
-// TRAJECTORIES: what `fathom run --json` printed, an object with "trajectory": [layers] a line.
-// Prints one JSON object: ms of an input (mean, median, 99th percentile), resident memory (mean over the inputs, and peak, MB),
-// what the budget did. --forget: evicted layers leave the page cache too, as on a machine without memory to spare.
+// A memory budget for layers, measured: the trajectories of real predictions replayed, one input at a time, on a model
+// of another size with as many layers. residency_bench BUNDLE TRAJECTORIES [--budget MB] [--forget] [--tokens 33]
+// [--threads 1] [--rounds 1] TRAJECTORIES: what `fathom run --json` printed, an object with "trajectory": [layers] a
+// line. Prints one JSON object: ms of an input (mean, median, 99th percentile), resident memory (mean over the inputs,
+// and peak, MB), what the budget did. --forget: evicted layers leave the page cache too, as on a machine without memory
+// to spare.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -38,8 +38,13 @@ Result<std::vector<std::uint64_t>> read_trajectories(const std::filesystem::path
     std::uint64_t mask = 0;
     if (json.is_object() && json.contains("trajectory") && json["trajectory"].is_array())
       for (const Json& layer : json["trajectory"])
-        if (layer.is_number_integer() && layer.get<int>() >= 1 && layer.get<int>() <= layers) mask |= std::uint64_t{1} << (layer.get<int>() - 1);
-    if (mask == 0) return Error{Code::bad_input, path.string() + ", line " + std::to_string(masks.size() + 1) + ": no trajectory within " + std::to_string(layers) + " layers", ""};
+        if (layer.is_number_integer() && layer.get<int>() >= 1 && layer.get<int>() <= layers)
+          mask |= std::uint64_t{1} << (layer.get<int>() - 1);
+    if (mask == 0)
+      return Error{Code::bad_input,
+                   path.string() + ", line " + std::to_string(masks.size() + 1) + ": no trajectory within " +
+                       std::to_string(layers) + " layers",
+                   ""};
     masks.push_back(mask);
   }
   if (masks.empty()) return Error{Code::bad_input, path.string() + " holds no line", "make it with fathom run --json"};
@@ -84,9 +89,17 @@ Result<Json> measure(const Request& request) {
   double sum = 0;
   for (const double time : times) sum += time;
   std::sort(times.begin(), times.end());
-  return Json{{"inputs", times.size()}, {"mean_depth", depth / count}, {"layers", spec.layers}, {"weights_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6},
-              {"precision", precision_name(model->precision())}, {"mean_ms", sum / count}, {"p50_ms", times[times.size() / 2]}, {"p99_ms", times[times.size() * 99 / 100]},
-              {"mean_resident_mb", resident / count}, {"peak_resident_mb", status_mb("VmHWM:")}, {"memory", eval::memory_json(session.residency())}};
+  return Json{{"inputs", times.size()},
+              {"mean_depth", depth / count},
+              {"layers", spec.layers},
+              {"weights_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6},
+              {"precision", precision_name(model->precision())},
+              {"mean_ms", sum / count},
+              {"p50_ms", times[times.size() / 2]},
+              {"p99_ms", times[times.size() * 99 / 100]},
+              {"mean_resident_mb", resident / count},
+              {"peak_resident_mb", status_mb("VmHWM:")},
+              {"memory", eval::memory_json(session.residency())}};
 }
 
 }  // namespace
@@ -96,22 +109,31 @@ int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc), places;
   for (std::size_t i = 0; i < words.size(); ++i) {
     const bool valued = i + 1 < words.size();
-    if (words[i] == "--forget") request.runtime.forget_evicted = true;
-    else if (words[i] == "--budget" && valued) request.runtime.memory_budget = static_cast<std::size_t>(1e6 * std::atof(words[++i].c_str()));
-    else if (words[i] == "--tokens" && valued) request.tokens = std::atoi(words[++i].c_str());
-    else if (words[i] == "--threads" && valued) request.runtime.threads = std::atoi(words[++i].c_str());
-    else if (words[i] == "--rounds" && valued) request.rounds = std::atoi(words[++i].c_str());
-    else places.push_back(words[i]);
+    if (words[i] == "--forget")
+      request.runtime.forget_evicted = true;
+    else if (words[i] == "--budget" && valued)
+      request.runtime.memory_budget = static_cast<std::size_t>(1e6 * std::atof(words[++i].c_str()));
+    else if (words[i] == "--tokens" && valued)
+      request.tokens = std::atoi(words[++i].c_str());
+    else if (words[i] == "--threads" && valued)
+      request.runtime.threads = std::atoi(words[++i].c_str());
+    else if (words[i] == "--rounds" && valued)
+      request.rounds = std::atoi(words[++i].c_str());
+    else
+      places.push_back(words[i]);
   }
   if (places.size() != 2 || request.tokens < 1 || request.rounds < 1) {
-    std::fprintf(stderr, "residency_bench BUNDLE TRAJECTORIES [--budget MB] [--forget] [--tokens N] [--threads N] [--rounds N]\n");
+    std::fprintf(
+        stderr,
+        "residency_bench BUNDLE TRAJECTORIES [--budget MB] [--forget] [--tokens N] [--threads N] [--rounds N]\n");
     return 2;
   }
   request.bundle = places[0];
   request.trajectories = places[1];
   const auto row = measure(request);
   if (!row) {
-    std::fprintf(stderr, "residency_bench: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ", row.error().hint.c_str());
+    std::fprintf(stderr, "residency_bench: %s%s%s\n", row.error().message.c_str(), row.error().hint.empty() ? "" : "; ",
+                 row.error().hint.c_str());
     return 3;
   }
   std::printf("%s\n", row->dump().c_str());

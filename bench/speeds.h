@@ -1,6 +1,6 @@
-// How fast this machine computes and reads right now, by the threads of a pool: the two limits that a row is held against.
-// Operations a second count a multiply and an add as two; reading is of every cache line, prefetched, in rising order.
-// x86-64 alone, as peaks.h. Thread rule: the pool's.
+// How fast this machine computes and reads right now, by the threads of a pool: the two limits that a row is held
+// against. Operations a second count a multiply and an add as two; reading is of every cache line, prefetched, in
+// rising order. x86-64 alone, as peaks.h. Thread rule: the pool's.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// config.json of a checkpoint from any bytes, beside the weights of every family that is read: a model whose tensors are all
-// there, or an error. Seeds: tests/parity/checkpoints/*/config.json.
+// config.json of a checkpoint from any bytes, beside the weights of every family that is read: a model whose tensors
+// are all there, or an error. Seeds: tests/parity/checkpoints/*/config.json.
 #include <cstdint>
 #include <string_view>
 

@@ -15,8 +15,13 @@ constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::uint64_t kMaxJson = 16u << 20;
 constexpr double kParity = 1e-4;  // fp32 summed in another order stays far below
 // Small files beside the weights that say how inputs are read.
-constexpr const char* kBeside[] = {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                   "special_tokens_map.json", "preprocessor_config.json"};
+constexpr const char* kBeside[] = {"tokenizer.json",
+                                   "vocab.txt",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "tokenizer_config.json",
+                                   "special_tokens_map.json",
+                                   "preprocessor_config.json"};
 
 bool there(const fs::path& path) {
   std::error_code ignored;
@@ -35,17 +40,20 @@ Result<std::shared_ptr<const SafeTensors>> open_weights(const fs::path& folder, 
     return SafeTensors::open_sharded(folder / kIndex);
   }
   if (there(folder / "pytorch_model.bin"))
-    return Error{Code::unsupported, "'" + (folder / "pytorch_model.bin").string() + "' is a pickle, which can run code when it is read",
+    return Error{Code::unsupported,
+                 "'" + (folder / "pytorch_model.bin").string() + "' is a pickle, which can run code when it is read",
                  "save it again in Python: model.save_pretrained(folder, safe_serialization=True)"};
-  return Error{Code::bad_input, "'" + folder.string() + "' holds no model.safetensors", "give the folder of a Hugging Face model"};
+  return Error{Code::bad_input, "'" + folder.string() + "' holds no model.safetensors",
+               "give the folder of a Hugging Face model"};
 }
 
 Status check_tokenizer(const fs::path& folder, const ModelSpec& spec) {
   if (spec.modality == Modality::image) return {};
   FATHOM_TRY(const auto tokenizer, data::Tokenizer::read(folder));
   if (tokenizer.vocab_size() <= spec.vocab) return {};
-  return Error{Code::bad_input, "'" + folder.string() + "': the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
-                                    " pieces, the word embeddings have " + std::to_string(spec.vocab) + " rows",
+  return Error{Code::bad_input,
+               "'" + folder.string() + "': the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
+                   " pieces, the word embeddings have " + std::to_string(spec.vocab) + " rows",
                "the tokenizer and the weights do not belong together"};
 }
 
@@ -60,9 +68,11 @@ Status apply_preprocessing(const fs::path& folder, Checkpoint& checkpoint) {
   }
   const auto size = how->output();
   if (size.height != spec.image_height || size.width != spec.image_width)
-    return Error{Code::bad_input, "'" + (folder / "preprocessor_config.json").string() + "': pictures become " + std::to_string(size.height) + "x" +
-                                      std::to_string(size.width) + " (0x0: it depends on the picture), the model reads " +
-                                      std::to_string(spec.image_height) + "x" + std::to_string(spec.image_width),
+    return Error{Code::bad_input,
+                 "'" + (folder / "preprocessor_config.json").string() + "': pictures become " +
+                     std::to_string(size.height) + "x" + std::to_string(size.width) +
+                     " (0x0: it depends on the picture), the model reads " + std::to_string(spec.image_height) + "x" +
+                     std::to_string(spec.image_width),
                  "set 'size', or 'crop_size' with do_center_crop, to the model's"};
   const auto statistics = data::unit_statistics(*how);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -84,7 +94,8 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
   const auto& weights = files.weights;
   imported.files = std::move(files.own);
   imported.files.insert(imported.files.end(), files.beside.begin(), files.beside.end());
-  FATHOM_TRY(imported.checkpoint, read_checkpoint(files.config, *weights, "'" + (folder / "config.json").string() + "'"));
+  FATHOM_TRY(imported.checkpoint,
+             read_checkpoint(files.config, *weights, "'" + (folder / "config.json").string() + "'"));
   FATHOM_TRY_VOID(apply_preprocessing(folder, imported.checkpoint));
   const ModelSpec& spec = imported.checkpoint.spec;
   FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
@@ -95,8 +106,9 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
     FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
     FATHOM_TRY(imported.parity, compare_with_reference(std::move(plan), runtime, folder / "reference.json"));
     if (imported.parity->largest > kParity)
-      return Error{Code::bad_input, "our logits differ from '" + (folder / "reference.json").string() + "' by " +
-                                        Json(imported.parity->largest).dump() + ", at most " + Json(kParity).dump() + " is expected",
+      return Error{Code::bad_input,
+                   "our logits differ from '" + (folder / "reference.json").string() + "' by " +
+                       Json(imported.parity->largest).dump() + ", at most " + Json(kParity).dump() + " is expected",
                    "the reference belongs to other weights, or report this"};
   }
   out.fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json(imported.checkpoint.naming)}}},
@@ -138,7 +150,8 @@ Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::R
   return std::move(loaded.imported);
 }
 
-Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle, engine::Runtime& runtime) {
+Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle,
+                                   engine::Runtime& runtime) {
   FATHOM_TRY(Loaded loaded, load(folder, runtime));
   std::map<std::string, fs::path> copies;
   for (const std::string& name : loaded.imported.files) copies[name] = folder / name;

@@ -15,9 +15,9 @@ namespace fathom::api {
 
 struct Imported {
   Checkpoint checkpoint;
-  std::size_t parameters = 0;       // of the tensors used, the classifier included
-  std::vector<std::string> files;   // what belongs into the bundle
-  std::optional<Parity> parity;     // where the folder holds reference.json
+  std::size_t parameters = 0;      // of the tensors used, the classifier included
+  std::vector<std::string> files;  // what belongs into the bundle
+  std::optional<Parity> parity;    // where the folder holds reference.json
 };
 
 // config.json, the weights, and the names of the other files that belong to them.
@@ -35,8 +35,9 @@ Result<std::string> checkpoint_sha256(const std::filesystem::path& folder);
 // Reads and checks everything; writes nothing.
 Result<Imported> check_checkpoint(const std::filesystem::path& folder, engine::Runtime& runtime);
 
-// The same, then writes the bundle: files copied byte for byte, fathom.json with the spec and the tensors' names; and the
-// packed weights for `runtime`'s tier, so that the first run need not make them.
-Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle, engine::Runtime& runtime);
+// The same, then writes the bundle: files copied byte for byte, fathom.json with the spec and the tensors' names; and
+// the packed weights for `runtime`'s tier, so that the first run need not make them.
+Result<Imported> import_checkpoint(const std::filesystem::path& folder, const std::filesystem::path& bundle,
+                                   engine::Runtime& runtime);
 
 }  // namespace fathom::api

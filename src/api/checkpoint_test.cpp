@@ -15,8 +15,8 @@
 namespace fathom::api {
 namespace {
 
-constexpr const char* kFamilies[] = {"bert",         "bert_sharded", "bert_bf16", "distilbert",         "roberta", "vit", "deit",
-                                     "deit_teacher", "timm_vit",     "timm_deit_distilled"};
+constexpr const char* kFamilies[] = {"bert", "bert_sharded", "bert_bf16",    "distilbert", "roberta",
+                                     "vit",  "deit",         "deit_teacher", "timm_vit",   "timm_deit_distilled"};
 
 class Checkpoints : public ::testing::Test {
  protected:
@@ -74,8 +74,10 @@ TEST_F(Checkpoints, AnImportedBundleKeepsTheFileAndAnswersTheSame) {
     const auto imported = import_checkpoint(folder_ / family, bundle, *runtime_);
     ASSERT_TRUE(imported.has_value()) << family << ": " << imported.error().message;
     for (const std::string& file : imported->files)
-      EXPECT_EQ(sha256_hex(*read_file(bundle / file)), sha256_hex(*read_file(folder_ / family / file))) << family << " " << file;
-    EXPECT_TRUE(fs::exists(bundle / engine::packed_name(Precision::fp32, runtime_->kernels()))) << family << ": the first run would pack its weights";
+      EXPECT_EQ(sha256_hex(*read_file(bundle / file)), sha256_hex(*read_file(folder_ / family / file)))
+          << family << " " << file;
+    EXPECT_TRUE(fs::exists(bundle / engine::packed_name(Precision::fp32, runtime_->kernels())))
+        << family << ": the first run would pack its weights";
     const auto opened = Bundle::open(bundle);
     ASSERT_TRUE(opened.has_value()) << family << ": " << opened.error().message;
     EXPECT_TRUE((*opened)->verify().has_value()) << family;
@@ -111,14 +113,17 @@ TEST_F(Checkpoints, AModelWithoutExitsRunsAtFullDepthAndRefusesOthers) {
 }
 
 TEST_F(Checkpoints, WhatIsNotComputedIsRefusedByName) {
-  EXPECT_NE(refusal("bert", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\"").find("gelu_new"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\"").find("gelu_new"),
+            std::string::npos);
   EXPECT_NE(refusal("bert", "\"model_type\": \"bert\"", "\"model_type\": \"xlnet\"").find("xlnet"), std::string::npos);
   EXPECT_NE(refusal("bert", "\"is_decoder\": false", "\"is_decoder\": true").find("is_decoder"), std::string::npos);
   EXPECT_NE(refusal("vit", "\"qkv_bias\": true", "\"qkv_bias\": false").find("qkv_bias"), std::string::npos);
   EXPECT_NE(refusal("timm_vit", "vit_tiny", "swin_tiny").find("swin_tiny"), std::string::npos);
-  EXPECT_NE(refusal("bert", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4").find("encoder.layer.3"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4").find("encoder.layer.3"),
+            std::string::npos);
   EXPECT_NE(refusal("vit", "\"image_size\": 16", "\"image_size\": 24").find("24x24"), std::string::npos);
-  EXPECT_NE(refusal("bert", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0").find("heads"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0").find("heads"),
+            std::string::npos);
   EXPECT_NE(refusal("bert", "\"hidden_size\": 32", "\"hidden_size\": -1").find("hidden_size"), std::string::npos);
 }
 

@@ -5,7 +5,11 @@
 namespace fathom::api {
 
 Classifier::Classifier(std::shared_ptr<Opened> opened, engine::Session session, std::size_t max_batch)
-    : opened_(std::move(opened)), session_(std::move(session)), max_batch_(max_batch), encoding_(opened_), predictions_(max_batch) {}
+    : opened_(std::move(opened)),
+      session_(std::move(session)),
+      max_batch_(max_batch),
+      encoding_(opened_),
+      predictions_(max_batch) {}
 
 Result<Classifier> Classifier::create(std::shared_ptr<Opened> opened, std::size_t max_batch) {
   engine::SessionLimits limits;

@@ -44,13 +44,19 @@ engine::Batch Encoding::packed(std::size_t inputs, const Append& append, std::sp
 }
 
 Result<engine::Batch> Encoding::encode(std::span<const std::string> texts, std::span<Outcome> outcomes) {
-  return packed(texts.size(), [&](std::size_t i) { return opened_->tokenizer->encode(texts[i], opened_->spec().max_tokens, ids_); }, outcomes);
+  return packed(
+      texts.size(),
+      [&](std::size_t i) { return opened_->tokenizer->encode(texts[i], opened_->spec().max_tokens, ids_); }, outcomes);
 }
 
 Result<engine::Batch> Encoding::encode(std::span<const TextPair> pairs, std::span<Outcome> outcomes) {
-  return packed(pairs.size(), [&](std::size_t i) {
-    return opened_->tokenizer->encode_pair(pairs[i].first, pairs[i].second, opened_->spec().max_tokens, ids_, types_);
-  }, outcomes);
+  return packed(
+      pairs.size(),
+      [&](std::size_t i) {
+        return opened_->tokenizer->encode_pair(pairs[i].first, pairs[i].second, opened_->spec().max_tokens, ids_,
+                                               types_);
+      },
+      outcomes);
 }
 
 Result<engine::Batch> Encoding::encode(std::span<const data::Picture> pictures, std::span<Outcome> outcomes) {

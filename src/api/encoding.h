@@ -20,7 +20,8 @@ class Encoding {
   Status takes(std::span<const std::string> texts) const;
   Status takes(std::span<const TextPair> pairs) const;
   Status takes(std::span<const data::Picture> pictures) const;
-  // One outcome each, all but its prediction. The batch is a view of this object: it lasts until the next call, or until this is moved.
+  // One outcome each, all but its prediction. The batch is a view of this object: it lasts until the next call, or
+  // until this is moved.
   Result<engine::Batch> encode(std::span<const std::string> texts, std::span<Outcome> outcomes);
   Result<engine::Batch> encode(std::span<const TextPair> pairs, std::span<Outcome> outcomes);
   Result<engine::Batch> encode(std::span<const data::Picture> pictures, std::span<Outcome> outcomes);

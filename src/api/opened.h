@@ -20,7 +20,8 @@ struct Opened {
   std::unique_ptr<engine::Runtime> runtime;
   std::optional<data::Tokenizer> tokenizer;          // text only
   std::optional<data::Preprocessing> preprocessing;  // pictures of an imported checkpoint; else they are resized to fit
-  std::optional<bool> pairs;  // whether the data it was fitted on were pairs of texts, and so its inputs; empty: not fitted
+  std::optional<bool>
+      pairs;  // whether the data it was fitted on were pairs of texts, and so its inputs; empty: not fitted
   const ModelSpec& spec() const { return model->spec(); }
   const Bundle& bundle() const { return *model->bundle(); }
 };

@@ -26,7 +26,9 @@ std::optional<v1::Error> read_ask(const v1::Ask& ask, engine::RunOptions& option
     return misuse("lambda is " + std::to_string(*ask.lambda) + ", expected 0..2",
                   "1.0 and below stop early; above 1 never does");
   }
-  if (ask.max_depth < 0) return misuse("max_depth is " + std::to_string(ask.max_depth) + ", expected 0 or a number of layers", "0 sets no bound");
+  if (ask.max_depth < 0)
+    return misuse("max_depth is " + std::to_string(ask.max_depth) + ", expected 0 or a number of layers",
+                  "0 sets no bound");
   if (ask.full_depth && ask.max_depth > 0) return misuse("Ask has both max_depth and full_depth", "set one of them");
   options.max_depth = ask.max_depth;
   if (ask.full_depth) options.mode = engine::Mode::full_depth;
@@ -157,7 +159,8 @@ Result<std::size_t> Stream::submit(std::span<const Picture> pictures) {
 
 std::vector<Finished> Stream::drain() {
   std::vector<Finished> finished;
-  for (const auto& [ticket, outcome] : state_->stream.drain()) finished.push_back({ticket, to_answer(outcome, state_->opened->spec().label_names)});
+  for (const auto& [ticket, outcome] : state_->stream.drain())
+    finished.push_back({ticket, to_answer(outcome, state_->opened->spec().label_names)});
   return finished;
 }
 
@@ -260,9 +263,15 @@ Result<std::vector<Answer>> Model::with_idle(std::span<const Input> inputs, cons
   return answers;
 }
 
-Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const { return with_idle(texts, ask); }
-Result<std::vector<Answer>> Model::classify(std::span<const TextPair> pairs, const Ask& ask) const { return with_idle(pairs, ask); }
-Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, const Ask& ask) const { return with_idle(pictures, ask); }
+Result<std::vector<Answer>> Model::classify(std::span<const std::string> texts, const Ask& ask) const {
+  return with_idle(texts, ask);
+}
+Result<std::vector<Answer>> Model::classify(std::span<const TextPair> pairs, const Ask& ask) const {
+  return with_idle(pairs, ask);
+}
+Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, const Ask& ask) const {
+  return with_idle(pictures, ask);
+}
 
 Result<Answer> Model::classify(std::string_view text, const Ask& ask) const {
   const std::string one(text);

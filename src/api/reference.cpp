@@ -18,15 +18,20 @@ struct Reference {
   std::vector<std::vector<double>> logits;
 };
 
-Error bad(const std::string& where, const std::string& what) { return {Code::bad_input, where + ": " + what, "make it again, or remove it"}; }
+Error bad(const std::string& where, const std::string& what) {
+  return {Code::bad_input, where + ": " + what, "make it again, or remove it"};
+}
 
 // A list of `count` numbers within [low, high], or any number of them if count is 0.
-Result<std::vector<double>> numbers(const Json& list, std::size_t count, double low, double high, const std::string& where) {
-  if (!list.is_array() || (count > 0 && list.size() != count)) return bad(where, "expected a list of " + std::to_string(count) + " numbers");
+Result<std::vector<double>> numbers(const Json& list, std::size_t count, double low, double high,
+                                    const std::string& where) {
+  if (!list.is_array() || (count > 0 && list.size() != count))
+    return bad(where, "expected a list of " + std::to_string(count) + " numbers");
   std::vector<double> out;
   for (const Json& item : list) {
     const double value = item.is_number() ? item.get<double>() : low - 1;
-    if (!(value >= low && value <= high)) return bad(where, "expected numbers in " + Json(low).dump() + ".." + Json(high).dump());
+    if (!(value >= low && value <= high))
+      return bad(where, "expected numbers in " + Json(low).dump() + ".." + Json(high).dump());
     out.push_back(value);
   }
   return out;
@@ -37,15 +42,16 @@ Result<Reference> read(const std::filesystem::path& file, const ModelSpec& spec)
   FATHOM_TRY(const std::string text, read_file(file, kMaxBytes));
   FATHOM_TRY(const Json json, parse_json(text, where, Code::bad_input));
   const char* inputs = spec.modality == Modality::text ? "ids" : "pixels";
-  if (!json.is_object() || !json.contains(inputs) || !json.contains("logits") || !json[inputs].is_array() || !json["logits"].is_array() ||
-      json[inputs].size() != json["logits"].size() || json[inputs].empty())
+  if (!json.is_object() || !json.contains(inputs) || !json.contains("logits") || !json[inputs].is_array() ||
+      !json["logits"].is_array() || json[inputs].size() != json["logits"].size() || json[inputs].empty())
     return bad(where, std::string("expected lists \"") + inputs + "\" and \"logits\" of one length");
   Reference out;
   for (const Json& row : json["logits"]) {
     FATHOM_TRY(auto logits, numbers(row, static_cast<std::size_t>(spec.classes()), -1e6, 1e6, where + ": logits"));
     out.logits.push_back(std::move(logits));
   }
-  const std::size_t bytes = 3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
+  const std::size_t bytes =
+      3 * static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
   if (json.contains("types")) {
     for (const Json& row : json["types"]) {
       FATHOM_TRY(const auto types, numbers(row, 0, 0, std::max(spec.token_types, 1) - 1, where + ": types"));
@@ -67,7 +73,8 @@ Result<Reference> read(const std::filesystem::path& file, const ModelSpec& spec)
 
 }  // namespace
 
-Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, engine::Runtime& runtime, const std::filesystem::path& file) {
+Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, engine::Runtime& runtime,
+                                      const std::filesystem::path& file) {
   const ModelSpec& spec = plan->spec();
   FATHOM_TRY(const Reference reference, read(file, spec));
   engine::Batch batch;
@@ -89,7 +96,8 @@ Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, 
   for (std::size_t i = 0; i < batch.count; ++i) {
     const auto& expected = reference.logits[i];
     for (std::size_t c = 0; c < classes; ++c)
-      out.largest = std::max(out.largest, std::abs(static_cast<double>(session.logits()[i * classes + c]) - expected[c]));
+      out.largest =
+          std::max(out.largest, std::abs(static_cast<double>(session.logits()[i * classes + c]) - expected[c]));
     const auto best = std::max_element(expected.begin(), expected.end()) - expected.begin();
     out.other_labels += best != predictions[i].label ? 1 : 0;
   }

@@ -1,5 +1,5 @@
-// Stream: inputs through an engine Stream: taken as they come, answered as they finish. What the public Stream is made of.
-// Errors: as Encoding and engine::Stream. Thread rule: one thread at a time.
+// Stream: inputs through an engine Stream: taken as they come, answered as they finish. What the public Stream is made
+// of. Errors: as Encoding and engine::Stream. Thread rule: one thread at a time.
 #pragma once
 
 #include <memory>

@@ -37,7 +37,10 @@ class PublicStream : public ::testing::Test {
       std::map<std::string, fs::path> kept;
       for (const auto& [name, unused] : fathom["files"].items()) kept[name] = folder_ / name;
       fathom.erase("files");
-      EXPECT_TRUE(write_bundle(folder_, {{"tokenizer.json", tokenizer->to_json()}, {"vocab.txt", tokenizer->vocab_text()}}, fathom, kept).has_value());
+      EXPECT_TRUE(write_bundle(folder_,
+                               {{"tokenizer.json", tokenizer->to_json()}, {"vocab.txt", tokenizer->vocab_text()}},
+                               fathom, kept)
+                      .has_value());
     }
     auto model = v1::Model::open(folder_.string(), {1, "", most});
     EXPECT_TRUE(model.has_value()) << model.error().text();
@@ -80,7 +83,9 @@ class PublicStream : public ::testing::Test {
 TEST_F(PublicStream, TextsAnswerAsClassifyDoes) {
   const v1::Model model = open(Modality::text, 4);
   std::vector<std::string> texts;
-  for (int i = 0; i < 30; ++i) texts.push_back("the" + std::string(static_cast<std::size_t>(i % 7), 'x') + (i % 3 == 0 ? " lazy dog" : " quick brown fox jumps over the dog over the fox over the dog"));
+  for (int i = 0; i < 30; ++i)
+    texts.push_back("the" + std::string(static_cast<std::size_t>(i % 7), 'x') +
+                    (i % 3 == 0 ? " lazy dog" : " quick brown fox jumps over the dog over the fox over the dog"));
   expect_answers_of_classify(model, texts, 4);
 
   auto stream = model.stream();

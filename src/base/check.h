@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define FATHOM_CHECK(condition, message)                                                        \
-  do {                                                                                          \
-    if (!(condition)) {                                                                         \
+#define FATHOM_CHECK(condition, message)                                                                \
+  do {                                                                                                  \
+    if (!(condition)) {                                                                                 \
       std::fprintf(stderr, "fathom: bug at %s:%d: %s (%s)\n", __FILE__, __LINE__, message, #condition); \
-      std::abort();                                                                             \
-    }                                                                                           \
+      std::abort();                                                                                     \
+    }                                                                                                   \
   } while (0)
 #ifdef NDEBUG
 #define FATHOM_DCHECK(condition, message) ((void)0)

@@ -1,9 +1,9 @@
 #include "base/cpu.h"
 
-#include <algorithm>
-#include <cstring>
 #include <sched.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cstring>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -25,7 +25,8 @@ std::uint64_t xgetbv0() {
   return std::uint64_t{high} << 32 | low;
 }
 
-// Tile registers are kilobytes that every switch between threads would save: Linux (5.16 and later) keeps them from a process until it asks.
+// Tile registers are kilobytes that every switch between threads would save: Linux (5.16 and later) keeps them from a
+// process until it asks.
 bool tiles_granted() {
   constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return ::syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
@@ -52,14 +53,16 @@ CpuFeatures detect_cpu() {
   const unsigned leaves = a;
   if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) features.avx512_bf16 = features.avx512 && (a >> 5 & 1);
   features.quick_bf16 = features.avx512_bf16 && !intel;
-  features.avx512_amx = features.avx512_vnni && features.avx512_bf16 && tiles && amx_tile && amx_int8 && amx_bf16 && tiles_granted();
+  features.avx512_amx =
+      features.avx512_vnni && features.avx512_bf16 && tiles && amx_tile && amx_int8 && amx_bf16 && tiles_granted();
   return features;
 }
 
 std::string cpu_name() {
   unsigned words[12] = {};
   for (unsigned i = 0; i < 3; ++i)
-    if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3])) return "x86-64";
+    if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]))
+      return "x86-64";
   char text[49] = {};
   std::memcpy(text, words, 48);
   return text;
@@ -90,28 +93,44 @@ std::string cpu_name() { return "unknown"; }
 
 const char* tier_name(Tier tier) {
   switch (tier) {
-    case Tier::ref: return "ref";
-    case Tier::avx2: return "avx2";
-    case Tier::avx512: return "avx512";
-    case Tier::avx512_vnni: return "avx512_vnni";
-    case Tier::avx512_bf16: return "avx512_bf16";
-    case Tier::avx512_amx: return "avx512_amx";
-    case Tier::neon: return "neon";
-    case Tier::neon_dotprod: return "neon_dotprod";
+    case Tier::ref:
+      return "ref";
+    case Tier::avx2:
+      return "avx2";
+    case Tier::avx512:
+      return "avx512";
+    case Tier::avx512_vnni:
+      return "avx512_vnni";
+    case Tier::avx512_bf16:
+      return "avx512_bf16";
+    case Tier::avx512_amx:
+      return "avx512_amx";
+    case Tier::neon:
+      return "neon";
+    case Tier::neon_dotprod:
+      return "neon_dotprod";
   }
   return "?";
 }
 
 bool tier_available(Tier tier, const CpuFeatures& features) {
   switch (tier) {
-    case Tier::ref: return true;
-    case Tier::avx2: return features.avx2;
-    case Tier::avx512: return features.avx512;
-    case Tier::avx512_vnni: return features.avx512 && features.avx512_vnni;
-    case Tier::avx512_bf16: return features.avx512 && features.avx512_vnni && features.avx512_bf16;
-    case Tier::avx512_amx: return features.avx512_amx && tier_available(Tier::avx512_bf16, features);
-    case Tier::neon: return features.neon;
-    case Tier::neon_dotprod: return features.neon && features.neon_dotprod;
+    case Tier::ref:
+      return true;
+    case Tier::avx2:
+      return features.avx2;
+    case Tier::avx512:
+      return features.avx512;
+    case Tier::avx512_vnni:
+      return features.avx512 && features.avx512_vnni;
+    case Tier::avx512_bf16:
+      return features.avx512 && features.avx512_vnni && features.avx512_bf16;
+    case Tier::avx512_amx:
+      return features.avx512_amx && tier_available(Tier::avx512_bf16, features);
+    case Tier::neon:
+      return features.neon;
+    case Tier::neon_dotprod:
+      return features.neon && features.neon_dotprod;
   }
   return false;
 }
@@ -125,11 +144,14 @@ Tier best_tier(const CpuFeatures& features) {
 
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features) {
   if (wanted.empty() || wanted == "auto") return best_tier(features);
-  for (const Tier tier : {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::avx512_amx, Tier::neon,
-                          Tier::neon_dotprod}) {  // of other architectures too: their names are not mistakes
+  for (const Tier tier :
+       {Tier::ref, Tier::avx2, Tier::avx512, Tier::avx512_vnni, Tier::avx512_bf16, Tier::avx512_amx, Tier::neon,
+        Tier::neon_dotprod}) {  // of other architectures too: their names are not mistakes
     if (wanted != tier_name(tier)) continue;
     if (tier_available(tier, features)) return tier;
-    return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it" + (tier == Tier::avx512_amx ? ", or its operating system does not allow it" : ""),
+    return Error{Code::unsupported,
+                 "kernel tier '" + wanted + "' was asked for, but this CPU (" + cpu_name() + ") lacks it" +
+                     (tier == Tier::avx512_amx ? ", or its operating system does not allow it" : ""),
                  std::string("use --tier ") + tier_name(best_tier(features)) + " or leave it out"};
   }
   std::string names = "one of: auto";

@@ -1,11 +1,11 @@
 #include "base/file.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 
 namespace fathom {
 namespace {
@@ -24,9 +24,15 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   int get() const { return fd_; }
-  int release() { const int fd = fd_; fd_ = -1; return fd; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
 
  private:
   int fd_;
@@ -44,7 +50,8 @@ Result<std::uint64_t> regular_size(int fd, const fs::path& path) {
 ssize_t read_at(int fd, void* to, std::size_t size, std::ptrdiff_t offset) {
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t got = ::pread(fd, static_cast<std::byte*>(to) + done, size - done, offset + static_cast<std::ptrdiff_t>(done));
+    const ssize_t got =
+        ::pread(fd, static_cast<std::byte*>(to) + done, size - done, offset + static_cast<std::ptrdiff_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return -1;
     if (got == 0) break;
@@ -60,8 +67,10 @@ Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
   if (file.get() < 0) return io_error(path, "cannot open");
   FATHOM_TRY(const std::uint64_t size, regular_size(file.get(), path));
   if (size > max_bytes)
-    return Error{Code::limit, "'" + path.string() + "': " + std::to_string(size) + " bytes, at most " +
-                                  std::to_string(max_bytes) + " are read", ""};
+    return Error{Code::limit,
+                 "'" + path.string() + "': " + std::to_string(size) + " bytes, at most " + std::to_string(max_bytes) +
+                     " are read",
+                 ""};
   std::string text(size, '\0');
   const ssize_t got = read_at(file.get(), text.data(), text.size(), 0);
   if (got < 0) return io_error(path, "cannot read");
@@ -160,7 +169,9 @@ void MappedFile::release(std::span<const std::byte> piece, bool forget) {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), fd_(std::exchange(other.fd_, -1)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      fd_(std::exchange(other.fd_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);

@@ -29,12 +29,13 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Copies a piece of bytes() without mapping its pages, which would bring their neighbours along (64 KiB on Linux). False where the
-  // file no longer gives them. Thread rule: any thread.
+  // Copies a piece of bytes() without mapping its pages, which would bring their neighbours along (64 KiB on Linux).
+  // False where the file no longer gives them. Thread rule: any thread.
   bool read(std::span<const std::byte> piece, void* to) const;
 
   // Advice to the system about pages. Hints: where they are not taken, only time or memory changes.
-  static void use_large_pages(std::span<const std::byte> piece, bool yes);  // yes: fewer page-table walks; no: rows read here and there take less
+  static void use_large_pages(std::span<const std::byte> piece,
+                              bool yes);  // yes: fewer page-table walks; no: rows read here and there take less
   static void prefetch(std::span<const std::byte> piece);  // begin to read it from disk, without waiting
   static void populate(std::span<const std::byte> piece);  // read and map it now; returns when it is in memory
   // Unmaps the whole pages inside; they stay in the page cache, or leave it too (`forget`). Reading brings them back.

@@ -4,8 +4,8 @@
 
 #include <unistd.h>
 
-#include "base/json.h"
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/random.h"
 
 namespace fathom {
@@ -13,7 +13,9 @@ namespace {
 
 class Folder {
  public:
-  Folder() : path_(fs::temp_directory_path() / ("fathom-base-" + std::to_string(::getpid()))) { fs::create_directories(path_); }
+  Folder() : path_(fs::temp_directory_path() / ("fathom-base-" + std::to_string(::getpid()))) {
+    fs::create_directories(path_);
+  }
   ~Folder() { fs::remove_all(path_); }
   fs::path operator/(const char* name) const { return path_ / name; }
   const fs::path& path() const { return path_; }
@@ -119,7 +121,8 @@ TEST(Cpu, DotProductTiersNeedEverythingBelowThem) {
   CpuFeatures tiles = slow_bf16, tiles_alone = vnni;
   tiles.avx512_amx = tiles_alone.avx512_amx = true;
   EXPECT_EQ(best_tier(tiles), Tier::avx512_amx);
-  EXPECT_EQ(best_tier(tiles_alone), Tier::avx512_vnni) << "it takes bf16 products from the tier below where a row is too long for tiles";
+  EXPECT_EQ(best_tier(tiles_alone), Tier::avx512_vnni)
+      << "it takes bf16 products from the tier below where a row is too long for tiles";
   EXPECT_EQ(choose_tier("avx2", both).value(), Tier::avx2);
   EXPECT_EQ(choose_tier("avx512_vnni", all).value(), Tier::avx512_vnni);
   const auto refused = choose_tier("avx512_bf16", vnni);

@@ -36,7 +36,8 @@ Result<Json> parse_json(std::string_view text, const std::string& where, Code co
   }
 }
 
-Result<std::int64_t> json_int(const Json& object, const char* key, std::int64_t low, std::int64_t high, const std::string& where) {
+Result<std::int64_t> json_int(const Json& object, const char* key, std::int64_t low, std::int64_t high,
+                              const std::string& where) {
   const auto it = object.is_object() ? object.find(key) : object.end();
   if (!object.is_object() || it == object.end()) return wrong(where, key, "is missing");
   if (!it->is_number_integer()) return wrong(where, key, "must be a whole number");
@@ -44,7 +45,8 @@ Result<std::int64_t> json_int(const Json& object, const char* key, std::int64_t 
     return wrong(where, key, "is out of range");
   const auto value = it->get<std::int64_t>();
   if (value < low || value > high)
-    return wrong(where, key, "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
+    return wrong(where, key,
+                 "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
   return value;
 }
 

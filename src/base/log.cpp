@@ -1,12 +1,12 @@
 #include "base/log.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
 
 namespace fathom {
 namespace {
@@ -54,10 +54,12 @@ void Progress::update(long done, const std::string& facts) {
     char bar[25];
     for (int i = 0; i < 24; ++i) bar[i] = i < filled ? '#' : '.';
     bar[24] = '\0';
-    std::fprintf(stderr, "\r\033[K%-22s [%s] %ld/%ld  %.0f s, %.0f s left  %s", title_.c_str(), bar, done, total_, elapsed, left, facts.c_str());
+    std::fprintf(stderr, "\r\033[K%-22s [%s] %ld/%ld  %.0f s, %.0f s left  %s", title_.c_str(), bar, done, total_,
+                 elapsed, left, facts.c_str());
     std::fflush(stderr);
   } else {
-    std::fprintf(stderr, "%s: %ld/%ld  %.0f s, %.0f s left  %s\n", title_.c_str(), done, total_, elapsed, left, facts.c_str());
+    std::fprintf(stderr, "%s: %ld/%ld  %.0f s, %.0f s left  %s\n", title_.c_str(), done, total_, elapsed, left,
+                 facts.c_str());
   }
 }
 

@@ -26,7 +26,7 @@ class Random {
     key_ = mix64(seed ^ mix64(h ^ mix64(stream)));
   }
   std::uint64_t next() { return mix64(key_ + 0x9E3779B97F4A7C15ull * counter_++); }
-  double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }                 // [0,1)
+  double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }  // [0,1)
   std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>(uniform() * static_cast<double>(n)); }
   bool chance(double p) { return uniform() < p; }
   double normal() {  // Box-Muller, one value a call

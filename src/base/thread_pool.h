@@ -23,7 +23,8 @@ class ThreadPool {
 
   template <class F>
   void parallel(int count, const F& body) {
-    run(count, [](const void* context, int index) { (*static_cast<const F*>(context))(index); }, &body);
+    run(
+        count, [](const void* context, int index) { (*static_cast<const F*>(context))(index); }, &body);
   }
 
  private:

@@ -1,8 +1,8 @@
 #include "bundle/bundle.h"
 
-#include <cmath>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cmath>
 
 #include <set>
 
@@ -20,7 +20,9 @@ constexpr const char* kAgain = "copy the bundle again, or make it again with `fa
 
 std::string quoted(const fs::path& path) { return "'" + path.string() + "'"; }
 
-Error corrupt(const std::string& message, const std::string& hint = kAgain) { return {Code::corrupt_bundle, message, hint}; }
+Error corrupt(const std::string& message, const std::string& hint = kAgain) {
+  return {Code::corrupt_bundle, message, hint};
+}
 
 // Names that stay inside the folder and are portable: no separators, no "..", nothing hidden.
 bool good_name(const std::string& name) {
@@ -40,7 +42,9 @@ bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-std::string dumped(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace); }
+std::string dumped(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
 
 Result<Json> read_json(const fs::path& path) {
   FATHOM_TRY(const std::string text, read_file(path, kMaxJsonBytes));
@@ -76,7 +80,8 @@ Result<std::map<std::string, Listed>> listed_files(const Json& fathom, const std
     files[name] = {static_cast<std::uint64_t>(bytes), hash};
   }
   if (!files.contains("config.json")) return corrupt(where + ": 'files' does not list config.json");
-  if (weights_file(files).empty() && !files.contains(kIndex)) return corrupt(where + ": 'files' does not list model.safetensors");
+  if (weights_file(files).empty() && !files.contains(kIndex))
+    return corrupt(where + ": 'files' does not list model.safetensors");
   return files;
 }
 
@@ -100,7 +105,8 @@ Status check_folder(const fs::path& folder) {
   if (type == fs::file_type::not_found)
     return Error{Code::io, "no bundle at " + quoted(folder), "check the path, or make one with `fathom fit`"};
   if (type != fs::file_type::directory)
-    return Error{Code::io, "no bundle at " + quoted(folder) + ": it is not a folder", "give the folder that holds fathom.json"};
+    return Error{Code::io, "no bundle at " + quoted(folder) + ": it is not a folder",
+                 "give the folder that holds fathom.json"};
   if (fs::status(folder / "fathom.json", error).type() == fs::file_type::not_found)
     return corrupt(quoted(folder) + " is not a bundle, or its fit is unfinished: it has no fathom.json",
                    "run the same `fathom fit` again: it goes on where it stopped");
@@ -113,9 +119,10 @@ Result<Json> open_fathom_json(const fs::path& folder) {
   FATHOM_TRY(Json fathom, read_json(path));
   FATHOM_TRY(const std::int64_t format, json_int(fathom, "format", 1, INT64_MAX, quoted(path)));
   if (format != kFormat)
-    return Error{Code::unsupported,
-                 quoted(path) + ": bundle format " + std::to_string(format) + ", this version reads " + std::to_string(kFormat),
-                 "use a newer version of Fathom"};
+    return Error{
+        Code::unsupported,
+        quoted(path) + ": bundle format " + std::to_string(format) + ", this version reads " + std::to_string(kFormat),
+        "use a newer version of Fathom"};
   return fathom;
 }
 
@@ -125,7 +132,8 @@ Status check_finite(const SafeTensors& tensors) {
     const std::int64_t count = view.elements();
     for (std::int64_t i = 0; i < count; ++i)
       if (!std::isfinite(view.data[i]))
-        return corrupt(quoted(tensors.path()) + ": tensor '" + name + "': value " + std::to_string(i) + " is not finite");
+        return corrupt(quoted(tensors.path()) + ": tensor '" + name + "': value " + std::to_string(i) +
+                       " is not finite");
   }
   return {};
 }
@@ -153,7 +161,9 @@ std::set<std::string> listed_before(const fs::path& folder) {
 Status retire_old_bundle(const fs::path& folder) {
   std::error_code error;
   fs::remove(folder / "fathom.json", error);
-  if (error) return Error{Code::io, quoted(folder / "fathom.json") + ": cannot remove: " + error.message(), "check the permissions"};
+  if (error)
+    return Error{Code::io, quoted(folder / "fathom.json") + ": cannot remove: " + error.message(),
+                 "check the permissions"};
   std::vector<fs::path> stale;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     if (outside_checksum(it->path().filename().string())) stale.push_back(it->path());
@@ -176,7 +186,8 @@ Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& 
   } else {
     FATHOM_TRY(const auto shards, SafeTensors::shards_of(folder / kIndex));
     for (const std::string& shard : shards)
-      if (!files.contains(shard)) return corrupt(quoted(folder / kIndex) + " names '" + shard + "', which fathom.json does not list");
+      if (!files.contains(shard))
+        return corrupt(quoted(folder / kIndex) + " names '" + shard + "', which fathom.json does not list");
     FATHOM_TRY(bundle->weights_, SafeTensors::open_sharded(folder / kIndex));
   }
   if (files.contains("fathom.safetensors")) {
@@ -223,7 +234,8 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
     return !good_name(name) || name == "fathom.json" || outside_checksum(name);
   };
   const auto refuse = [](const std::string& name) {
-    return Error{Code::invalid_argument, "write_bundle: '" + name + "' is no file name for a bundle", "use letters, digits, '.', '_', '-'"};
+    return Error{Code::invalid_argument, "write_bundle: '" + name + "' is no file name for a bundle",
+                 "use letters, digits, '.', '_', '-'"};
   };
   std::map<std::string, Json> listed;  // sorted by name, whatever the kind
   for (const auto& [name, bytes] : files) {
@@ -240,7 +252,9 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
   (void)checked;
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return Error{Code::io, quoted(folder) + ": cannot create the folder: " + error.message(), "check the path and its permissions"};
+  if (error)
+    return Error{Code::io, quoted(folder) + ": cannot create the folder: " + error.message(),
+                 "check the path and its permissions"};
   std::set<std::string> old = listed_before(folder);
   FATHOM_TRY_VOID(retire_old_bundle(folder));
   for (const auto& [name, bytes] : files) FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));

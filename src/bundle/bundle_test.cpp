@@ -46,7 +46,8 @@ class BundleTest : public ::testing::Test {
     ASSERT_FALSE(opened.has_value()) << words[0];
     EXPECT_EQ(opened.error().code, code) << opened.error().message;
     for (const auto& word : words)
-      EXPECT_NE(opened.error().message.find(word), std::string::npos) << "'" << word << "' not in: " << opened.error().message;
+      EXPECT_NE(opened.error().message.find(word), std::string::npos)
+          << "'" << word << "' not in: " << opened.error().message;
   }
   // Writes fathom.json with one change.
   void with_fathom(const std::function<void(Json&)>& change) {
@@ -71,7 +72,8 @@ TEST_F(BundleTest, RoundTrip) {
   EXPECT_NE(bundle.decision()->find("h"), nullptr);
   EXPECT_TRUE(bundle.verify().has_value());
   EXPECT_FALSE(fs::exists(folder_ / "costs.json"));
-  for (const auto& item : fs::directory_iterator(folder_)) EXPECT_EQ(item.path().string().find(".tmp-"), std::string::npos);
+  for (const auto& item : fs::directory_iterator(folder_))
+    EXPECT_EQ(item.path().string().find(".tmp-"), std::string::npos);
 }
 
 TEST_F(BundleTest, FriendlyOpening) {
@@ -183,7 +185,8 @@ TEST_F(BundleTest, VerifyRefusesNonFiniteWeightsByName) {
     ASSERT_TRUE(write_bundle(folder_, all, fathom()).has_value());
     const Status status = Bundle::open(folder_).value()->verify();
     ASSERT_FALSE(status.has_value());
-    EXPECT_NE(status.error().message.find("'broken': value 1 is not finite"), std::string::npos) << status.error().message;
+    EXPECT_NE(status.error().message.find("'broken': value 1 is not finite"), std::string::npos)
+        << status.error().message;
   }
 }
 

@@ -49,7 +49,10 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool end_object() override {
     if (level_ == 2 && !metadata_) {
       const Entry& entry = entries.back();
-      const char* missing = !entry.has_dtype ? "dtype" : !entry.has_shape ? "shape" : !entry.has_offsets ? "data_offsets" : nullptr;
+      const char* missing = !entry.has_dtype     ? "dtype"
+                            : !entry.has_shape   ? "shape"
+                            : !entry.has_offsets ? "data_offsets"
+                                                 : nullptr;
       if (missing != nullptr) return refuse(at() + " has no '" + missing + "'");
     }
     --level_;
@@ -81,7 +84,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (!in_array_) return unexpected("a number");
     auto& list = field_ == "shape" ? entries.back().shape : entries.back().offsets;
     const std::size_t most = field_ == "shape" ? kMaxRank : 2;
-    if (list.size() == most) return refuse(at() + ": '" + field_ + "' has more than " + std::to_string(most) + " entries");
+    if (list.size() == most)
+      return refuse(at() + ": '" + field_ + "' has more than " + std::to_string(most) + " entries");
     list.push_back(value);
     return true;
   }
@@ -94,11 +98,14 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("true or false"); }
-  bool number_integer(std::int64_t value) override { return unexpected("the negative number " + std::to_string(value)); }
+  bool number_integer(std::int64_t value) override {
+    return unexpected("the negative number " + std::to_string(value));
+  }
   bool number_float(double, const std::string& text) override { return unexpected("the number " + shown(text)); }
   bool binary(Json::binary_t&) override { return unexpected("bytes"); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return refuse("header is not valid JSON at byte " + std::to_string(position) + (name_.empty() ? "" : ", in tensor " + shown(name_)));
+    return refuse("header is not valid JSON at byte " + std::to_string(position) +
+                  (name_.empty() ? "" : ", in tensor " + shown(name_)));
   }
 
  private:
@@ -111,9 +118,9 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     return false;
   }
   bool unexpected(const std::string& what) {
-    return refuse(level_ < 2 ? at() + " is " + what + ", an object is expected"
-                             : at() + ": " + shown(field_) + " holds " + what +
-                                   (metadata_ ? ", text is expected" : ""));
+    return refuse(level_ < 2
+                      ? at() + " is " + what + ", an object is expected"
+                      : at() + ": " + shown(field_) + " holds " + what + (metadata_ ? ", text is expected" : ""));
   }
   std::string at() const { return level_ == 0 ? "header" : "tensor " + shown(name_); }
 
@@ -125,8 +132,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
 // Bytes of one element; 0: a dtype that is not known.
 std::uint64_t width_of(const std::string& dtype) {
-  static const std::map<std::string, std::uint64_t> widths = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4},
-                                                              {"I16", 2}, {"I8", 1},  {"U8", 1},   {"BOOL", 1}};
+  static const std::map<std::string, std::uint64_t> widths = {
+      {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1}, {"U8", 1}, {"BOOL", 1}};
   const auto found = widths.find(dtype);
   return found == widths.end() ? 0 : found->second;
 }
@@ -150,17 +157,19 @@ Status check_entry(const Entry& entry, std::uint64_t data_bytes) {
   const auto bad = [&](const std::string& why) { return Error{Code::corrupt_bundle, tensor + ": " + why, ""}; };
   const std::uint64_t width = width_of(entry.dtype);
   if (width == 0)
-    return Error{Code::unsupported, tensor + ": dtype " + shown(entry.dtype) + ", weights are read from F32, F16 and BF16",
+    return Error{Code::unsupported,
+                 tensor + ": dtype " + shown(entry.dtype) + ", weights are read from F32, F16 and BF16",
                  "convert the file to float32"};
   if (entry.offsets.size() != 2) return bad("data_offsets must be [begin, end]");
   std::uint64_t bytes = 0;
-  if (!checked_bytes(entry.shape, width, bytes)) return bad("shape " + shape_text(signed_shape(entry.shape)) + " is impossibly large");
+  if (!checked_bytes(entry.shape, width, bytes))
+    return bad("shape " + shape_text(signed_shape(entry.shape)) + " is impossibly large");
   if (entry.offsets[0] > entry.offsets[1] || entry.offsets[1] > data_bytes)
     return bad(range_text(entry) + " lie outside the file's " + std::to_string(data_bytes) + " bytes of data");
   const std::uint64_t got = entry.offsets[1] - entry.offsets[0];
   if (got != bytes)
-    return bad("shape " + shape_text(signed_shape(entry.shape)) + " needs " + std::to_string(bytes) + " bytes, data_offsets give " +
-               std::to_string(got));
+    return bad("shape " + shape_text(signed_shape(entry.shape)) + " needs " + std::to_string(bytes) +
+               " bytes, data_offsets give " + std::to_string(got));
   return {};
 }
 
@@ -173,31 +182,39 @@ Status check_ranges(std::vector<Entry>& entries, std::uint64_t data_bytes) {
     if (entry.offsets[0] != covered)
       return Error{Code::corrupt_bundle,
                    "tensor " + shown(entry.name) + ": " + range_text(entry) +
-                       (entry.offsets[0] < covered ? " overlap the tensor before, which ends at " : " leave a hole after byte ") +
+                       (entry.offsets[0] < covered ? " overlap the tensor before, which ends at "
+                                                   : " leave a hole after byte ") +
                        std::to_string(covered),
                    ""};
     covered = entry.offsets[1];
   }
   if (covered != data_bytes)
-    return Error{Code::corrupt_bundle,
-                 "tensors end at byte " + std::to_string(covered) + " of the data, the file has " + std::to_string(data_bytes), ""};
+    return Error{
+        Code::corrupt_bundle,
+        "tensors end at byte " + std::to_string(covered) + " of the data, the file has " + std::to_string(data_bytes),
+        ""};
   return {};
 }
 
 Result<std::vector<Entry>> read_header(std::span<const std::byte> file, std::uint64_t& data_start) {
-  const auto bad = [](const std::string& why) { return Error{Code::corrupt_bundle, why, "the file is damaged; copy or make it again"}; };
-  if (file.size() < 8) return bad("is " + std::to_string(file.size()) + " bytes, a safetensors file starts with 8 bytes of header length");
+  const auto bad = [](const std::string& why) {
+    return Error{Code::corrupt_bundle, why, "the file is damaged; copy or make it again"};
+  };
+  if (file.size() < 8)
+    return bad("is " + std::to_string(file.size()) + " bytes, a safetensors file starts with 8 bytes of header length");
   std::uint64_t header = 0;
   std::memcpy(&header, file.data(), 8);
   if (header > kMaxHeaderBytes)
     return bad("header length " + std::to_string(header) + " is above the limit of " + std::to_string(kMaxHeaderBytes));
   if (header > file.size() - 8)
-    return bad("header length " + std::to_string(header) + ", but only " + std::to_string(file.size() - 8) + " bytes follow");
+    return bad("header length " + std::to_string(header) + ", but only " + std::to_string(file.size() - 8) +
+               " bytes follow");
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, header);
   if (text.empty() || text.front() != '{') return bad("header does not start with '{'");
   HeaderReader reader;
   const bool parsed = Json::sax_parse(text, &reader);
-  if (!parsed || !reader.refused.empty()) return bad(reader.refused.empty() ? "header is not valid JSON" : reader.refused);
+  if (!parsed || !reader.refused.empty())
+    return bad(reader.refused.empty() ? "header is not valid JSON" : reader.refused);
   data_start = 8 + header;
   if (data_start % alignof(float) != 0 && data_start != file.size())
     return Error{Code::unsupported, "header length " + std::to_string(header) + " leaves float32 data unaligned",
@@ -232,12 +249,14 @@ Result<std::map<std::string, std::string>> read_index(const std::filesystem::pat
   FATHOM_TRY(const Json json, parse_json(text, where, Code::corrupt_bundle));
   const auto it = json.is_object() ? json.find("weight_map") : json.end();
   if (!json.is_object() || it == json.end() || !it->is_object() || it->empty())
-    return Error{Code::corrupt_bundle, where + ": no \"weight_map\" of tensor names and files", "copy the checkpoint again"};
+    return Error{Code::corrupt_bundle, where + ": no \"weight_map\" of tensor names and files",
+                 "copy the checkpoint again"};
   std::map<std::string, std::string> map;
   for (const auto& [tensor, file] : it->items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
     if (!name.ends_with(".safetensors") || name.find('/') != std::string::npos || name.front() == '.')
-      return Error{Code::corrupt_bundle, where + ": tensor " + shown(tensor) + " names no .safetensors file beside the index", ""};
+      return Error{Code::corrupt_bundle,
+                   where + ": tensor " + shown(tensor) + " names no .safetensors file beside the index", ""};
     map[tensor] = name;
   }
   return map;
@@ -249,19 +268,24 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
   auto opened = std::make_shared<SafeTensors>();
   FATHOM_TRY(opened->file_, MappedFile::open(path));
   opened->path_ = path;
-  MappedFile::use_large_pages(opened->file_.bytes(), false);  // of an embedding table only the rows that texts use should come into memory
+  MappedFile::use_large_pages(opened->file_.bytes(),
+                              false);  // of an embedding table only the rows that texts use should come into memory
   std::uint64_t data_start = 0;
   auto entries = read_header(opened->file_.bytes(), data_start);
   if (!entries) return entries.error().within("'" + path.string() + "'");
   const auto scales = scales_of(*entries);
-  const auto bytes_of = [&](const Entry& entry) { return opened->file_.bytes().data() + data_start + entry.offsets[0]; };
+  const auto bytes_of = [&](const Entry& entry) {
+    return opened->file_.bytes().data() + data_start + entry.offsets[0];
+  };
   for (const Entry& entry : *entries) {
-    if (const auto owner = owner_of(entry); owner && scales.contains(*owner)) continue;  // a scale is a part of its tensor
+    if (const auto owner = owner_of(entry); owner && scales.contains(*owner))
+      continue;  // a scale is a part of its tensor
     const std::byte* data = bytes_of(entry);
     const bool scaled = scales.contains(entry.name);
     const auto type = stored_as(entry.dtype);
     if (scaled && (entry.shape.empty() || scales.at(entry.name)->shape != std::vector<std::uint64_t>{entry.shape[0]}))
-      return Error{Code::corrupt_bundle, "'" + path.string() + "': tensor " + shown(entry.name) + " of int8 needs one scale for each row",
+      return Error{Code::corrupt_bundle,
+                   "'" + path.string() + "': tensor " + shown(entry.name) + " of int8 needs one scale for each row",
                    "the file is damaged; copy or make it again"};
     if (!type || (*type == Stored::i8 && !scaled)) {
       opened->unread_[entry.name] = entry.dtype;
@@ -274,7 +298,8 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
       try {
         widened->values = Buffer<float>(static_cast<std::size_t>(view.elements()));
       } catch (const std::bad_alloc&) {
-        return Error{Code::out_of_memory, "'" + path.string() + "': no memory to widen tensor " + shown(entry.name), ""};
+        return Error{Code::out_of_memory, "'" + path.string() + "': no memory to widen tensor " + shown(entry.name),
+                     ""};
       }
       widened->from = data;
       widened->type = *type;
@@ -287,7 +312,9 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open(const std::filesyst
     }
     opened->tensors_[entry.name] = std::move(view);
   }
-  MappedFile::release(opened->file_.bytes(), false);  // reading the header mapped 2 MB of its neighbours where the system caches files in large pages
+  MappedFile::release(
+      opened->file_.bytes(),
+      false);  // reading the header mapped 2 MB of its neighbours where the system caches files in large pages
   return std::shared_ptr<const SafeTensors>(std::move(opened));
 }
 
@@ -316,7 +343,8 @@ Result<std::shared_ptr<const SafeTensors>> SafeTensors::open_sharded(const std::
       const auto widened = shard.widened_.find(tensor);
       if (widened != shard.widened_.end()) all->widened_[tensor] = widened->second;
     } else if (!shard.unread().contains(tensor))
-      return Error{Code::corrupt_bundle, "'" + index.string() + "': tensor " + shown(tensor) + " is not in " + shown(file),
+      return Error{Code::corrupt_bundle,
+                   "'" + index.string() + "': tensor " + shown(tensor) + " is not in " + shown(file),
                    "copy all files of the checkpoint again"};
   }
   return std::shared_ptr<const SafeTensors>(std::move(all));
@@ -333,7 +361,8 @@ const TensorView* SafeTensors::find(const std::string& name) const {
     Widened& tensor = *it->second;
     std::call_once(tensor.once, [&] {
       const StoredTable table = table_of(name);
-      for (std::size_t row = 0; row < table.rows; ++row) table.widen_row(row, table.row(row), tensor.values.data() + row * table.width);
+      for (std::size_t row = 0; row < table.rows; ++row)
+        table.widen_row(row, table.row(row), tensor.values.data() + row * table.width);
     });
   }
   return peek(name);
@@ -363,9 +392,9 @@ std::string safetensors_bytes(const std::vector<StoredTensor>& tensors) {
   for (const StoredTensor& tensor : tensors) {
     FATHOM_CHECK(names.insert(tensor.name).second && tensor.name != "__metadata__", "tensor names must differ");
     FATHOM_CHECK(tensor.shape.size() <= kMaxRank, "tensor rank too large");
-    header += (header.size() > 1 ? "," : "") + Json(tensor.name).dump(-1, ' ', false, Json::error_handler_t::replace) + ":{\"dtype\":\"" +
-              tensor.dtype + "\",\"shape\":" + Json(tensor.shape).dump() + ",\"data_offsets\":[" + std::to_string(offset) + "," +
-              std::to_string(offset + tensor.bytes.size()) + "]}";
+    header += (header.size() > 1 ? "," : "") + Json(tensor.name).dump(-1, ' ', false, Json::error_handler_t::replace) +
+              ":{\"dtype\":\"" + tensor.dtype + "\",\"shape\":" + Json(tensor.shape).dump() + ",\"data_offsets\":[" +
+              std::to_string(offset) + "," + std::to_string(offset + tensor.bytes.size()) + "]}";
     offset += tensor.bytes.size();
   }
   header += "}";
@@ -376,7 +405,8 @@ std::string safetensors_bytes(const std::vector<StoredTensor>& tensors) {
   std::memcpy(bytes.data(), &length, 8);
   bytes.reserve(8 + length + offset);
   bytes += header;
-  for (const StoredTensor& tensor : tensors) bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  for (const StoredTensor& tensor : tensors)
+    bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
   return bytes;
 }
 

@@ -1,8 +1,9 @@
-// safetensors read and write. Every tensor comes out as float32: F32 is mapped as it lies, F16 and BF16 are widened once
-// (exactly) when find() first asks for them, and so is I8 beside a tensor NAME.scale, F32, one for each row. Other integer and boolean tensors are checked and listed, not read: old checkpoints carry
-// such buffers. Format rules and checks: docs/formats/bundle.md. Views live as long as the SafeTensors.
-// Errors: corrupt_bundle naming file and tensor, whatever the header says; unsupported for other dtypes.
-// Thread rule: immutable once opened; find() may be called from any thread.
+// safetensors read and write. Every tensor comes out as float32: F32 is mapped as it lies, F16 and BF16 are widened
+// once (exactly) when find() first asks for them, and so is I8 beside a tensor NAME.scale, F32, one for each row. Other
+// integer and boolean tensors are checked and listed, not read: old checkpoints carry such buffers. Format rules and
+// checks: docs/formats/bundle.md. Views live as long as the SafeTensors. Errors: corrupt_bundle naming file and tensor,
+// whatever the header says; unsupported for other dtypes. Thread rule: immutable once opened; find() may be called from
+// any thread.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +24,8 @@ namespace fathom {
 class SafeTensors {
  public:
   static Result<std::shared_ptr<const SafeTensors>> open(const std::filesystem::path& path);
-  // A checkpoint in several files: `index` is its model.safetensors.index.json ("weight_map": tensor -> file beside it).
+  // A checkpoint in several files: `index` is its model.safetensors.index.json ("weight_map": tensor -> file beside
+  // it).
   static Result<std::shared_ptr<const SafeTensors>> open_sharded(const std::filesystem::path& index);
   // File names an index lists, sorted; the same checks as open_sharded's.
   static Result<std::vector<std::string>> shards_of(const std::filesystem::path& index);
@@ -31,7 +33,8 @@ class SafeTensors {
   // The same without the values of a tensor that is yet to be widened: shapes and addresses, at no cost in memory.
   const TensorView* peek(const std::string& name) const;
   const std::map<std::string, TensorView>& all() const { return tensors_; }  // as peek()
-  StoredTable table_of(const std::string& name) const;  // a tensor of all() as its file holds it, by its first dimension
+  StoredTable table_of(
+      const std::string& name) const;  // a tensor of all() as its file holds it, by its first dimension
   const std::map<std::string, std::string>& unread() const { return unread_; }  // name -> dtype of tensors left out
   std::span<const std::byte> file_bytes() const { return file_.bytes(); }
   const std::filesystem::path& path() const { return path_; }

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <unistd.h>
+#include <cmath>
 
 #include <cstring>
 #include <ctime>
@@ -37,7 +37,8 @@ class SafeTensorsTest : public ::testing::Test {
     std::memcpy(bytes.data(), &length, 8);
     return bytes + header + std::string(data, '\0');
   }
-  static std::string entry(const std::string& name, const std::string& shape, const std::string& offsets, const std::string& dtype = "F32") {
+  static std::string entry(const std::string& name, const std::string& shape, const std::string& offsets,
+                           const std::string& dtype = "F32") {
     return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
   }
   void refused(const std::string& bytes, const std::vector<std::string>& words, Code code = Code::corrupt_bundle) {
@@ -46,7 +47,8 @@ class SafeTensorsTest : public ::testing::Test {
     EXPECT_EQ(opened.error().code, code) << opened.error().message;
     EXPECT_NE(opened.error().message.find("x.safetensors"), std::string::npos);
     for (const auto& word : words)
-      EXPECT_NE(opened.error().message.find(word), std::string::npos) << "'" << word << "' not in: " << opened.error().message;
+      EXPECT_NE(opened.error().message.find(word), std::string::npos)
+          << "'" << word << "' not in: " << opened.error().message;
   }
 
   fs::path folder_;
@@ -56,7 +58,8 @@ const std::vector<float> kSix = {1, 2, 3, 4, 5, 6};
 const float kOne = 7;
 
 std::string small_file() {
-  return safetensors_bytes(std::vector<NamedTensor>{{"b", {kSix.data(), {2, 3}}}, {"a", {&kOne, {}}}, {"empty", {nullptr, {0, 4}}}});
+  return safetensors_bytes(
+      std::vector<NamedTensor>{{"b", {kSix.data(), {2, 3}}}, {"a", {&kOne, {}}}, {"empty", {nullptr, {0, 4}}}});
 }
 
 TEST_F(SafeTensorsTest, RoundTrip) {
@@ -80,7 +83,8 @@ TEST_F(SafeTensorsTest, RoundTrip) {
 
 TEST_F(SafeTensorsTest, AcceptsAnyEntryOrderPaddingAndMetadata) {
   const auto opened = open(file_of("{\"__metadata__\":{\"format\":\"pt\"}," + entry("second", "[1]", "[4,8]") + "," +
-                                       entry("first", "[1]", "[0,4]") + "}        ", 8));
+                                       entry("first", "[1]", "[0,4]") + "}        ",
+                                   8));
   ASSERT_TRUE(opened.has_value()) << opened.error().message;
   EXPECT_EQ((*opened)->all().size(), 2u);
   EXPECT_TRUE(open(file_of("{}", 0)).has_value());
@@ -124,8 +128,9 @@ TEST_F(SafeTensorsTest, EveryHeaderBitFlipIsRefusedOrConsistent) {
 }
 
 TEST_F(SafeTensorsTest, LyingLengths) {
-  for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0},
-                                     std::uint64_t{100'000'001}, static_cast<std::uint64_t>(small_file().size() - 7)}) {
+  for (const std::uint64_t length :
+       {std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0},
+        std::uint64_t{100'000'001}, static_cast<std::uint64_t>(small_file().size() - 7)}) {
     std::string bytes = small_file();
     std::memcpy(bytes.data(), &length, 8);
     refused(bytes, {"header"});
@@ -133,8 +138,10 @@ TEST_F(SafeTensorsTest, LyingLengths) {
 }
 
 TEST_F(SafeTensorsTest, RangesMustFillTheData) {
-  refused(file_of("{" + entry("a", "[2]", "[0,8]") + "," + entry("b", "[1]", "[4,8]") + "}", 8), {"'b'", "4..8", "overlap", "8"});
-  refused(file_of("{" + entry("a", "[1]", "[0,4]") + "," + entry("b", "[1]", "[8,12]") + "}", 12), {"'b'", "8..12", "hole", "4"});
+  refused(file_of("{" + entry("a", "[2]", "[0,8]") + "," + entry("b", "[1]", "[4,8]") + "}", 8),
+          {"'b'", "4..8", "overlap", "8"});
+  refused(file_of("{" + entry("a", "[1]", "[0,4]") + "," + entry("b", "[1]", "[8,12]") + "}", 12),
+          {"'b'", "8..12", "hole", "4"});
   refused(file_of("{" + entry("a", "[1]", "[4,8]") + "}", 8), {"'a'", "hole"});
   refused(file_of("{" + entry("a", "[1]", "[0,4]") + "}", 8), {"end at byte 4", "8"});
   refused(file_of("{" + entry("a", "[1]", "[0,4]") + "}", 0), {"'a'", "0..4", "outside"});
@@ -160,11 +167,13 @@ TEST_F(SafeTensorsTest, HostileJson) {
   refused(file_of("{\"a\":1}", 0), {"'a'", "object is expected"});
   refused(file_of("{\"a\":{}}", 0), {"'a'", "'dtype'"});
   refused(file_of("{" + entry("a", "[1]", "[0,4]") + "," + entry("a", "[1]", "[4,8]") + "}", 8), {"'a'", "twice"});
-  refused(file_of("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4), {"'a'", "'dtype'", "twice"});
+  refused(file_of("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4),
+          {"'a'", "'dtype'", "twice"});
   refused(file_of("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"more\":1}}", 4), {"'a'", "'more'"});
   for (const char* shape : {"[-1]", "[1.0]", "[null]", "[true]", "[\"1\"]", "[[1]]", "[{}]", "1", "{}", "[1e999]"})
     refused(file_of("{" + entry("a", shape, "[0,4]") + "}", 4), {"'a'"});
-  for (const char* offsets : {"[0]", "[]", "[0,4,4]", "[-0.5,4]", "4"}) refused(file_of("{" + entry("a", "[1]", offsets) + "}", 4), {"'a'"});
+  for (const char* offsets : {"[0]", "[]", "[0,4,4]", "[-0.5,4]", "4"})
+    refused(file_of("{" + entry("a", "[1]", offsets) + "}", 4), {"'a'"});
   refused(file_of("{\"__metadata__\":{\"a\":1}}", 0), {"'__metadata__'", "text is expected"});
   refused(file_of("{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", 0), {"'__metadata__'"});
   refused(file_of("{\"__metadata__\":[]}", 0), {"'__metadata__'"});
@@ -178,7 +187,8 @@ TEST_F(SafeTensorsTest, OtherDtypesAreUnsupportedByName) {
 }
 
 TEST_F(SafeTensorsTest, HalvesAreWidenedExactly) {
-  std::string bytes = file_of("{" + entry("half", "[6]", "[0,12]", "F16") + "," + entry("brain", "[2]", "[12,16]", "BF16") + "}", 16);
+  std::string bytes =
+      file_of("{" + entry("half", "[6]", "[0,12]", "F16") + "," + entry("brain", "[2]", "[12,16]", "BF16") + "}", 16);
   const std::uint16_t values[8] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x83ff, 0x7c00, 0x3f80, 0xc049};
   std::memcpy(bytes.data() + bytes.size() - 16, values, 16);
   const auto opened = open(bytes);
@@ -197,7 +207,8 @@ TEST_F(SafeTensorsTest, HalvesAreWidenedExactly) {
 
 TEST_F(SafeTensorsTest, IntegersAreListedAndMayLeaveFloatsUnaligned) {
   std::string bytes = file_of("{" + entry("flags", "[3]", "[0,3]", "BOOL") + "," + entry("w", "[2]", "[3,11]") + "," +
-                                  entry("ids", "[1,2]", "[11,27]", "I64") + "}", 27);
+                                  entry("ids", "[1,2]", "[11,27]", "I64") + "}",
+                              27);
   const float values[2] = {1.5f, -2.5f};
   std::memcpy(bytes.data() + bytes.size() - 24, values, 8);
   const auto opened = open(bytes);
@@ -212,14 +223,16 @@ TEST_F(SafeTensorsTest, Int8RowsComeWithTheirScales) {
   const std::int8_t rows[] = {127, -3, 0, -127, 64, 1};
   const float scales[] = {0.5f, 2.0f};
   const auto stored = [&](std::vector<std::int64_t> shape, std::size_t count) {
-    return safetensors_bytes(std::vector<StoredTensor>{{"w", "I8", {2, 3}, std::as_bytes(std::span(rows))},
-                                                       {"w.scale", "F32", std::move(shape), std::as_bytes(std::span(scales, count))}});
+    return safetensors_bytes(
+        std::vector<StoredTensor>{{"w", "I8", {2, 3}, std::as_bytes(std::span(rows))},
+                                  {"w.scale", "F32", std::move(shape), std::as_bytes(std::span(scales, count))}});
   };
   const fs::path path = folder_ / "int8.safetensors";
   ASSERT_TRUE(write_file_atomic(path, stored({2}, 2)));
   const auto opened = SafeTensors::open(path);
   ASSERT_TRUE(opened) << opened.error().message;
-  const TensorView* w = (*opened)->find("w");  // six bytes: the scales behind them lie unaligned, and are read all the same
+  const TensorView* w =
+      (*opened)->find("w");  // six bytes: the scales behind them lie unaligned, and are read all the same
   ASSERT_NE(w, nullptr);
   EXPECT_EQ(std::vector<float>(w->data, w->data + 6), (std::vector<float>{63.5f, -1.5f, 0, -254, 128, 2}));
   EXPECT_EQ((*opened)->table_of("w").type, Stored::i8);
@@ -227,11 +240,14 @@ TEST_F(SafeTensorsTest, Int8RowsComeWithTheirScales) {
   ASSERT_TRUE(write_file_atomic(path, stored({1}, 1)));
   const auto refused_scales = SafeTensors::open(path);
   ASSERT_FALSE(refused_scales);
-  EXPECT_NE(refused_scales.error().message.find("one scale for each row"), std::string::npos) << refused_scales.error().message;
+  EXPECT_NE(refused_scales.error().message.find("one scale for each row"), std::string::npos)
+      << refused_scales.error().message;
 }
 
 TEST_F(SafeTensorsTest, ShardsAreOneSet) {
-  const auto write = [&](const char* name, const std::string& bytes) { ASSERT_TRUE(write_file_atomic(folder_ / name, bytes)); };
+  const auto write = [&](const char* name, const std::string& bytes) {
+    ASSERT_TRUE(write_file_atomic(folder_ / name, bytes));
+  };
   write("a.safetensors", safetensors_bytes(std::vector<NamedTensor>{{"b", {kSix.data(), {2, 3}}}}));
   write("b.safetensors", safetensors_bytes(std::vector<NamedTensor>{{"a", {&kOne, {}}}}));
   const fs::path index = folder_ / "model.safetensors.index.json";
@@ -244,8 +260,8 @@ TEST_F(SafeTensorsTest, ShardsAreOneSet) {
   EXPECT_EQ((*both)->find("a")->data[0], kOne);
   EXPECT_EQ((*both)->find("b")->data[5], 6.0f);
   EXPECT_EQ(*SafeTensors::shards_of(index), (std::vector<std::string>{"a.safetensors", "b.safetensors"}));
-  for (const char* bad : {"{}", "[]", "{\"a\": 1}", "{\"a\": \"../a.safetensors\"}", "{\"a\": \"\"}", "{\"a\": \"a.bin\"}",
-                          "{\"a\": \"a.safetensors\"}", "{\"a\": \"none.safetensors\"}"})
+  for (const char* bad : {"{}", "[]", "{\"a\": 1}", "{\"a\": \"../a.safetensors\"}", "{\"a\": \"\"}",
+                          "{\"a\": \"a.bin\"}", "{\"a\": \"a.safetensors\"}", "{\"a\": \"none.safetensors\"}"})
     EXPECT_FALSE(attempt(bad).has_value()) << bad;
 }
 

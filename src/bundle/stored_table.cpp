@@ -9,7 +9,8 @@ namespace {
 
 // IEEE half to float, exactly: subnormals are scaled by 2^-24.
 float float_of_half(std::uint16_t half) {
-  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16, exponent = (half >> 10) & 31u, fraction = half & 1023u;
+  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16, exponent = (half >> 10) & 31u,
+                      fraction = half & 1023u;
   if (exponent == 0) {
     const float value = static_cast<float>(fraction) * 0x1p-24f;
     return sign != 0 ? -value : value;
@@ -44,7 +45,8 @@ void widen(Stored type, const std::byte* from, std::size_t count, float scale, f
     case Stored::f16:
       return each_half(from, count, to, float_of_half);
     case Stored::bf16:
-      return each_half(from, count, to, [](std::uint16_t half) { return std::bit_cast<float>(std::uint32_t{half} << 16); });
+      return each_half(from, count, to,
+                       [](std::uint16_t half) { return std::bit_cast<float>(std::uint32_t{half} << 16); });
     case Stored::i8:
       for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(static_cast<std::int8_t>(from[i])) * scale;
       return;

@@ -1,5 +1,6 @@
-// A table's rows as their file holds them: float32, half precision, or int8 with one scale a row. Who needs a few rows of many reads
-// and widens those, exactly, and nothing else comes into memory. Thread rule: plain values and pure functions.
+// A table's rows as their file holds them: float32, half precision, or int8 with one scale a row. Who needs a few rows
+// of many reads and widens those, exactly, and nothing else comes into memory. Thread rule: plain values and pure
+// functions.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,9 @@ struct StoredTable {
   std::size_t row_bytes() const { return width * (type == Stored::f32 ? 4 : type == Stored::i8 ? 1 : 2); }
   const std::byte* row(std::size_t index) const { return data + index * row_bytes(); }
   // `from`: row_bytes() of row `index`, at data or copied from there.
-  void widen_row(std::size_t index, const std::byte* from, float* to) const { widen(type, from, width, scale ? scale[index] : 1.0f, to); }
+  void widen_row(std::size_t index, const std::byte* from, float* to) const {
+    widen(type, from, width, scale ? scale[index] : 1.0f, to);
+  }
 };
 
 }  // namespace fathom

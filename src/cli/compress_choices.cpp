@@ -36,7 +36,9 @@ std::vector<Item> items(const std::string& text) {
 
 Status read_prune(const std::string& text, CompressChoices& out) {
   const auto wrong = [&](const std::string& what) {
-    return Error{Code::usage, "--prune '" + text + "': " + what, "give shares to take out, as in --prune heads=25%,ffn=40%, or weights=50% (weights=2:4; with ,gradual or ,movement) to set to zero"};
+    return Error{Code::usage, "--prune '" + text + "': " + what,
+                 "give shares to take out, as in --prune heads=25%,ffn=40%, or weights=50% (weights=2:4; with ,gradual "
+                 "or ,movement) to set to zero"};
   };
   std::string how;
   for (const Item& item : items(text)) {
@@ -46,16 +48,20 @@ Status read_prune(const std::string& text, CompressChoices& out) {
       out.zeroing = how == "gradual" ? Zeroing::gradual : Zeroing::movement;
       continue;
     }
-    if (item.name != "heads" && item.name != "ffn" && item.name != "weights") return wrong("'" + item.name + "' cannot be pruned");
+    if (item.name != "heads" && item.name != "ffn" && item.name != "weights")
+      return wrong("'" + item.name + "' cannot be pruned");
     if (item.text == "weights=2:4") {
       out.zeros = {0, true};
       continue;
     }
     const auto value = number(item.value);
-    if (!value) return wrong("'" + item.text + (item.name == "weights" ? "' is neither a share nor 2:4" : "' has no number"));
+    if (!value)
+      return wrong("'" + item.text + (item.name == "weights" ? "' is neither a share nor 2:4" : "' has no number"));
     if (!(*value >= 0 && *value < 1)) return wrong("'" + item.text + "' must lie from 0 to below 100 %");
-    if (item.name == "weights") out.zeros = {*value, false};
-    else (item.name == "heads" ? out.prune.heads : out.prune.ffn) = *value;
+    if (item.name == "weights")
+      out.zeros = {*value, false};
+    else
+      (item.name == "heads" ? out.prune.heads : out.prune.ffn) = *value;
   }
   if (!how.empty() && !out.zeroes()) return wrong("'" + how + "' is how weights become zero, and none would");
   return {};
@@ -63,7 +69,8 @@ Status read_prune(const std::string& text, CompressChoices& out) {
 
 Result<compress::FoldChoice> read_fold(const std::string& text) {
   const auto wrong = [&](const std::string& what) {
-    return Error{Code::usage, "--fold '" + text + "': " + what, "give what the outputs keep, as in --fold 90%, or ranks, as in --fold qkv=96,f1=128 (0: one matrix)"};
+    return Error{Code::usage, "--fold '" + text + "': " + what,
+                 "give what the outputs keep, as in --fold 90%, or ranks, as in --fold qkv=96,f1=128 (0: one matrix)"};
   };
   compress::FoldChoice out;
   for (const Item& item : items(text)) {
@@ -74,14 +81,17 @@ Result<compress::FoldChoice> read_fold(const std::string& text) {
     const auto map = std::find(compress::kMapNames.begin(), compress::kMapNames.end(), item.name);
     const bool rank = map != compress::kMapNames.end();
     const auto value = number(rank ? item.value : item.text);
-    if (!value) return wrong("'" + item.text + "' is neither a share nor qkv, o, f1 or f2 with a rank, nor 'shared', nor 'weights'");
+    if (!value)
+      return wrong("'" + item.text +
+                   "' is neither a share nor qkv, o, f1 or f2 with a rank, nor 'shared', nor 'weights'");
     if (!rank) {
       if (!(*value > 0 && *value < 1)) return wrong("'" + item.text + "' must lie between 0 and 100 %");
       out.energy = *value;
       continue;
     }
     const int whole = static_cast<int>(std::clamp(*value, -1.0, 1e6));
-    if (whole < 0 || static_cast<double>(whole) != *value || item.value.ends_with('%')) return wrong("'" + item.text + "' is no rank");
+    if (whole < 0 || static_cast<double>(whole) != *value || item.value.ends_with('%'))
+      return wrong("'" + item.text + "' is no rank");
     out.ranks[static_cast<std::size_t>(map - compress::kMapNames.begin())] = whole;
   }
   if (!out.any()) return wrong("it names no share and no rank");
@@ -91,8 +101,10 @@ Result<compress::FoldChoice> read_fold(const std::string& text) {
 Result<double> read_width(const std::string& text) {
   const auto value = number(text);
   const bool percent = text.ends_with('%');
-  if (!value || !(*value > 0) || (percent ? *value >= 1 : *value != static_cast<double>(static_cast<long>(*value))) || *value > 1e6)
-    return Error{Code::usage, "--word-width '" + text + "' is neither a number of values nor a share below 100 %", "give --word-width 50%, or 192"};
+  if (!value || !(*value > 0) || (percent ? *value >= 1 : *value != static_cast<double>(static_cast<long>(*value))) ||
+      *value > 1e6)
+    return Error{Code::usage, "--word-width '" + text + "' is neither a number of values nor a share below 100 %",
+                 "give --word-width 50%, or 192"};
   return *value;
 }
 
@@ -121,7 +133,9 @@ Result<CompressChoices> read_choices(CompressWords words) {
   if (!words.fold.empty()) {
     FATHOM_TRY(out.fold, read_fold(words.fold));
   }
-  if (out.zeroes() && out.folds()) return Error{Code::usage, "--prune weights and --fold: zeros in the factors of folded maps are not looked for", "take one of them"};
+  if (out.zeroes() && out.folds())
+    return Error{Code::usage, "--prune weights and --fold: zeros in the factors of folded maps are not looked for",
+                 "take one of them"};
   if (!words.tune.empty()) {
     FATHOM_TRY(out.tune, read_epochs(words.tune));
   }
@@ -129,11 +143,16 @@ Result<CompressChoices> read_choices(CompressWords words) {
     FATHOM_TRY(out.precision, parse_precision(words.precision));
   }
   if (out.tunes() && !out.trainable())
-    return Error{Code::usage, "--tune trains what became smaller or is in int8, and nothing would", "add --preset compact, --word-width, --prune, --fold or --precision int8"};
+    return Error{Code::usage, "--tune trains what became smaller or is in int8, and nothing would",
+                 "add --preset compact, --word-width, --prune, --fold or --precision int8"};
   if (out.zeroes() && !out.zeroes_at_once() && !out.tunes())
-    return Error{Code::usage, "--prune weights with 'gradual' or 'movement' sets weights to zero while they are trained, and nothing would be", "add --tune 2, or leave the word out: then they go at once"};
+    return Error{Code::usage,
+                 "--prune weights with 'gradual' or 'movement' sets weights to zero while they are trained, and "
+                 "nothing would be",
+                 "add --tune 2, or leave the word out: then they go at once"};
   if (!out.smaller() && !out.zeroes() && !out.rounds())
-    return Error{Code::usage, "nothing to do", "give --preset compact, or what to do: --word-width, --prune, --fold (with --tune), --precision"};
+    return Error{Code::usage, "nothing to do",
+                 "give --preset compact, or what to do: --word-width, --prune, --fold (with --tune), --precision"};
   return out;
 }
 

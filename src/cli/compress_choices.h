@@ -20,16 +20,17 @@ struct CompressWords {
   std::string precision;   // "bf16" or "int8"
 };
 
-// How single weights become zero: all at once by what outputs lose (compress/zero_weights.h), or more and more while --tune trains (train/weight_mask.h).
+// How single weights become zero: all at once by what outputs lose (compress/zero_weights.h), or more and more while
+// --tune trains (train/weight_mask.h).
 enum class Zeroing { at_once, gradual, movement };
 
 struct CompressChoices {
-  double word_width = 0;    // of the table's rows; below 1: a share of hidden; 0: as it is
+  double word_width = 0;  // of the table's rows; below 1: a share of hidden; 0: as it is
   compress::PruneShares prune;
   compress::ZeroChoice zeros;
   Zeroing zeroing = Zeroing::at_once;
   compress::FoldChoice fold;
-  double tune = 0;          // epochs; 0: weights stay as the steps before made them
+  double tune = 0;                        // epochs; 0: weights stay as the steps before made them
   Precision precision = Precision::fp32;  // fp32: as it is
   bool narrows() const { return word_width > 0; }
   bool prunes() const { return prune.heads > 0 || prune.ffn > 0; }
@@ -40,8 +41,12 @@ struct CompressChoices {
   bool smaller() const { return narrows() || prunes() || folds(); }
   bool rounds() const { return precision != Precision::fp32; }
   bool trainable() const { return smaller() || zeroes() || precision == Precision::int8; }  // something to win back
-  bool trains_int8() const { return tunes() && precision == Precision::int8 && !smaller() && !zeroes(); }  // with its rounding; else before it (ADR 0017)
-  bool reads_data() const { return prunes() || zeroes() || (folds() && !fold.by_weights) || tunes(); }  // cannot do without
+  bool trains_int8() const {
+    return tunes() && precision == Precision::int8 && !smaller() && !zeroes();
+  }  // with its rounding; else before it (ADR 0017)
+  bool reads_data() const {
+    return prunes() || zeroes() || (folds() && !fold.by_weights) || tunes();
+  }  // cannot do without
 };
 
 Result<CompressChoices> read_choices(CompressWords words);

@@ -26,10 +26,13 @@ constexpr int kWorseInARow = 2;
 // From the mildest to the strongest. What a model cannot do (words of pictures) or has too few parts for is left out.
 std::vector<CompressWords> ladder(const ModelSpec& spec) {
   const std::string words = spec.modality == Modality::text ? "50%" : "";
-  const auto step = [&](const std::string& width, const std::string& prune, const std::string& fold, const std::string& precision) {
-    return CompressWords{.preset = "", .word_width = width, .prune = prune, .fold = fold, .tune = "", .precision = precision};
+  const auto step = [&](const std::string& width, const std::string& prune, const std::string& fold,
+                        const std::string& precision) {
+    return CompressWords{
+        .preset = "", .word_width = width, .prune = prune, .fold = fold, .tune = "", .precision = precision};
   };
-  std::vector<CompressWords> out = {step("", "", "", "bf16"), step("", "", "", "int8"), step("", "ffn=25%", "", "int8"), step("", "ffn=50%", "", "int8")};
+  std::vector<CompressWords> out = {step("", "", "", "bf16"), step("", "", "", "int8"), step("", "ffn=25%", "", "int8"),
+                                    step("", "ffn=50%", "", "int8")};
   if (!words.empty()) out.push_back(step(words, "ffn=50%", "", "int8"));
   out.push_back(step(words, "ffn=50%", "98%", "int8"));
   if (spec.heads >= 8) out.push_back(step(words, "heads=25%,ffn=50%", "", "int8"));
@@ -42,7 +45,8 @@ std::vector<CompressWords> ladder(const ModelSpec& spec) {
 
 std::string flags_of(const CompressWords& words) {
   std::string text;
-  for (const auto& [flag, value] : {std::pair("--word-width ", words.word_width), std::pair("--prune ", words.prune), std::pair("--fold ", words.fold), std::pair("--precision ", words.precision)})
+  for (const auto& [flag, value] : {std::pair("--word-width ", words.word_width), std::pair("--prune ", words.prune),
+                                    std::pair("--fold ", words.fold), std::pair("--precision ", words.precision)})
     if (!value.empty()) text += (text.empty() ? "" : " ") + std::string(flag) + value;
   return text;
 }
@@ -64,15 +68,20 @@ class Trail {
     if (!fs::exists(path)) return trail;
     FATHOM_TRY(const std::string text, read_file(path));
     FATHOM_TRY(const Json json, parse_json(text, path.string()));
-    const Error other{Code::usage, "'" + path.string() + "' is no trail of this bundle, data, tier and number of threads", "choose another --trail, or delete it"};
-    if (!json.is_object() || json.value("of", Json()) != trail.of_ || !json.contains("tried") || !json["tried"].is_array()) return other;
+    const Error other{Code::usage,
+                      "'" + path.string() + "' is no trail of this bundle, data, tier and number of threads",
+                      "choose another --trail, or delete it"};
+    if (!json.is_object() || json.value("of", Json()) != trail.of_ || !json.contains("tried") ||
+        !json["tried"].is_array())
+      return other;
     for (const Json& entry : json["tried"]) {
       if (!entry.is_object() || !entry.contains("flags") || !entry["flags"].is_string()) return other;
       Tried tried{entry["flags"].get<std::string>(), "", 0, 0, 0, 0};
       if (entry.contains("error")) {
         FATHOM_TRY(tried.error, json_string(entry, "error", path.string()));
       } else {
-        for (const auto& [key, to] : {std::pair("agreement", &tried.agreement), std::pair("ms", &tried.ms), std::pair("peak_mb", &tried.mb), std::pair("file_mb", &tried.file_mb)}) {
+        for (const auto& [key, to] : {std::pair("agreement", &tried.agreement), std::pair("ms", &tried.ms),
+                                      std::pair("peak_mb", &tried.mb), std::pair("file_mb", &tried.file_mb)}) {
           if (!entry.contains(key) || !entry[key].is_number()) return other;
           *to = entry[key].get<double>();
         }
@@ -108,7 +117,8 @@ struct Bench {
   std::vector<std::int32_t> labels;  // of full depth in fp32
 };
 
-Status measure(const Search& search, const fs::path& folder, const Bench& bench, engine::Runtime& runtime, Tried& tried) {
+Status measure(const Search& search, const fs::path& folder, const Bench& bench, engine::Runtime& runtime,
+               Tried& tried) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   FATHOM_TRY(const auto model, Model::load(bundle));
   FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime));
@@ -127,13 +137,15 @@ Status measure(const Search& search, const fs::path& folder, const Bench& bench,
   tried.ms = timed[0].ms_batch1;
   const eval::PeakRun peak{folder, run.mode, 0, -1, -1, 0, search.runtime.tier, runtime.pool().threads(), 0};
   FATHOM_TRY(tried.mb, eval::measure_peak(own_program(), peak, bench.peak_inputs));
-  for (const auto& [file, entry] : bundle->fathom()["files"].items()) tried.file_mb += entry["bytes"].get<double>() / 1e6;
+  for (const auto& [file, entry] : bundle->fathom()["files"].items())
+    tried.file_mb += entry["bytes"].get<double>() / 1e6;
   return {};
 }
 
 std::string shown(const Tried& tried) {
   char text[160];
-  std::snprintf(text, sizeof text, ": %.2f %% of answers kept, %.2f ms, peak %.1f MB, files %.1f MB", 100 * tried.agreement, tried.ms, tried.mb, tried.file_mb);
+  std::snprintf(text, sizeof text, ": %.2f %% of answers kept, %.2f ms, peak %.1f MB, files %.1f MB",
+                100 * tried.agreement, tried.ms, tried.mb, tried.file_mb);
   return tried.flags + (tried.error.empty() ? text : ": " + tried.error);
 }
 
@@ -150,17 +162,25 @@ struct RemoveAtEnd {
 Result<policy::Budget> read_target(const std::string& text) {
   FATHOM_TRY(const policy::Budget budget, policy::parse_budget(text));
   if (budget.kind != policy::Budget::Kind::ms && budget.kind != policy::Budget::Kind::mb)
-    return Error{Code::usage, "--target '" + text + "' is neither milliseconds nor megabytes", "give ms=5 (an input, alone) or mb=20 (peak memory)"};
+    return Error{Code::usage, "--target '" + text + "' is neither milliseconds nor megabytes",
+                 "give ms=5 (an input, alone) or mb=20 (peak memory)"};
   return budget;
 }
 
-fs::path trail_of(const fs::path& out) { return (out.has_filename() ? out : out.parent_path()).string() + ".trail.json"; }
+fs::path trail_of(const fs::path& out) {
+  return (out.has_filename() ? out : out.parent_path()).string() + ".trail.json";
+}
 
 Result<CompressWords> search(const Search& search, const eval::Encoded& inputs, engine::Runtime& runtime) {
   FATHOM_TRY(const auto bundle, Bundle::open(search.bundle));
   FATHOM_TRY(const auto model, Model::load(bundle));
-  if (inputs.count == 0) return Error{Code::bad_input, "the tune split is empty: candidates cannot be compared", "give --data with more rows"};
-  FATHOM_TRY(Trail trail, Trail::open(search.trail, {{"bundle", bundle->checksum()}, {"data", search.data}, {"tier", tier_name(runtime.kernels().tier)}, {"threads", runtime.pool().threads()}}));
+  if (inputs.count == 0)
+    return Error{Code::bad_input, "the tune split is empty: candidates cannot be compared",
+                 "give --data with more rows"};
+  FATHOM_TRY(Trail trail, Trail::open(search.trail, {{"bundle", bundle->checksum()},
+                                                     {"data", search.data},
+                                                     {"tier", tier_name(runtime.kernels().tier)},
+                                                     {"threads", runtime.pool().threads()}}));
   const RemoveAtEnd file{fs::temp_directory_path() / ("fathom_compress_" + std::to_string(::getpid()) + ".bin")};
   FATHOM_TRY_VOID(eval::write_inputs(file.path, eval::select(inputs, eval::spread_rows(inputs.count, kPeakRows))));
   Bench bench{inputs, eval::select(inputs, eval::spread_rows(inputs.count, kTimedRows)), file.path, {}};
@@ -192,7 +212,8 @@ Result<CompressWords> search(const Search& search, const eval::Encoded& inputs, 
       }
       FATHOM_TRY_VOID(trail.add(tried));
     }
-    say("tried " + std::to_string(i + 1) + " of " + std::to_string(candidates.size()) + (before ? " (from the trail) " : " ") + shown(tried));
+    say("tried " + std::to_string(i + 1) + " of " + std::to_string(candidates.size()) +
+        (before ? " (from the trail) " : " ") + shown(tried));
     if (!tried.error.empty()) continue;
     const auto value = [&](const Tried& one) { return ms ? one.ms : one.mb; };
     if (!nearest || value(tried) < value(*nearest)) nearest = tried;
@@ -203,7 +224,9 @@ Result<CompressWords> search(const Search& search, const eval::Encoded& inputs, 
     chosen = candidates[i];
   }
   if (!best)
-    return Error{Code::limit, std::string("nothing that was tried meets ") + (ms ? "ms=" : "mb=") + policy::shown(search.target.value) + (nearest ? "; the nearest is " + shown(*nearest) : ""),
+    return Error{Code::limit,
+                 std::string("nothing that was tried meets ") + (ms ? "ms=" : "mb=") +
+                     policy::shown(search.target.value) + (nearest ? "; the nearest is " + shown(*nearest) : ""),
                  "ask for less, or take a smaller model (fathom fit --from CHECKPOINT --keep-layers 0,2,4)"};
   say("taken: " + shown(*best) + "; the trail is " + search.trail.string());
   return chosen;

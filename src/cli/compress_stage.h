@@ -1,5 +1,5 @@
-// Where the steps of `fathom compress` write until all of them are done: beside the folder to make, so that an interrupted run leaves
-// that as it was. Thread rule: one run at a time on one output folder.
+// Where the steps of `fathom compress` write until all of them are done: beside the folder to make, so that an
+// interrupted run leaves that as it was. Thread rule: one run at a time on one output folder.
 #pragma once
 
 #include <filesystem>
@@ -22,11 +22,16 @@ inline Status copy_bundle(const fs::path& from, const fs::path& to) {
 
 class Stage {
  public:
-  explicit Stage(const fs::path& out) : out_(out.has_filename() ? out : out.parent_path()), folder_(out_.string() + ".part") { clear(); }
+  explicit Stage(const fs::path& out)
+      : out_(out.has_filename() ? out : out.parent_path()), folder_(out_.string() + ".part") {
+    clear();
+  }
   ~Stage() { clear(); }
   const fs::path& last() const { return last_; }
   fs::path next() { return last_ = folder_ / std::to_string(++steps_); }
-  fs::path training() const { return folder_ / "training"; }  // outlives an interruption: the same steps give the same model to go on with
+  fs::path training() const {
+    return folder_ / "training";
+  }  // outlives an interruption: the same steps give the same model to go on with
 
   // What the last step wrote becomes the folder to make.
   Status finish() const {
@@ -38,7 +43,8 @@ class Stage {
   }
 
  private:
-  void clear() {  // what steps write, now or in a run that was interrupted; the folder too unless something else lies in it
+  void
+  clear() {  // what steps write, now or in a run that was interrupted; the folder too unless something else lies in it
     std::error_code ignored;
     for (int step = 1; step <= kMostSteps; ++step) fs::remove_all(folder_ / std::to_string(step), ignored);
     fs::remove(folder_, ignored);

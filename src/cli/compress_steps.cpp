@@ -28,7 +28,8 @@ std::string percent(double share) {
 }
 
 std::string zeros_text(double share, const std::string& lost) {
-  return percent(share) + " of the layers' weights are zero" + lost + ". Zeros are stored and multiplied like any number: neither memory nor time changes";
+  return percent(share) + " of the layers' weights are zero" + lost +
+         ". Zeros are stored and multiplied like any number: neither memory nor time changes";
 }
 
 struct Opened {
@@ -44,11 +45,18 @@ Result<Opened> open(const fs::path& folder, engine::Runtime& runtime) {
   return out;
 }
 
-// Moments of the maps of one layer after another, as many layers in one pass over the inputs as a quarter of a gigabyte holds.
+// Moments of the maps of one layer after another, as many layers in one pass over the inputs as a quarter of a gigabyte
+// holds.
 class LayerMoments {
  public:
-  LayerMoments(const Opened& opened, engine::Runtime& runtime, const eval::Encoded& inputs, const WantedMaps& maps, const char* what)
-      : opened_(opened), runtime_(runtime), inputs_(inputs), maps_(maps), layers_(opened.model->spec().layers), progress_(what, layers_) {
+  LayerMoments(const Opened& opened, engine::Runtime& runtime, const eval::Encoded& inputs, const WantedMaps& maps,
+               const char* what)
+      : opened_(opened),
+        runtime_(runtime),
+        inputs_(inputs),
+        maps_(maps),
+        layers_(opened.model->spec().layers),
+        progress_(what, layers_) {
     constexpr std::size_t kMostBytes = std::size_t{256} << 20;
     std::size_t bytes = 1;
     const auto all = layer_maps(opened.model->spec());
@@ -60,7 +68,8 @@ class LayerMoments {
     progress_.update(layer);
     if (layer % at_once_ == 0) {
       some_.clear();
-      FATHOM_TRY(some_, eval::input_moments(opened_.plan, runtime_, inputs_, layer, std::min(at_once_, layers_ - layer), maps_));
+      FATHOM_TRY(some_, eval::input_moments(opened_.plan, runtime_, inputs_, layer, std::min(at_once_, layers_ - layer),
+                                            maps_));
     }
     return std::move(some_[static_cast<std::size_t>(layer % at_once_)]);
   }
@@ -96,7 +105,8 @@ class Steps {
     const fs::path to = stage_.next();
     FATHOM_TRY(const auto report, compress::narrow_words(from_, to, wanted, uses));
     from_ = to;
-    say("word rows of " + std::to_string(report.before) + " -> " + std::to_string(report.after) + " values and one projection; " + percent(report.lost) + " of their variance is lost");
+    say("word rows of " + std::to_string(report.before) + " -> " + std::to_string(report.after) +
+        " values and one projection; " + percent(report.lost) + " of their variance is lost");
     return Json{{"width", {report.before, report.after}}, {"lost", report.lost}};
   }
 
@@ -113,10 +123,14 @@ class Steps {
       ffn_lost += layer.ffn_lost / static_cast<double>(report.layers.size());
     }
     const ModelSpec& before = opened.model->spec();
-    say("pruned on " + std::to_string(some_->count) + " inputs of the calibrate split: " + std::to_string(before.heads) + " -> " + std::to_string(report.heads) + " heads, " +
-        std::to_string(before.ffn) + " -> " + std::to_string(report.ffn) + " neurons a layer; of what attention and feed-forward blocks add, " + percent(heads_lost) + " and " +
-        percent(ffn_lost) + " is lost on average");
-    return Json{{"heads", {before.heads, report.heads}}, {"ffn", {before.ffn, report.ffn}}, {"heads_lost", heads_lost}, {"ffn_lost", ffn_lost}};
+    say("pruned on " + std::to_string(some_->count) + " inputs of the calibrate split: " +
+        std::to_string(before.heads) + " -> " + std::to_string(report.heads) + " heads, " + std::to_string(before.ffn) +
+        " -> " + std::to_string(report.ffn) + " neurons a layer; of what attention and feed-forward blocks add, " +
+        percent(heads_lost) + " and " + percent(ffn_lost) + " is lost on average");
+    return Json{{"heads", {before.heads, report.heads}},
+                {"ffn", {before.ffn, report.ffn}},
+                {"heads_lost", heads_lost},
+                {"ffn_lost", ffn_lost}};
   }
 
   Result<Json> zero_weights(const compress::ZeroChoice& choice) {
@@ -151,11 +165,21 @@ class Steps {
     Json maps = Json::array();
     for (const auto& map : report.maps) {
       std::string text = std::string(map.name) + " " + std::to_string(map.out) + " x " + std::to_string(map.in) + ": ";
-      if (map.rank > 0) text += "rank " + std::to_string(map.rank) + ", " + percent(map.lost) + (choice.by_weights ? " of its squares" : " of its outputs' variance") + " is lost on average";
-      else if (map.for_energy > 0) text += "stays, it would need rank " + std::to_string(map.for_energy);
-      else text += "stays";
+      if (map.rank > 0)
+        text += "rank " + std::to_string(map.rank) + ", " + percent(map.lost) +
+                (choice.by_weights ? " of its squares" : " of its outputs' variance") + " is lost on average";
+      else if (map.for_energy > 0)
+        text += "stays, it would need rank " + std::to_string(map.for_energy);
+      else
+        text += "stays";
       say("folded " + text + " (a rank pays below " + std::to_string(map.pays_below) + ")");
-      maps.push_back({{"map", map.name}, {"in", map.in}, {"out", map.out}, {"pays_below", map.pays_below}, {"for_energy", map.for_energy}, {"rank", map.rank}, {"lost", map.lost}});
+      maps.push_back({{"map", map.name},
+                      {"in", map.in},
+                      {"out", map.out},
+                      {"pays_below", map.pays_below},
+                      {"for_energy", map.for_energy},
+                      {"rank", map.rank},
+                      {"lost", map.lost}});
     }
     return maps;
   }
@@ -166,18 +190,23 @@ class Steps {
       from_ = stage_.next();
       FATHOM_TRY_VOID(copy_bundle(teacher, from_));
     }
-    std::vector<std::string> words = {"--tune", "like", "--teacher", teacher.string(), "--out", from_.string(), "--data", data.string(), "--epochs", Json(choices.tune).dump(), "--state",
-                                      stage_.training().string()};
+    std::vector<std::string> words = {
+        "--tune", "like",        "--teacher", teacher.string(),          "--out",   from_.string(),
+        "--data", data.string(), "--epochs",  Json(choices.tune).dump(), "--state", stage_.training().string()};
     if (choices.zeroes() && !choices.zeroes_at_once()) {
       words.insert(words.end(), {"--zeros", choices.zeros.two_of_four ? "2:4" : Json(choices.zeros.share).dump()});
       if (choices.zeroing == Zeroing::movement) words.emplace_back("--by-movement");
     }
     if (choices.trains_int8()) words.insert(words.end(), {"--int8-levels", std::to_string(runtime_.kernels().levels)});
     FATHOM_TRY(const int code, train(words, 0, runtime_.pool().threads()));
-    constexpr std::array kCodes = {Code::io, Code::usage, Code::bad_input, Code::limit, Code::quality};  // of exit codes 1 to 5
-    if (code == 130) return Error{Code::cancelled, "stopped while training; nothing was written", "the same command goes on from the last state"};
+    constexpr std::array kCodes = {Code::io, Code::usage, Code::bad_input, Code::limit,
+                                   Code::quality};  // of exit codes 1 to 5
+    if (code == 130)
+      return Error{Code::cancelled, "stopped while training; nothing was written",
+                   "the same command goes on from the last state"};
     if (code != 0)
-      return Error{code >= 1 && code <= 5 ? kCodes[static_cast<std::size_t>(code - 1)] : Code::internal, "fathom-train ended with exit code " + std::to_string(code) + "; nothing was written",
+      return Error{code >= 1 && code <= 5 ? kCodes[static_cast<std::size_t>(code - 1)] : Code::internal,
+                   "fathom-train ended with exit code " + std::to_string(code) + "; nothing was written",
                    "its own message stands above"};
     FATHOM_TRY(const auto bundle, Bundle::open(from_));
     const Json& did = bundle->fathom()["provenance"]["compressed"];
@@ -188,14 +217,17 @@ class Steps {
   Status to_precision(Precision precision) {
     std::optional<InputSums> sums;
     FATHOM_TRY(const auto bundle, Bundle::open(from_));
-    if (precision == Precision::int8 && bundle->fathom().contains(Json::json_pointer("/provenance/compressed/tuned/int8_levels"))) {
+    if (precision == Precision::int8 &&
+        bundle->fathom().contains(Json::json_pointer("/provenance/compressed/tuned/int8_levels"))) {
       say("biases stay as they were trained: with the rounding of int8");
     } else if (inputs_ && precision == Precision::int8) {
       FATHOM_TRY(const auto model, Model::load(bundle));
       if (model->precision() == Precision::fp32) {  // else the transform says what is wrong
         FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime_));
-        FATHOM_TRY(sums, eval::input_sums(plan, runtime_, eval::select(*inputs_, eval::spread_rows(inputs_->count, kMeanRows))));
-        say("biases corrected for what rounding changes on average, on " + std::to_string(std::min(inputs_->count, kMeanRows)) + " inputs of the calibrate split");
+        FATHOM_TRY(sums, eval::input_sums(plan, runtime_,
+                                          eval::select(*inputs_, eval::spread_rows(inputs_->count, kMeanRows))));
+        say("biases corrected for what rounding changes on average, on " +
+            std::to_string(std::min(inputs_->count, kMeanRows)) + " inputs of the calibrate split");
       }
     } else if (precision == Precision::int8) {
       say("no data known to correct biases on: with --data FOLDER answers come closer to those before");
@@ -216,7 +248,8 @@ class Steps {
 
 }  // namespace
 
-Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data, engine::Runtime& runtime) {
+Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data,
+                       engine::Runtime& runtime) {
   Steps steps(bundle, stage, data.inputs, runtime);
   Json did = Json::object();
   if (choices.narrows()) {

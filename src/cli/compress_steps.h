@@ -1,6 +1,7 @@
-// The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer heads and neurons, single weights
-// set to zero, folded maps, weights trained towards the bundle that was read (fathom-train), numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to standard error.
-// Thread rule: a Runtime for one caller at a time.
+// The transforms of `fathom compress` one after another, each on what the one before wrote: narrow word rows, fewer
+// heads and neurons, single weights set to zero, folded maps, weights trained towards the bundle that was read
+// (fathom-train), numbers in fewer bits; with what each needs to see of the data. Progress and what each did go to
+// standard error. Thread rule: a Runtime for one caller at a time.
 #pragma once
 
 #include <filesystem>
@@ -20,6 +21,7 @@ struct StepsData {
 };
 
 // Returns what each step did, for the report.
-Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data, engine::Runtime& runtime);
+Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices,
+                       const StepsData& data, engine::Runtime& runtime);
 
 }  // namespace fathom::cli

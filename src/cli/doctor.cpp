@@ -17,14 +17,22 @@ namespace {
 
 const char* needs(Tier tier) {
   switch (tier) {
-    case Tier::ref: return "nothing";
-    case Tier::avx2: return "AVX2, FMA and F16C";
-    case Tier::avx512: return "AVX-512 F, BW, DQ and VL";
-    case Tier::avx512_vnni: return "AVX-512 VNNI";
-    case Tier::avx512_bf16: return "AVX-512 VNNI and BF16";
-    case Tier::avx512_amx: return "AVX-512 VNNI and BF16, AMX with int8 and bf16, and Linux 5.16";
-    case Tier::neon: return "Advanced SIMD";
-    case Tier::neon_dotprod: return "8-bit dot products (ARMv8.2)";
+    case Tier::ref:
+      return "nothing";
+    case Tier::avx2:
+      return "AVX2, FMA and F16C";
+    case Tier::avx512:
+      return "AVX-512 F, BW, DQ and VL";
+    case Tier::avx512_vnni:
+      return "AVX-512 VNNI";
+    case Tier::avx512_bf16:
+      return "AVX-512 VNNI and BF16";
+    case Tier::avx512_amx:
+      return "AVX-512 VNNI and BF16, AMX with int8 and bf16, and Linux 5.16";
+    case Tier::neon:
+      return "Advanced SIMD";
+    case Tier::neon_dotprod:
+      return "8-bit dot products (ARMv8.2)";
   }
   return "?";
 }
@@ -73,7 +81,9 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
   for (const Tier tier : kAllTiers) {
     const bool there = tier_available(tier, features);
     const bool slow = there && tier == Tier::avx512_bf16 && !features.quick_bf16;
-    const std::string state = slow ? "available, but slower than avx512_vnni on this CPU" : there ? "available" : std::string("not on this CPU, needs ") + needs(tier);
+    const std::string state = slow    ? "available, but slower than avx512_vnni on this CPU"
+                              : there ? "available"
+                                      : std::string("not on this CPU, needs ") + needs(tier);
     std::printf("tier %-12s %s%s\n", tier_name(tier), state.c_str(),
                 tier == chosen ? (", would be used: " + why(runtime.tier)).c_str() : "");
   }

@@ -16,7 +16,8 @@ Result<std::vector<eval::Rival>> parse_rivals(const std::vector<std::string>& wo
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
-      return Error{Code::usage, "--rival: expected NAME=BUNDLE, got '" + word + "'", "for example --rival student=runs/student"};
+      return Error{Code::usage, "--rival: expected NAME=BUNDLE, got '" + word + "'",
+                   "for example --rival student=runs/student"};
     out.push_back({word.substr(0, equals), word.substr(equals + 1)});
   }
   return out;
@@ -54,7 +55,8 @@ void add_eval(Frame& frame) {
   verb->add_flag("--no-times", options->no_times, "Leave milliseconds out");
   verb->add_flag("--no-memory", options->no_memory, "Leave peak memory out");
   add_runtime_flags(verb, options->runtime);
-  verb->get_option("--threads")->description("Threads that times are taken with; 0: every core. What is not timed uses every core");
+  verb->get_option("--threads")
+      ->description("Threads that times are taken with; 0: every core. What is not timed uses every core");
   add_json_flag(verb, options->json);
   frame.on(verb, [options]() -> Result<int> {
     FATHOM_TRY(options->eval.rivals, parse_rivals(options->rivals));

@@ -48,14 +48,18 @@ Result<long> whole_number(const std::string& flag, const std::string& value, lon
   char* end = nullptr;
   const long number = std::strtol(value.c_str(), &end, 10);
   if (!value.empty() && *end == '\0' && number >= low && number <= high) return number;
-  return Error{Code::usage, flag + " must be between " + std::to_string(low) + " and " + std::to_string(high) + ", got " + value, "fathom help fit"};
+  return Error{Code::usage,
+               flag + " must be between " + std::to_string(low) + " and " + std::to_string(high) + ", got " + value,
+               "fathom help fit"};
 }
 
 std::vector<std::string> split_commas(const std::string& text) {
   std::vector<std::string> out(1);
   for (const char c : text) {
-    if (c == ',') out.emplace_back();
-    else out.back() += c;
+    if (c == ',')
+      out.emplace_back();
+    else
+      out.back() += c;
   }
   return out;
 }
@@ -65,11 +69,14 @@ Result<FitFrom> from_flags(const std::vector<std::string>& rest) {
   FitFrom fit;
   for (std::size_t i = 0; i < rest.size(); i += 2) {
     const std::string& flag = rest[i];
-    const bool training = flag == "--epochs" || flag == "--steps" || flag == "--lr" || flag == "--batch-size" || flag == "--dropout";
-    const bool known = training || flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
+    const bool training =
+        flag == "--epochs" || flag == "--steps" || flag == "--lr" || flag == "--batch-size" || flag == "--dropout";
+    const bool known =
+        training || flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
     if (!known)
       return Error{Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
-                   "what goes with --from: --data -o --task --pairs --max-tokens --text-columns --label-column --seed --max-disagreement --threads; with "
+                   "what goes with --from: --data -o --task --pairs --max-tokens --text-columns --label-column --seed "
+                   "--max-disagreement --threads; with "
                    "--trunk or --keep-layers also --epochs --steps --lr --batch-size --dropout"};
     if (i + 1 == rest.size()) return Error{Code::usage, flag + " needs a value", "fathom help fit"};
     const std::string& value = rest[i + 1];
@@ -116,7 +123,11 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   FATHOM_TRY_VOID(need_train_program());
   if (!options.from.empty()) return fit_checkpoint(options, rest);
   if (options.trunk || options.no_labels || !options.keep_layers.empty())
-    return Error{Code::usage, std::string(options.trunk ? "--trunk" : options.no_labels ? "--no-labels" : "--keep-layers") + " goes with --from: without a checkpoint every layer is trained",
+    return Error{Code::usage,
+                 std::string(options.trunk       ? "--trunk"
+                             : options.no_labels ? "--no-labels"
+                                                 : "--keep-layers") +
+                     " goes with --from: without a checkpoint every layer is trained",
                  "leave it out, or give --from"};
   std::vector<std::string> arguments = {"--data", options.data.string(), "--out", options.out.string()};
   if (!options.task.empty()) arguments.insert(arguments.end(), {"--task", options.task});
@@ -136,12 +147,15 @@ void add_fit(Frame& frame) {
   verb->allow_extras();
   verb->add_option("--data", options->data, "Data folder")->required();
   verb->add_option("-o,--out", options->out, "Bundle folder to make")->required();
-  verb->add_option("--from", options->from,
-                   "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are. An encoder "
-                   "without a classifier is fine-tuned first");
-  verb->add_flag("--pairs", options->pairs, "Texts: the two text columns (or the two sides of a TAB in a .txt file) are one pair, not one text");
+  verb->add_option(
+      "--from", options->from,
+      "A Hugging Face folder: make that model adaptive; its layers and its file stay as they are. An encoder "
+      "without a classifier is fine-tuned first");
+  verb->add_flag("--pairs", options->pairs,
+                 "Texts: the two text columns (or the two sides of a TAB in a .txt file) are one pair, not one text");
   verb->add_flag("--no-labels", options->no_labels, "With --from: do not look at the labels that the data have");
-  CLI::Option* trunk = verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");
+  CLI::Option* trunk =
+      verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");
   verb->add_option("--keep-layers", options->keep_layers,
                    "With --from: a shallower student of these layers (0,2,4), taught by the checkpoint")
       ->delimiter(',')

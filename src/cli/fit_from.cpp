@@ -13,32 +13,41 @@
 namespace fathom::cli {
 namespace {
 
-constexpr std::size_t kMostTrainRows = 30000;  // more does not help the heads, and states take 2 * hidden floats a layer
+constexpr std::size_t kMostTrainRows =
+    30000;  // more does not help the heads, and states take 2 * hidden floats a layer
 constexpr std::size_t kMostTuneRows = 4000;
 
 Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
-  if (dataset.label_names.empty() || !unnamed_labels(spec.label_names) || dataset.label_names == spec.label_names) return {};
+  if (dataset.label_names.empty() || !unnamed_labels(spec.label_names) || dataset.label_names == spec.label_names)
+    return {};
   if (dataset.label_names.size() != spec.label_names.size())
-    return Error{Code::bad_input, "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
-                                      std::to_string(spec.label_names.size()), "give the data the checkpoint was fine-tuned on"};
+    return Error{Code::bad_input,
+                 "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
+                     std::to_string(spec.label_names.size()),
+                 "give the data the checkpoint was fine-tuned on"};
   say("the checkpoint's classes have no names; taken in order from the data");
   spec.label_names = dataset.label_names;
   return {};
 }
 
-// How the layers are treated: "frozen", trained with "exits", fine-tuned "plain" because they have no classifier yet, or
-// some of them taught by all as a "student".
+// How the layers are treated: "frozen", trained with "exits", fine-tuned "plain" because they have no classifier yet,
+// or some of them taught by all as a "student".
 Result<std::string> trunk_of(const FitFrom& options, bool classifies) {
-  const std::string trunk = !options.keep_layers.empty() ? "student" : options.trunk ? "exits" : classifies ? "frozen" : "plain";
+  const std::string trunk = !options.keep_layers.empty() ? "student"
+                            : options.trunk              ? "exits"
+                            : classifies                 ? "frozen"
+                                                         : "plain";
   if (trunk == "frozen" && !options.training.empty())
-    return Error{Code::usage, options.training[0].first + " is of no use: the checkpoint's layers stay as they are", "add --trunk or --keep-layers to train them"};
+    return Error{Code::usage, options.training[0].first + " is of no use: the checkpoint's layers stay as they are",
+                 "add --trunk or --keep-layers to train them"};
   return trunk;
 }
 
 // What may change the result: the checkpoint's content and what was asked for.
 Json asked(const FitFrom& options, const std::string& trunk, const std::string& checkpoint) {
-  Json out = {{"from", "checkpoint"}, {"checkpoint", checkpoint}, {"trunk", trunk}, {"seed", options.seed}, {"max_tokens", options.max_tokens},
-              {"max_disagreement", options.max_disagreement}};
+  Json out = {
+      {"from", "checkpoint"}, {"checkpoint", checkpoint},         {"trunk", trunk},
+      {"seed", options.seed}, {"max_tokens", options.max_tokens}, {"max_disagreement", options.max_disagreement}};
   if (options.no_labels) out["no_labels"] = true;
   if (!options.keep_layers.empty()) out["keep_layers"] = options.keep_layers;
   for (const auto& [flag, value] : options.training) out[flag.substr(2)] = value;
@@ -50,11 +59,13 @@ Result<bool> finished(const FitFrom& options, const Json& wanted, const std::str
   const auto bundle = Bundle::open(options.out);
   if (!bundle || !(*bundle)->fathom().contains("policy")) return false;
   const Json& fathom = (*bundle)->fathom();
-  if (fathom.contains("data") && fathom["data"].value("fingerprint", "") == fingerprint && fathom.contains("provenance") &&
-      fathom["provenance"].value("options", Json()) == wanted)
+  if (fathom.contains("data") && fathom["data"].value("fingerprint", "") == fingerprint &&
+      fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == wanted)
     return true;
-  return Error{Code::usage, "'" + options.out.string() + "' holds a bundle fitted with other options, other data or another checkpoint",
-               "choose another -o, or delete it"};
+  return Error{
+      Code::usage,
+      "'" + options.out.string() + "' holds a bundle fitted with other options, other data or another checkpoint",
+      "choose another -o, or delete it"};
 }
 
 fs::path teacher_folder(const FitFrom& options) { return options.out / "fit" / "teacher"; }
@@ -63,27 +74,35 @@ fs::path teacher_folder(const FitFrom& options) { return options.out / "fit" / "
 Result<fs::path> start_folder(const FitFrom& options, const data::Dataset& dataset, bool classifies) {
   const fs::path start = options.out / "fit" / "start";
   if (!options.keep_layers.empty()) {
-    if (!classifies) return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, so it can teach nothing", "fine-tune it first"};
+    if (!classifies)
+      return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, so it can teach nothing",
+                   "fine-tune it first"};
     FATHOM_TRY_VOID(api::keep_layers(options.from, options.keep_layers, start));
     return start;
   }
   if (classifies) return options.from;
   if (dataset.label_names.size() < 2)
-    return Error{Code::bad_input, "'" + options.from.string() + "' has no classifier, and the data no labels to train one", "give labelled data"};
-  say("the checkpoint has no classifier: it is fine-tuned for " + std::to_string(dataset.label_names.size()) + " classes");
+    return Error{Code::bad_input,
+                 "'" + options.from.string() + "' has no classifier, and the data no labels to train one",
+                 "give labelled data"};
+  say("the checkpoint has no classifier: it is fine-tuned for " + std::to_string(dataset.label_names.size()) +
+      " classes");
   FATHOM_TRY_VOID(api::add_classifier(options.from, dataset.label_names, options.seed, start));
   return start;
 }
 
 // A checkpoint as a bundle in `out`, its spec as this fit wants it.
-Status import_into(const FitFrom& options, const fs::path& from, const fs::path& out, const data::Dataset& dataset, engine::Runtime& runtime) {
+Status import_into(const FitFrom& options, const fs::path& from, const fs::path& out, const data::Dataset& dataset,
+                   engine::Runtime& runtime) {
   FATHOM_TRY(const auto imported, api::import_checkpoint(from, out, runtime));
   ModelSpec spec = imported.checkpoint.spec;
   FATHOM_TRY_VOID(adopt_labels(spec, dataset));
   if (options.max_tokens > 0 && spec.modality == Modality::text) {
     if (options.max_tokens > spec.max_tokens)
-      return Error{Code::usage, "--max-tokens " + std::to_string(options.max_tokens) + ": the checkpoint has positions for " +
-                                    std::to_string(spec.max_tokens), "give at most that"};
+      return Error{Code::usage,
+                   "--max-tokens " + std::to_string(options.max_tokens) + ": the checkpoint has positions for " +
+                       std::to_string(spec.max_tokens),
+                   "give at most that"};
     spec.max_tokens = options.max_tokens;
   }
   FATHOM_TRY(const auto bundle, Bundle::open(out));
@@ -97,10 +116,13 @@ bool tuned(const fs::path& out, const std::string& key) {
   const auto bundle = Bundle::open(out);
   if (!bundle || !(*bundle)->fathom().contains("provenance")) return false;
   const Json& provenance = (*bundle)->fathom()["provenance"];
-  return provenance.contains("tuned") && provenance["tuned"].value("key", "") == key && static_cast<bool>((*bundle)->verify());
+  return provenance.contains("tuned") && provenance["tuned"].value("key", "") == key &&
+         static_cast<bool>((*bundle)->verify());
 }
 
-void append(std::vector<std::string>& command, const std::vector<std::string>& more) { command.insert(command.end(), more.begin(), more.end()); }
+void append(std::vector<std::string>& command, const std::vector<std::string>& more) {
+  command.insert(command.end(), more.begin(), more.end());
+}
 
 // fathom-train on the bundle in `out`.
 Result<int> train_bundle(std::vector<std::string> arguments, const FitFrom& options) {
@@ -109,12 +131,17 @@ Result<int> train_bundle(std::vector<std::string> arguments, const FitFrom& opti
 }
 
 // The layers trained in place.
-Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, const std::string& trunk, const std::string& key) {
-  std::vector<std::string> arguments = {"--tune", trunk == "exits" ? "exits" : "plain", "--key", key, "--data", options.data.string(), "--task", data::task_name(read.task)};
+Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, const std::string& trunk,
+                       const std::string& key) {
+  std::vector<std::string> arguments = {"--tune", trunk == "exits" ? "exits" : "plain",
+                                        "--key",  key,
+                                        "--data", options.data.string(),
+                                        "--task", data::task_name(read.task)};
   if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
   if (read.pairs) append(arguments, {"--pairs"});
-  if (read.image_height > 0) append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
+  if (read.image_height > 0)
+    append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
   if (options.no_labels) append(arguments, {"--no-labels"});
   if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
@@ -128,7 +155,8 @@ Result<int> fit_from(const FitFrom& options) {
   read.seed = options.seed;
   FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
   if (read.task == data::Task::image_classification && found.spec.modality == Modality::image) {
-    read.image_height = found.spec.image_height;  // pictures in files of their own are kept in the size that the model reads
+    read.image_height =
+        found.spec.image_height;  // pictures in files of their own are kept in the size that the model reads
     read.image_width = found.spec.image_width;
   }
   FATHOM_TRY(auto dataset, data::read_dataset(options.data, read));
@@ -144,14 +172,17 @@ Result<int> fit_from(const FitFrom& options) {
   }
   constexpr std::size_t kLeastTune = 192;  // fathom-train cross-fits the decision on them
   if (const std::size_t rows = dataset.part(data::Part::tune).size(); rows < kLeastTune)
-    return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",
-                 "give more inputs: an eighth of them is taken for it"};
+    return Error{
+        Code::bad_input,
+        "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(kLeastTune) + " are needed",
+        "give more inputs: an eighth of them is taken for it"};
   FATHOM_TRY(const auto runtime, engine::Runtime::create(options.runtime));
   const std::string training = sha256_hex(dataset.fingerprint + wanted.dump());
   if (trunk == "frozen" || !tuned(options.out, training)) {
     FATHOM_TRY(const fs::path start, start_folder(options, dataset, found.has_classifier));
     FATHOM_TRY_VOID(import_into(options, start, options.out, dataset, *runtime));
-    if (trunk == "student") FATHOM_TRY_VOID(import_into(options, options.from, teacher_folder(options), dataset, *runtime));
+    if (trunk == "student")
+      FATHOM_TRY_VOID(import_into(options, options.from, teacher_folder(options), dataset, *runtime));
     if (trunk != "frozen") {
       FATHOM_TRY(const int code, tune_trunk(options, read, trunk, training));
       if (code != 0) return code;
@@ -163,13 +194,18 @@ Result<int> fit_from(const FitFrom& options) {
   const ModelSpec& spec = model->spec();
   const std::string key = sha256_hex(bundle->checksum() + dataset.fingerprint + wanted.dump());
   const fs::path states = options.out / "fit" / "states";
-  for (const auto& [part, most] : {std::pair(data::Part::train, kMostTrainRows), std::pair(data::Part::tune, kMostTuneRows)}) {
+  for (const auto& [part, most] :
+       {std::pair(data::Part::train, kMostTrainRows), std::pair(data::Part::tune, kMostTuneRows)}) {
     FATHOM_TRY(const auto inputs, eval::encode_split(dataset, part, spec, options.out, most));
     Progress bar(std::string("states of ") + data::part_name(part), static_cast<long>(inputs.count));
-    FATHOM_TRY_VOID(eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
-                                              [&](std::size_t rows, std::size_t) { bar.update(static_cast<long>(rows)); }));
+    FATHOM_TRY_VOID(
+        eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
+                                  [&](std::size_t rows, std::size_t) { bar.update(static_cast<long>(rows)); }));
   }
-  const Json facts = {{"spec", spec_to_json(spec)}, {"data", data::record_of(dataset, options.data, read)}, {"options", wanted}, {"key", key}};
+  const Json facts = {{"spec", spec_to_json(spec)},
+                      {"data", data::record_of(dataset, options.data, read)},
+                      {"options", wanted},
+                      {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));
   FATHOM_TRY(const int code, train_bundle({"--states", states.string()}, options));
   if (code != 0) return code;

@@ -36,8 +36,11 @@ inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
 }
 
 inline void add_memory_flag(CLI::App* verb, engine::RuntimeOptions& runtime) {
-  verb->add_option_function<double>("--memory-budget", [&runtime](const double& mb) { runtime.memory_budget = static_cast<std::size_t>(mb * 1e6); },
-                                    "MB of layers' weights held in memory; layers chosen least leave it and are read again when needed. Answers stay the same")
+  verb->add_option_function<double>(
+          "--memory-budget",
+          [&runtime](const double& mb) { runtime.memory_budget = static_cast<std::size_t>(mb * 1e6); },
+          "MB of layers' weights held in memory; layers chosen least leave it and are read again when needed. Answers "
+          "stay the same")
       ->check(between(0.001, 1e9, "[0.001, 1e9]"));
 }
 

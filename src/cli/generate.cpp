@@ -1,5 +1,5 @@
-// `fathom generate text|image|long -o FOLDER`: seeded data whose hard inputs really need depth (text, image) or length (long). The folder appears whole
-// or not at all.
+// `fathom generate text|image|long -o FOLDER`: seeded data whose hard inputs really need depth (text, image) or length
+// (long). The folder appears whole or not at all.
 #include <unistd.h>
 
 #include <cstdio>
@@ -39,17 +39,22 @@ void add_generate(Frame& frame) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* verb = frame.verb("generate", "Write a seeded data set: text or image of known complexity, or long texts");
-  verb->add_option("kind", options->kind, "text | image | long")->required()->check(CLI::IsMember({"text", "image", "long"}));
+  verb->add_option("kind", options->kind, "text | image | long")
+      ->required()
+      ->check(CLI::IsMember({"text", "image", "long"}));
   verb->add_option("-o,--out", options->out, "Folder to make; must not be there yet")->required();
   verb->add_option("--seed", options->data.seed, "Seed; the same seed writes the same bytes")->capture_default_str();
   const auto rows = between(1, 10e6, "[1, 10000000]");
   verb->add_option("--train", options->data.train, "Rows to train on (long: 8000)")->check(rows)->capture_default_str();
-  verb->add_option("--tune", options->data.tune, "Rows to choose settings on (long: 500)")->check(rows)->capture_default_str();
+  verb->add_option("--tune", options->data.tune, "Rows to choose settings on (long: 500)")
+      ->check(rows)
+      ->capture_default_str();
   verb->add_option("--calibrate", options->data.calibrate, "Rows to choose operating points on (long: 1000)")
       ->check(rows)
       ->capture_default_str();
   verb->add_option("--test", options->data.test, "Rows to measure on (long: 2000)")->check(rows)->capture_default_str();
-  verb->add_option("--longest", options->longest, "With long: words of the longest text; with CLS and SEP two tokens more")
+  verb->add_option("--longest", options->longest,
+                   "With long: words of the longest text; with CLS and SEP two tokens more")
       ->check(between(32, 65534, "[32, 65534]"))
       ->capture_default_str();
   add_json_flag(verb, options->json);
@@ -62,7 +67,8 @@ void add_generate(Frame& frame) {
     options->data.task = options->kind == "image" ? data::Task::image_classification : data::Task::text_classification;
     if (options->kind == "long") {
       options->data.longest = options->longest;
-      const auto its_own = [verb](const char* flag, std::size_t& count) {  // 0: as many as the task has (data/generate.cpp)
+      const auto its_own = [verb](const char* flag,
+                                  std::size_t& count) {  // 0: as many as the task has (data/generate.cpp)
         if (verb->count(flag) == 0) count = 0;
       };
       its_own("--train", options->data.train);

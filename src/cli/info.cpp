@@ -38,7 +38,8 @@ Json describe(const Bundle& bundle, const Model& model, bool verified) {
   const auto state = eval::certificate_state(bundle.fathom());
   if (state != eval::CertificateState::none) {
     json["certificate"] = bundle.fathom()["certificate"];
-    json["certificate"]["state"] = state == eval::CertificateState::valid ? "holds" : "void: weights, decision or threshold changed since";
+    json["certificate"]["state"] =
+        state == eval::CertificateState::valid ? "holds" : "void: weights, decision or threshold changed since";
   }
   for (const char* part : {"policy", "operating_points", "data", "provenance", "files"})
     if (bundle.fathom().contains(part)) json[part] = bundle.fathom()[part];
@@ -52,7 +53,8 @@ std::string folded_text(const ModelSpec& spec) {
   std::string text;
   const auto maps = layer_maps(spec);
   for (std::size_t i = 0; i < maps.size(); ++i)
-    if (maps[i].rank > 0) text += std::string(text.empty() ? "" : ", ") + compress::kMapNames[i] + " rank " + std::to_string(maps[i].rank);
+    if (maps[i].rank > 0)
+      text += std::string(text.empty() ? "" : ", ") + compress::kMapNames[i] + " rank " + std::to_string(maps[i].rank);
   return text + (spec.ranks.shared ? ", first factors shared by all layers" : "");
 }
 
@@ -86,9 +88,11 @@ void print_table(const Json& json, const ModelSpec& spec) {
   for (const char* part : {"certificate", "policy", "data", "provenance"}) {
     if (!json.contains(part) || !json[part].is_object()) continue;
     for (const auto& [key, value] : json[part].items())
-      if (!(key == "groups" && value.is_array())) row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));
+      if (!(key == "groups" && value.is_array()))
+        row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));
   }
-  if (json.contains("certificate") && json["certificate"].contains("groups") && json["certificate"]["groups"].is_array())
+  if (json.contains("certificate") && json["certificate"].contains("groups") &&
+      json["certificate"]["groups"].is_array())
     for (const Json& group : json["certificate"]["groups"]) row("certificate.group", one_line(group.dump(), 160));
   if (json.contains("operating_points") && json["operating_points"].is_object())
     for (const auto& [key, value] : json["operating_points"].items())
@@ -113,7 +117,8 @@ void add_info(Frame& frame) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = frame.verb("info", "Show what is in a bundle");
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
-  verb->add_flag("--verify", options->verify, "Recompute every checksum, and compare the packed weights with the model's");
+  verb->add_flag("--verify", options->verify,
+                 "Recompute every checksum, and compare the packed weights with the model's");
   add_json_flag(verb, options->json);
   frame.on(verb, [options]() -> Result<int> {
     FATHOM_TRY(const auto bundle, Bundle::open(options->bundle));

@@ -186,16 +186,19 @@ void tell(const std::string& asked, const api::Within& within, const api::Opened
   if (within.peak_mb > 0) {
     char text[128];
     const int depth = within.options.max_depth > 0 ? within.options.max_depth : opened.spec().layers;
-    std::snprintf(text, sizeof text, "at most %d of %d layers, inputs one at a time, peak memory about %.1f MB at most", depth,
-                  opened.spec().layers, within.peak_mb);
+    std::snprintf(text, sizeof text, "at most %d of %d layers, inputs one at a time, peak memory about %.1f MB at most",
+                  depth, opened.spec().layers, within.peak_mb);
     line += text;
   } else {
     const policy::BudgetPoint& point = *within.expected;
     char text[160];
     std::snprintf(text, sizeof text, "lambda %.6g", static_cast<double>(point.lambda));
     line += point.lambda > 1 ? std::string("full depth") : std::string(text);
-    std::snprintf(text, sizeof text, "; on the calibrate split: %s an input, %s of full depth, mean depth %.2f, %.2f %% agree with full depth",
-                  macs_text(point.macs).c_str(), percent(point.macs / within.full_macs).c_str(), point.depth, 100 * point.agreement);
+    std::snprintf(
+        text, sizeof text,
+        "; on the calibrate split: %s an input, %s of full depth, mean depth %.2f, %.2f %% agree with full depth",
+        macs_text(point.macs).c_str(), percent(point.macs / within.full_macs).c_str(), point.depth,
+        100 * point.agreement);
     line += text;
     if (within.ms) {
       std::snprintf(text, sizeof text, "; %.3g ms, full depth %.3g ms", *within.ms, *within.full_ms);
@@ -208,10 +211,13 @@ void tell(const std::string& asked, const api::Within& within, const api::Opened
 
 // A certificate speaks of its own threshold alone: at another one, more cautious or not, nothing has been proven.
 void tell_certificate(const api::Opened& opened, const engine::RunOptions& run) {
-  if (eval::certificate_state(opened.bundle().fathom()) != eval::CertificateState::valid || run.mode == engine::Mode::full_depth) return;
+  if (eval::certificate_state(opened.bundle().fathom()) != eval::CertificateState::valid ||
+      run.mode == engine::Mode::full_depth)
+    return;
   const bool own = (run.lambda < 0 || run.lambda == opened.plan->policy().lambda) && run.max_depth == 0;
   if (!own && !(run.lambda > 1 && run.max_depth == 0))
-    warn("the bundle's certificate does not cover this run: it was proven for lambda " + Json(opened.plan->policy().lambda).dump() + " alone");
+    warn("the bundle's certificate does not cover this run: it was proven for lambda " +
+         Json(opened.plan->policy().lambda).dump() + " alone");
 }
 
 Result<int> act(const Options& options) {
@@ -238,7 +244,8 @@ Result<int> act(const Options& options) {
     if (!options.inputs.empty()) FATHOM_TRY_VOID(runner.texts(options.inputs, "input", 1));
     FATHOM_TRY_VOID(run_text_files(runner, options.files));
   } else {
-    if (options.pairs) return Error{Code::invalid_argument, "this bundle reads pictures, --pairs is for texts", "leave it out"};
+    if (options.pairs)
+      return Error{Code::invalid_argument, "this bundle reads pictures, --pairs is for texts", "leave it out"};
     std::vector<std::string> paths = from_stdin ? stdin_lines() : options.inputs;
     paths.insert(paths.end(), options.files.begin(), options.files.end());
     if (paths.empty())
@@ -259,13 +266,15 @@ void add_run(Frame& frame) {
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
   verb->add_option("input", options->inputs, "Texts, or picture files for an image bundle; none: lines of stdin");
   verb->add_option("--file", options->files, "Text file (one text a line) or picture (JPEG, PNG)");
-  verb->add_flag("--pairs", options->pairs, "Each text is a pair, FIRST<TAB>SECOND; a bundle fitted with --pairs knows it by itself");
+  verb->add_flag("--pairs", options->pairs,
+                 "Each text is a pair, FIRST<TAB>SECOND; a bundle fitted with --pairs knows it by itself");
   auto* lambda = verb->add_option("--lambda", options->lambda,
                                   "Stop when the score reaches this; above 1: never early. Default: the bundle's")
                      ->check(between(0, 2, "[0, 2]"));
   auto* full = verb->add_flag("--full-depth", options->full_depth, "Every layer, no decision")->excludes(lambda);
   verb->add_option("--budget", options->budget,
-                   "Choose the threshold for a mean cost: macs=50% of full depth, macs=3e8 an input, ms=8 an input (times of `fathom eval`); "
+                   "Choose the threshold for a mean cost: macs=50% of full depth, macs=3e8 an input, ms=8 an input "
+                   "(times of `fathom eval`); "
                    "or mb=400: layers that fit that peak memory")
       ->excludes(lambda)
       ->excludes(full);

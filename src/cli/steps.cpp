@@ -41,9 +41,9 @@ Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& run
   FATHOM_TRY(const auto data, eval::read_eval_data(fathom, {}, where));
   FATHOM_TRY(const auto runtime, engine::Runtime::create(runtime_options));
   Progress progress("calibrate", static_cast<long>(data.dataset.part(data::Part::calibrate).size()));
-  FATHOM_TRY_VOID(eval::calibrate_bundle(folder, data.dataset, *runtime, budget, [&](std::size_t done, std::size_t) {
-    progress.update(static_cast<long>(done));
-  }, chosen));
+  FATHOM_TRY_VOID(eval::calibrate_bundle(
+      folder, data.dataset, *runtime, budget,
+      [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }, chosen));
   return true;
 }
 
@@ -88,9 +88,10 @@ fs::path train_program() { return own_program().parent_path() / "fathom-train"; 
 Status need_train_program() {
   std::error_code ignored;
   if (fs::exists(train_program(), ignored)) return {};
-  return Error{Code::io,
-               "fathom-train is not beside this program ('" + train_program().string() + "'), so nothing can be trained",
-               "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
+  return Error{
+      Code::io,
+      "fathom-train is not beside this program ('" + train_program().string() + "'), so nothing can be trained",
+      "build it: make deps, then make (or cmake with -DFATHOM_TRAIN=ON)"};
 }
 
 Result<int> train(const std::vector<std::string>& arguments, double max_disagreement, int threads) {

@@ -28,8 +28,8 @@ Result<Json> evaluate_to(const eval::EvalOptions& options, const fs::path& eval_
 Status report_to(const Json& eval, const fs::path& html);
 Result<Json> read_eval_json(const fs::path& path);
 
-fs::path own_program();    // this executable
-fs::path train_program();  // fathom-train beside it
+fs::path own_program();       // this executable
+fs::path train_program();     // fathom-train beside it
 Status need_train_program();  // error: io, it is not there
 // Runs it with these arguments; its exit code. Error: it could not be run.
 Result<int> train(const std::vector<std::string>& arguments, double max_disagreement, int threads);

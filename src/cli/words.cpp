@@ -57,9 +57,11 @@ std::string macs_text(double macs) { return scaled(macs, "MAC"); }
 std::string memory_text(const Json& memory) {
   char text[320];
   const auto count = [&](const char* name) { return memory[name].get<unsigned long long>(); };
-  std::snprintf(text, sizeof text, "memory budget %.1f MB, %.1f MB of layers held at most; a layer was there %llu times, read ahead %llu, missed %llu; waited %.1f ms in all",
-                memory["budget_mb"].get<double>(), memory["most_held_mb"].get<double>(), count("hits"), count("read_ahead"), count("misses"),
-                memory["stall_ms"].get<double>());
+  std::snprintf(text, sizeof text,
+                "memory budget %.1f MB, %.1f MB of layers held at most; a layer was there %llu times, read ahead %llu, "
+                "missed %llu; waited %.1f ms in all",
+                memory["budget_mb"].get<double>(), memory["most_held_mb"].get<double>(), count("hits"),
+                count("read_ahead"), count("misses"), memory["stall_ms"].get<double>());
   return text;
 }
 std::string bytes_text(double bytes) { return scaled(bytes, "B"); }

@@ -32,7 +32,8 @@ Directions leading(const Eigen::SelfAdjointEigenSolver<Matrix>& solved, Matrix v
   return out;
 }
 
-// Of the maps one below the other, each scaled to variance 1, on inputs of covariance C = S S^T: through whichever Gram matrix is smaller.
+// Of the maps one below the other, each scaled to variance 1, on inputs of covariance C = S S^T: through whichever Gram
+// matrix is smaller.
 Directions directions_of(const Matrix& stacked, const Matrix& covariance, Index most) {
   if (stacked.rows() < stacked.cols()) {  // W C W^T = U D U^T; R = D^-1/2 U^T W
     const Matrix gram = stacked * covariance * stacked.transpose();
@@ -62,7 +63,8 @@ Eigen::Map<const Matrix> view(const std::vector<double>& values, std::size_t row
 
 }  // namespace
 
-Factoring::Factoring(const std::vector<MapToFold>& maps, std::size_t in, std::size_t most_rank) : in_(in), most_(std::min(most_rank, in)) {
+Factoring::Factoring(const std::vector<MapToFold>& maps, std::size_t in, std::size_t most_rank)
+    : in_(in), most_(std::min(most_rank, in)) {
   FATHOM_CHECK(!maps.empty() && in > 0, "there are maps");
   const Index width = index(in);
   Matrix shared = Matrix::Zero(width, width), stacked(0, width);
@@ -71,7 +73,11 @@ Factoring::Factoring(const std::vector<MapToFold>& maps, std::size_t in, std::si
   for (const MapToFold& map : maps) {
     inputs.push_back(inputs_of(map, width));
     weights.push_back(widened(map.weights.data(), index(map.weights.size()) / width, width));
-    maps_.push_back({static_cast<std::size_t>(weights.back().rows()), {}, {}, {}, (weights.back() * inputs.back().covariance).cwiseProduct(weights.back()).sum()});
+    maps_.push_back({static_cast<std::size_t>(weights.back().rows()),
+                     {},
+                     {},
+                     {},
+                     (weights.back() * inputs.back().covariance).cwiseProduct(weights.back()).sum()});
     shared += inputs.back().covariance / static_cast<double>(maps.size());
     const Index before = stacked.rows();
     stacked.conservativeResize(before + weights.back().rows(), Eigen::NoChange);
@@ -103,9 +109,11 @@ Factors Factoring::take(std::size_t rank) const {
     const Map& map = maps_[m];
     const Matrix cross = view(map.cross, map.out).leftCols(r), gram = view(map.gram, most_).topLeftCorner(r, r);
     const Matrix left = gram.ldlt().solve(cross.transpose()).transpose();  // W C R^T (R C R^T)^-1
-    const Eigen::Map<const Vector> mean(map.from_mean.data(), index(map.out)), right_mean(right_mean_.data() + m * most_, r);
+    const Eigen::Map<const Vector> mean(map.from_mean.data(), index(map.out)),
+        right_mean(right_mean_.data() + m * most_, r);
     const double explained = left.cwiseProduct(cross).sum();
-    out.left.push_back({floats(left), floats(Matrix(mean - left * right_mean)), std::clamp(1.0 - explained / std::max(map.variance, 1e-300), 0.0, 1.0)});
+    out.left.push_back({floats(left), floats(Matrix(mean - left * right_mean)),
+                        std::clamp(1.0 - explained / std::max(map.variance, 1e-300), 0.0, 1.0)});
   }
   return out;
 }

@@ -24,7 +24,8 @@ std::vector<float> product(const std::vector<float>& a, const std::vector<float>
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t j = 0; j < columns; ++j) {
       double sum = 0;
-      for (std::size_t k = 0; k < inner; ++k) sum += static_cast<double>(a[i * inner + k]) * static_cast<double>(b[k * columns + j]);
+      for (std::size_t k = 0; k < inner; ++k)
+        sum += static_cast<double>(a[i * inner + k]) * static_cast<double>(b[k * columns + j]);
       out[i * columns + j] = static_cast<float>(sum);
     }
   return out;
@@ -66,7 +67,8 @@ Left left_over(const std::vector<float>& weights, const Factors& factors, std::s
     double sum = 0, squares = 0, gap_sum = 0, gap_squares = 0;
     for (const auto& x : rows.all) {
       double y = 0, z = static_cast<double>(left.bias_change[n]);
-      for (std::size_t k = 0; k < kIn; ++k) y += static_cast<double>(weights[n * kIn + k]) * x[k], z += static_cast<double>(both[n * kIn + k]) * x[k];
+      for (std::size_t k = 0; k < kIn; ++k)
+        y += static_cast<double>(weights[n * kIn + k]) * x[k], z += static_cast<double>(both[n * kIn + k]) * x[k];
       sum += y, squares += y * y, gap_sum += y - z, gap_squares += (y - z) * (y - z);
     }
     const double count = static_cast<double>(rows.all.size());
@@ -97,7 +99,9 @@ TEST(Factor, KeptIsWhatTheBestRankKeepsOfTheWeights) {  // tall and wide: the tw
       const Factors factors = factoring.take(rank);
       const std::vector<float> both = product(factors.left[0].weights, factors.right, rank);
       double rest = 0, all = 0;
-      for (std::size_t i = 0; i < weights.size(); ++i) rest += std::pow(static_cast<double>(weights[i] - both[i]), 2), all += std::pow(static_cast<double>(weights[i]), 2);
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        rest += std::pow(static_cast<double>(weights[i] - both[i]), 2),
+            all += std::pow(static_cast<double>(weights[i]), 2);
       EXPECT_NEAR(1 - rest / all, factoring.kept(rank), 1e-5);
       EXPECT_NEAR(factors.left[0].lost, rest / all, 1e-5);
     }
@@ -137,7 +141,8 @@ TEST(Factor, OneFactorForSeveralMapsEachFittedOnItsOwnInputs) {
   const double lost_a = left_over(a, factors, 0, first).variance, lost_b = left_over(b, factors, 1, second).variance;
   EXPECT_NEAR(lost_a, factors.left[0].lost, 2e-3);
   EXPECT_NEAR(lost_b, factors.left[1].lost, 2e-3);
-  const double own = left_over(a, Factoring({{a, &first.moments, first.all.size()}}, kIn, 6).take(5), 0, first).variance;
+  const double own =
+      left_over(a, Factoring({{a, &first.moments, first.all.size()}}, kIn, 6).take(5), 0, first).variance;
   EXPECT_GT(lost_a, own) << "a factor of its own is never worse";
   EXPECT_LT(lost_a, 1.0);
   // Beside the first factor, the fit is the best there is: nudged, it loses more.
@@ -158,7 +163,8 @@ TEST(Factor, InputsThatNeverMoveDoNoHarm) {
   for (std::size_t n = 0; n < 5; ++n) {
     double before = 0, after = static_cast<double>(factors.left[0].bias_change[n]);
     const std::vector<float> both = product(factors.left[0].weights, factors.right, 2);
-    for (std::size_t k = 0; k < kIn; ++k) before += 2.0 * static_cast<double>(weights[n * kIn + k]), after += 2.0 * static_cast<double>(both[n * kIn + k]);
+    for (std::size_t k = 0; k < kIn; ++k)
+      before += 2.0 * static_cast<double>(weights[n * kIn + k]), after += 2.0 * static_cast<double>(both[n * kIn + k]);
     EXPECT_NEAR(after, before, 1e-3);
   }
 }

@@ -35,7 +35,8 @@ int rank_for(const Kind& kind, double energy, int most) {
 
 class Folder {
  public:
-  Folder(const Model& model, const FoldChoice& choice) : model_(model), choice_(choice), maps_(layer_maps(model.spec())), wanted_(choice.maps()) {}
+  Folder(const Model& model, const FoldChoice& choice)
+      : model_(model), choice_(choice), maps_(layer_maps(model.spec())), wanted_(choice.maps()) {}
 
   // Factors of every layer's maps, or what they are made of where layers share one.
   Status read(const MomentsOf& moments) {
@@ -46,8 +47,10 @@ class Folder {
       if (!choice_.by_weights) {
         FATHOM_TRY(seen, moments(layer));
       }
-      if (choice_.shared) kept.push_back(std::move(seen));
-      else factor({layer}, {&seen});
+      if (choice_.shared)
+        kept.push_back(std::move(seen));
+      else
+        factor({layer}, {&seen});
     }
     if (!choice_.shared) return {};
     std::vector<int> all;
@@ -92,7 +95,8 @@ class Folder {
       if (!wanted_[i]) continue;
       std::vector<MapToFold> maps;
       for (std::size_t l = 0; l < layers.size(); ++l)
-        maps.push_back({stacked_weights(model_, layers[l], maps_[i]), choice_.by_weights ? nullptr : &moments[l]->of[i], moments[l]->rows});
+        maps.push_back({stacked_weights(model_, layers[l], maps_[i]), choice_.by_weights ? nullptr : &moments[l]->of[i],
+                        moments[l]->rows});
       const int named = choice_.ranks[i], most = named > 0 ? named : pays_below(maps_[i]) - 1;
       kinds_[i].of.emplace_back(maps, size(maps_[i].in), size(std::max(1, most)));
     }
@@ -141,15 +145,22 @@ int pays_below(const LayerMap& map) {
   return static_cast<int>(std::ceil(in * out / (in + out)));
 }
 
-Result<FoldReport> fold(const std::filesystem::path& folder, const std::filesystem::path& out, const FoldChoice& choice, const MomentsOf& moments) {
+Result<FoldReport> fold(const std::filesystem::path& folder, const std::filesystem::path& out, const FoldChoice& choice,
+                        const MomentsOf& moments) {
   FATHOM_TRY(const Source source, open_source(folder, out));
   const ModelSpec& before = source.model->spec();
-  if (before.ranks.any()) return Error{Code::unsupported, "bundle '" + folder.string() + "' has folded maps already", "fold the bundle it was made from"};
-  if (!choice.any() || !(choice.energy >= 0 && choice.energy < 1)) return Error{Code::usage, "nothing to fold", "give a share of the outputs' variance below 1, or a rank"};
+  if (before.ranks.any())
+    return Error{Code::unsupported, "bundle '" + folder.string() + "' has folded maps already",
+                 "fold the bundle it was made from"};
+  if (!choice.any() || !(choice.energy >= 0 && choice.energy < 1))
+    return Error{Code::usage, "nothing to fold", "give a share of the outputs' variance below 1, or a rank"};
   const std::array<LayerMap, 4> maps = layer_maps(before);
   for (std::size_t i = 0; i < maps.size(); ++i)
     if (const int most = std::min(maps[i].in, maps[i].outputs()); choice.ranks[i] > most)
-      return Error{Code::usage, "rank " + std::to_string(choice.ranks[i]) + " of " + kMapNames[i] + " is more than the map has, " + std::to_string(most), "it pays below " + std::to_string(pays_below(maps[i]))};
+      return Error{Code::usage,
+                   "rank " + std::to_string(choice.ranks[i]) + " of " + kMapNames[i] + " is more than the map has, " +
+                       std::to_string(most),
+                   "it pays below " + std::to_string(pays_below(maps[i]))};
   Folder folder_of(*source.model, choice);
   FATHOM_TRY_VOID(folder_of.read(moments));
   FoldReport report = folder_of.choose();
@@ -158,12 +169,17 @@ Result<FoldReport> fold(const std::filesystem::path& folder, const std::filesyst
   if (!after.ranks.any()) {
     std::string needs;
     for (const FoldReport::Map& map : report.maps)
-      if (map.for_energy > 0) needs += std::string(needs.empty() ? "" : ", ") + map.name + " rank " + std::to_string(map.for_energy) + " (pays below " + std::to_string(map.pays_below) + ")";
+      if (map.for_energy > 0)
+        needs += std::string(needs.empty() ? "" : ", ") + map.name + " rank " + std::to_string(map.for_energy) +
+                 " (pays below " + std::to_string(map.pays_below) + ")";
     return Error{Code::usage, "folding would not pay: to keep that much, " + needs, "keep less, or give ranks"};
   }
   LayerTensors tensors(*source.model, after);
   folder_of.write(tensors, after, report);
-  Json made = {{"energy", choice.energy}, {"by", choice.by_weights ? "weights" : "outputs"}, {"shared", choice.shared}, {"ranks", Json::object()}};
+  Json made = {{"energy", choice.energy},
+               {"by", choice.by_weights ? "weights" : "outputs"},
+               {"shared", choice.shared},
+               {"ranks", Json::object()}};
   for (const FoldReport::Map& map : report.maps)
     if (map.rank > 0) made["ranks"][map.name] = map.rank;
   FATHOM_TRY_VOID(write_reshaped(source, out, after, tensors, "folded", made));

@@ -26,7 +26,8 @@ Result<InputMoments> uneven(const ModelSpec& spec, int layer) {
     for (std::size_t r = 0; r < moments.rows; ++r) {
       std::vector<double> x(of.width);
       const double common = random.normal();
-      for (std::size_t i = 0; i < x.size(); ++i) of.sums[i] += x[i] = 0.5 + common + random.normal() / static_cast<double>(1 + i % 7);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        of.sums[i] += x[i] = 0.5 + common + random.normal() / static_cast<double>(1 + i % 7);
       for (std::size_t i = 0; i < x.size(); ++i)
         for (std::size_t k = 0; k < x.size(); ++k) of.products[i * of.width + k] += static_cast<float>(x[i] * x[k]);
     }
@@ -44,11 +45,13 @@ class Fold : public TestBundle {
 // L R of one part of a map.
 std::vector<double> whole(const Model& model, int layer, const LayerMap& map, const std::string& part) {
   const std::size_t in = size(map.in), out = size(map.out), rank = size(map.rank);
-  const float *left = model.weight("encoder.layer." + std::to_string(layer) + "." + part + ".weight"), *right = model.weight(factor_name(model.spec(), layer, map));
+  const float *left = model.weight("encoder.layer." + std::to_string(layer) + "." + part + ".weight"),
+              *right = model.weight(factor_name(model.spec(), layer, map));
   std::vector<double> w(out * in);
   for (std::size_t n = 0; n < out; ++n)
     for (std::size_t r = 0; r < rank; ++r)
-      for (std::size_t k = 0; k < in; ++k) w[n * in + k] += static_cast<double>(left[n * rank + r]) * static_cast<double>(right[r * in + k]);
+      for (std::size_t k = 0; k < in; ++k)
+        w[n * in + k] += static_cast<double>(left[n * rank + r]) * static_cast<double>(right[r * in + k]);
   return w;
 }
 
@@ -59,7 +62,8 @@ TEST_P(Fold, AtFullRankTheProductIsTheMap) {
     FoldChoice choice;
     choice.shared = shared;
     for (std::size_t i = 0; i < 4; ++i) choice.ranks[i] = shared ? maps[i].in : std::min(maps[i].in, maps[i].outputs());
-    if (shared) choice.ranks[3] = 0;  // f2 has fewer outputs than inputs: those of all layers together decide, and it stays
+    if (shared)
+      choice.ranks[3] = 0;  // f2 has fewer outputs than inputs: those of all layers together decide, and it stays
     const auto report = fold(work_ / "before", work_ / "after", choice, moments());
     ASSERT_TRUE(report) << report.error().message;
     const auto after = model("after");
@@ -72,14 +76,19 @@ TEST_P(Fold, AtFullRankTheProductIsTheMap) {
           const std::string name = "encoder.layer." + std::to_string(layer) + "." + part;
           const float* was = before->weight(name + ".weight");
           const std::size_t count = size(maps[i].out) * size(maps[i].in);
-          const std::vector<double> is = folded[i].rank > 0 ? whole(*after, layer, folded[i], part) : std::vector<double>(after->weight(name + ".weight"), after->weight(name + ".weight") + count);
+          const std::vector<double> is =
+              folded[i].rank > 0
+                  ? whole(*after, layer, folded[i], part)
+                  : std::vector<double>(after->weight(name + ".weight"), after->weight(name + ".weight") + count);
           for (std::size_t k = 0; k < count; ++k) ASSERT_NEAR(is[k], was[k], 2e-4) << name << " " << k;
-          for (std::size_t n = 0; n < size(maps[i].out); ++n) ASSERT_NEAR(after->weight(name + ".bias")[n], before->weight(name + ".bias")[n], 2e-3) << name;
+          for (std::size_t n = 0; n < size(maps[i].out); ++n)
+            ASSERT_NEAR(after->weight(name + ".bias")[n], before->weight(name + ".bias")[n], 2e-3) << name;
         }
       }
     for (const TensorSpec& tensor : backbone_tensors(before->spec())) {
       const bool map = tensor.name.starts_with("encoder.layer.") && tensor.name.find("orm") == std::string::npos;
-      for (std::int64_t i = 0; !map && i < elements_of(tensor.shape); ++i) ASSERT_EQ(after->weight(tensor.name)[i], before->weight(tensor.name)[i]) << tensor.name;
+      for (std::int64_t i = 0; !map && i < elements_of(tensor.shape); ++i)
+        ASSERT_EQ(after->weight(tensor.name)[i], before->weight(tensor.name)[i]) << tensor.name;
     }
     EXPECT_FALSE(after->bundle()->fathom().contains("certificate"));
     EXPECT_EQ(after->bundle()->fathom()["provenance"]["compressed"]["folded"]["shared"], shared);
@@ -122,7 +131,8 @@ TEST_P(Fold, FoldedMapsGoToInt8WithTheirBiases) {
   const auto folded = model("after");
   InputSums sums(spec);
   sums.rows = 4;
-  for (std::size_t i = 0; i < sums.exact.size(); ++i) sums.exact[i] = sums.rounded[i] = 0.25 * static_cast<double>(i % 9);
+  for (std::size_t i = 0; i < sums.exact.size(); ++i)
+    sums.exact[i] = sums.rounded[i] = 0.25 * static_cast<double>(i % 9);
   const auto made = to_precision(work_ / "after", work_ / "int8", Precision::int8, &sums);
   ASSERT_TRUE(made) << made.error().message;
   const auto rounded = model("int8");
@@ -135,7 +145,8 @@ TEST_P(Fold, FoldedMapsGoToInt8WithTheirBiases) {
     const std::vector<double> was = whole(*folded, 1, maps[i], part), is = whole(*rounded, 1, maps[i], part);
     for (std::size_t n = 0; n < size(maps[i].out); ++n) {
       double a = folded->weight(name + ".bias")[n], b = rounded->weight(name + ".bias")[n];
-      for (std::size_t k = 0; k < size(maps[i].in); ++k) a += was[n * size(maps[i].in) + k] * x[k] / 4, b += is[n * size(maps[i].in) + k] * x[k] / 4;
+      for (std::size_t k = 0; k < size(maps[i].in); ++k)
+        a += was[n * size(maps[i].in) + k] * x[k] / 4, b += is[n * size(maps[i].in) + k] * x[k] / 4;
       ASSERT_NEAR(a, b, 1e-4) << name << " " << n;
     }
   }
@@ -144,14 +155,16 @@ TEST_P(Fold, FoldedMapsGoToInt8WithTheirBiases) {
 TEST_P(Fold, AWeightThatIsNotFiniteIsNamedByEveryTransform) {
   const auto before = model("before");
   const auto whole = before->bundle()->weights()->file_bytes();
-  const auto at = reinterpret_cast<const std::byte*>(before->weight("encoder.layer.1.intermediate.dense.weight")) - whole.data();
+  const auto at =
+      reinterpret_cast<const std::byte*>(before->weight("encoder.layer.1.intermediate.dense.weight")) - whole.data();
   std::string bytes(reinterpret_cast<const char*>(whole.data()), whole.size());
   const float nan = std::nanf("");
   std::memcpy(bytes.data() + at, &nan, sizeof nan);
   ASSERT_TRUE(write_file_atomic(work_ / "before" / "model.safetensors", bytes));
   const auto named = [](const auto& made, const char* which) {
     ASSERT_FALSE(made) << which;
-    EXPECT_NE(made.error().message.find("value 0 is not finite"), std::string::npos) << which << ": " << made.error().message;
+    EXPECT_NE(made.error().message.find("value 0 is not finite"), std::string::npos)
+        << which << ": " << made.error().message;
   };
   FoldChoice choice;
   choice.energy = 0.9;
@@ -160,7 +173,8 @@ TEST_P(Fold, AWeightThatIsNotFiniteIsNamedByEveryTransform) {
   named(fold(work_ / "before", work_ / "c", choice, {}), "fold by weights");
   named(prune(work_ / "before", work_ / "c", {0, 0.5}, moments()), "prune");
   named(to_precision(work_ / "before", work_ / "c", Precision::bf16), "to_precision");
-  if (before->spec().modality == Modality::text) named(narrow_words(work_ / "before", work_ / "c", 8, {}), "narrow_words");
+  if (before->spec().modality == Modality::text)
+    named(narrow_words(work_ / "before", work_ / "c", 8, {}), "narrow_words");
   EXPECT_FALSE(fs::exists(work_ / "c"));
 }
 

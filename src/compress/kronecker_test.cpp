@@ -22,13 +22,15 @@ std::vector<float> expand(const KroneckerSum& sum, std::size_t out, std::size_t 
   for (std::size_t t = 0; t < sum.a.size(); ++t)
     for (std::size_t i = 0; i < out; ++i)
       for (std::size_t j = 0; j < in; ++j)
-        w[i * in + j] += sum.a[t][(i / rows_b) * sum.shape.columns_a + j / columns_b] * sum.b[t][(i % rows_b) * columns_b + j % columns_b];
+        w[i * in + j] += sum.a[t][(i / rows_b) * sum.shape.columns_a + j / columns_b] *
+                         sum.b[t][(i % rows_b) * columns_b + j % columns_b];
   return w;
 }
 
 double gap(const std::vector<float>& a, const std::vector<float>& b) {  // share of a's squares
   double rest = 0, all = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) rest += std::pow(static_cast<double>(a[i] - b[i]), 2), all += std::pow(static_cast<double>(a[i]), 2);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    rest += std::pow(static_cast<double>(a[i] - b[i]), 2), all += std::pow(static_cast<double>(a[i]), 2);
   return rest / all;
 }
 

@@ -26,16 +26,20 @@ TEST_P(NarrowWords, RowsComeBackAsCloseAsItSays) {
   const auto after = model("after");
   EXPECT_EQ(after->spec().word_width, 12);
   const std::size_t hidden = size(spec.hidden);
-  const float *was = before->weight(kWords), *rows = after->weight(kWords), *projection = after->weight("embeddings.word_projection.weight");
+  const float *was = before->weight(kWords), *rows = after->weight(kWords),
+              *projection = after->weight("embeddings.word_projection.weight");
   const float *position_was = before->weight(kPositions), *position_is = after->weight(kPositions);
   std::vector<double> mean(hidden), lost_by_use(2), all_by_use(2);
-  for (std::size_t i = 0; i < hidden; ++i) mean[i] = static_cast<double>(position_is[i]) - static_cast<double>(position_was[i]);
+  for (std::size_t i = 0; i < hidden; ++i)
+    mean[i] = static_cast<double>(position_is[i]) - static_cast<double>(position_was[i]);
   double lost = 0, all = 0;
   for (std::size_t v = 0; v < size(spec.vocab); ++v)
     for (std::size_t i = 0; i < hidden; ++i) {
       double is = mean[i];
-      for (std::size_t k = 0; k < 12; ++k) is += static_cast<double>(projection[i * 12 + k]) * static_cast<double>(rows[v * 12 + k]);
-      const double gap = std::pow(static_cast<double>(was[v * hidden + i]) - is, 2), spread = std::pow(static_cast<double>(was[v * hidden + i]) - mean[i], 2);
+      for (std::size_t k = 0; k < 12; ++k)
+        is += static_cast<double>(projection[i * 12 + k]) * static_cast<double>(rows[v * 12 + k]);
+      const double gap = std::pow(static_cast<double>(was[v * hidden + i]) - is, 2),
+                   spread = std::pow(static_cast<double>(was[v * hidden + i]) - mean[i], 2);
       lost += (1 + uses[v]) * gap, all += (1 + uses[v]) * spread;
       lost_by_use[uses[v] > 0] += gap, all_by_use[uses[v] > 0] += spread;
     }
@@ -43,7 +47,8 @@ TEST_P(NarrowWords, RowsComeBackAsCloseAsItSays) {
   EXPECT_GT(report->lost, 0.01);
   EXPECT_LT(lost_by_use[1] / all_by_use[1], lost_by_use[0] / all_by_use[0]) << "words that data uses are kept better";
   for (std::size_t t = 0; t < size(spec.max_tokens); ++t)  // the mean went to every position alike
-    for (std::size_t i = 0; i < hidden; ++i) ASSERT_NEAR(position_is[t * hidden + i] - position_was[t * hidden + i], mean[i], 1e-5);
+    for (std::size_t i = 0; i < hidden; ++i)
+      ASSERT_NEAR(position_is[t * hidden + i] - position_was[t * hidden + i], mean[i], 1e-5);
   EXPECT_FALSE(after->bundle()->fathom().contains("certificate"));
 }
 

@@ -35,12 +35,15 @@ double length(const float* weights, std::size_t rows, std::size_t width, std::si
 }
 
 // The groups of columns of `name` with the longest weights, rising.
-std::vector<std::size_t> longest(const Model& model, const std::string& name, std::size_t width, std::size_t group, std::size_t keep) {
+std::vector<std::size_t> longest(const Model& model, const std::string& name, std::size_t width, std::size_t group,
+                                 std::size_t keep) {
   std::vector<std::size_t> order(width / group);
   std::iota(order.begin(), order.end(), std::size_t{0});
   const float* weights = model.weight(name);
   const std::size_t hidden = static_cast<std::size_t>(model.spec().hidden);
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(weights, hidden, width, a * group, group) > length(weights, hidden, width, b * group, group); });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return length(weights, hidden, width, a * group, group) > length(weights, hidden, width, b * group, group);
+  });
   order.resize(keep);
   std::sort(order.begin(), order.end());
   return order;
@@ -64,33 +67,43 @@ TEST_P(Prune, MatricesAreSmallerAndHoldWhatWasKept) {
   const std::size_t hidden = static_cast<std::size_t>(spec.hidden), dim = static_cast<std::size_t>(spec.head_dim());
   for (int layer = 0; layer < spec.layers; ++layer) {
     const std::string name = "encoder.layer." + std::to_string(layer) + ".";
-    const auto same = [&](const char* reader, std::initializer_list<const char*> writers, std::size_t group, std::size_t was, std::size_t is) {
+    const auto same = [&](const char* reader, std::initializer_list<const char*> writers, std::size_t group,
+                          std::size_t was, std::size_t is) {
       const auto kept = longest(*before, name + reader + ".weight", was, group, is / group);
       for (std::size_t i = 0; i < is; ++i) {
         const std::size_t from = kept[i / group] * group + i % group;
         for (std::size_t n = 0; n < hidden; ++n)
-          ASSERT_NEAR(after->weight(name + reader + ".weight")[n * is + i], before->weight(name + reader + ".weight")[n * was + from], 1e-6) << name << reader;
+          ASSERT_NEAR(after->weight(name + reader + ".weight")[n * is + i],
+                      before->weight(name + reader + ".weight")[n * was + from], 1e-6)
+              << name << reader;
         for (const char* writer : writers) {
-          ASSERT_EQ(after->weight(name + writer + ".bias")[i], before->weight(name + writer + ".bias")[from]) << name << writer;
+          ASSERT_EQ(after->weight(name + writer + ".bias")[i], before->weight(name + writer + ".bias")[from])
+              << name << writer;
           for (std::size_t k = 0; k < hidden; ++k)
-            ASSERT_EQ(after->weight(name + writer + ".weight")[i * hidden + k], before->weight(name + writer + ".weight")[from * hidden + k]) << name << writer;
+            ASSERT_EQ(after->weight(name + writer + ".weight")[i * hidden + k],
+                      before->weight(name + writer + ".weight")[from * hidden + k])
+                << name << writer;
         }
       }
-      for (std::size_t n = 0; n < hidden; ++n) ASSERT_EQ(after->weight(name + reader + ".bias")[n], before->weight(name + reader + ".bias")[n]);
+      for (std::size_t n = 0; n < hidden; ++n)
+        ASSERT_EQ(after->weight(name + reader + ".bias")[n], before->weight(name + reader + ".bias")[n]);
     };
-    same("attention.output.dense", {"attention.self.query", "attention.self.key", "attention.self.value"}, dim, static_cast<std::size_t>(old.attention_width()),
-         static_cast<std::size_t>(spec.attention_width()));
-    same("output.dense", {"intermediate.dense"}, 1, static_cast<std::size_t>(old.ffn), static_cast<std::size_t>(spec.ffn));
+    same("attention.output.dense", {"attention.self.query", "attention.self.key", "attention.self.value"}, dim,
+         static_cast<std::size_t>(old.attention_width()), static_cast<std::size_t>(spec.attention_width()));
+    same("output.dense", {"intermediate.dense"}, 1, static_cast<std::size_t>(old.ffn),
+         static_cast<std::size_t>(spec.ffn));
   }
   for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
     for (const TensorSpec& tensor : wanted)
       if (!tensor.name.starts_with("encoder.layer.") || tensor.name.find("orm") != std::string::npos) {
-        for (std::int64_t i = 0; i < elements_of(tensor.shape); ++i) ASSERT_EQ(after->weight(tensor.name)[i], before->weight(tensor.name)[i]) << tensor.name;
+        for (std::int64_t i = 0; i < elements_of(tensor.shape); ++i)
+          ASSERT_EQ(after->weight(tensor.name)[i], before->weight(tensor.name)[i]) << tensor.name;
       }
   const Json made = after->bundle()->fathom()["provenance"]["compressed"];
   EXPECT_EQ(made["from"], before->bundle()->checksum());
   EXPECT_EQ(made["pruned"]["ffn"], Json({old.ffn, spec.ffn}));
-  for (const char* gone : {"certificate", "operating_points"}) EXPECT_FALSE(after->bundle()->fathom().contains(gone)) << gone;
+  for (const char* gone : {"certificate", "operating_points"})
+    EXPECT_FALSE(after->bundle()->fathom().contains(gone)) << gone;
 }
 
 // The mean of what goes moves into the bias.
@@ -106,7 +119,8 @@ TEST_P(Prune, MeansMoveIntoTheBias) {
   };
   ASSERT_TRUE(prune(work_ / "before", work_ / "after", {0, 0.5}, with_means));
   const auto after = model("after");
-  const std::size_t was = static_cast<std::size_t>(before->spec().ffn), is = static_cast<std::size_t>(after->spec().ffn);
+  const std::size_t was = static_cast<std::size_t>(before->spec().ffn),
+                    is = static_cast<std::size_t>(after->spec().ffn);
   const std::string name = "encoder.layer.0.output.dense";
   for (std::size_t n = 0; n < static_cast<std::size_t>(before->spec().hidden); ++n) {
     double a = before->weight(name + ".bias")[n], b = after->weight(name + ".bias")[n];
@@ -127,7 +141,9 @@ TEST_P(Prune, RefusalsLeaveNothing) {
   refused("before", "c", {0, std::nan("")}, "cannot be pruned");
   refused("before", "before", {0, 0.5}, "into itself");
   refused("none", "c", {0, 0.5}, "no bundle");
-  const auto failing = prune(work_ / "before", work_ / "c", {0, 0.5}, [](int) -> Result<InputMoments> { return Error{Code::bad_input, "no data", ""}; });
+  const auto failing = prune(work_ / "before", work_ / "c", {0, 0.5}, [](int) -> Result<InputMoments> {
+    return Error{Code::bad_input, "no data", ""};
+  });
   EXPECT_EQ(failing.error().message, "no data");
   EXPECT_FALSE(fs::exists(work_ / "c"));
 }
@@ -140,7 +156,8 @@ TEST(PruneShares, LeftOf) {
   EXPECT_EQ(left_of(100, 0.01), 96);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Prune, ::testing::Values("bert", "distilbert", "roberta", "vit", "deit_teacher", "timm_vit"));
+INSTANTIATE_TEST_SUITE_P(Families, Prune,
+                         ::testing::Values("bert", "distilbert", "roberta", "vit", "deit_teacher", "timm_vit"));
 
 }  // namespace
 }  // namespace fathom::compress

@@ -82,8 +82,10 @@ struct Surgery {
     Square b(group);
     for (std::size_t i = 0; i < group; ++i)
       for (std::size_t j = 0; j < group; ++j) b.row(i)[j] = inverse.row(place * group + i)[place * group + j];
-    if (group == 1) b.at[0] = 1.0 / b.at[0];
-    else invert(b);
+    if (group == 1)
+      b.at[0] = 1.0 / b.at[0];
+    else
+      invert(b);
     return b;
   }
 
@@ -92,7 +94,8 @@ struct Surgery {
     const Square b = block(place);
     double sum = 0;
     for (std::size_t i = 0; i < group; ++i)
-      for (std::size_t j = 0; j <= i; ++j) sum += (i == j ? 1 : 2) * b.row(i)[j] * dot(of(place * group + i), of(place * group + j), outputs);
+      for (std::size_t j = 0; j <= i; ++j)
+        sum += (i == j ? 1 : 2) * b.row(i)[j] * dot(of(place * group + i), of(place * group + j), outputs);
     return sum;
   }
 
@@ -105,7 +108,8 @@ struct Surgery {
       std::swap_ranges(inverse.row(a * group + i), inverse.row(a * group + i) + inputs, inverse.row(b * group + i));
     }
     for (std::size_t row = 0; row < inputs; ++row)
-      for (std::size_t i = 0; i < group; ++i) std::swap(inverse.row(row)[a * group + i], inverse.row(row)[b * group + i]);
+      for (std::size_t i = 0; i < group; ++i)
+        std::swap(inverse.row(row)[a * group + i], inverse.row(row)[b * group + i]);
   }
 
   void remove(std::size_t place) {
@@ -138,7 +142,8 @@ double variance_of_outputs(const Square& covariance, const std::vector<double>& 
   double sum = 0;
   for (std::size_t i = 0; i < covariance.n; ++i) {
     std::fill(mixed.begin(), mixed.end(), 0.0);
-    for (std::size_t j = 0; j < covariance.n; ++j) subtract(mixed.data(), weights.data() + j * outputs, -covariance.row(i)[j], outputs);
+    for (std::size_t j = 0; j < covariance.n; ++j)
+      subtract(mixed.data(), weights.data() + j * outputs, -covariance.row(i)[j], outputs);
     for (std::size_t n = 0; n < outputs; ++n) sum += weights[i * outputs + n] * mixed[n];
   }
   return sum;
@@ -146,13 +151,16 @@ double variance_of_outputs(const Square& covariance, const std::vector<double>& 
 
 }  // namespace
 
-Reduced remove_inputs(const float* weights, std::size_t outputs, std::size_t group, std::size_t keep, const Moments& moments, std::size_t rows) {
+Reduced remove_inputs(const float* weights, std::size_t outputs, std::size_t group, std::size_t keep,
+                      const Moments& moments, std::size_t rows) {
   const std::size_t inputs = moments.width;
-  FATHOM_CHECK(group > 0 && inputs % group == 0 && keep > 0 && keep <= inputs / group, "whole groups, at least one kept");
+  FATHOM_CHECK(group > 0 && inputs % group == 0 && keep > 0 && keep <= inputs / group,
+               "whole groups, at least one kept");
   Inputs seen = inputs_of(moments, rows);
   const Square moving = square(seen.covariance);
   damp(seen.covariance, kDamping);
-  Surgery surgery{group, outputs, std::vector<std::size_t>(inputs / group), square(seen.covariance), std::vector<double>(inputs * outputs)};
+  Surgery surgery{group, outputs, std::vector<std::size_t>(inputs / group), square(seen.covariance),
+                  std::vector<double>(inputs * outputs)};
   std::iota(surgery.order.begin(), surgery.order.end(), std::size_t{0});
   for (std::size_t n = 0; n < outputs; ++n)
     for (std::size_t i = 0; i < inputs; ++i) surgery.of(i)[n] = static_cast<double>(weights[n * inputs + i]);
@@ -173,7 +181,8 @@ Reduced remove_inputs(const float* weights, std::size_t outputs, std::size_t gro
   std::vector<double> change = before;  // what the map computes less than before, [inputs, outputs]
   for (std::size_t place = 0; place < keep; ++place) {
     const std::size_t which = surgery.order[place];
-    const std::size_t to = static_cast<std::size_t>(std::lower_bound(out.kept.begin(), out.kept.end(), which) - out.kept.begin());
+    const std::size_t to =
+        static_cast<std::size_t>(std::lower_bound(out.kept.begin(), out.kept.end(), which) - out.kept.begin());
     for (std::size_t i = 0; i < group; ++i)
       for (std::size_t n = 0; n < outputs; ++n) {
         const float value = static_cast<float>(surgery.of(place * group + i)[n]);

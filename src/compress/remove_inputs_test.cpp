@@ -17,7 +17,8 @@ struct Data {  // rows of inputs and a map that reads them
   std::vector<float> weights;  // [outputs, inputs]
   Moments moments;
 
-  Data(std::size_t n, std::size_t width, std::size_t height, std::uint64_t seed) : rows(n), inputs(width), outputs(height), x(n * width), weights(height * width), moments(width) {
+  Data(std::size_t n, std::size_t width, std::size_t height, std::uint64_t seed)
+      : rows(n), inputs(width), outputs(height), x(n * width), weights(height * width), moments(width) {
     Random random(seed, "remove_inputs");
     for (double& value : x) value = random.normal();
     for (float& value : weights) value = static_cast<float>(random.normal());
@@ -27,7 +28,8 @@ struct Data {  // rows of inputs and a map that reads them
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t i = 0; i < inputs; ++i) {
         moments.sums[i] += x[r * inputs + i];
-        for (std::size_t j = 0; j < inputs; ++j) moments.products[i * inputs + j] += static_cast<float>(x[r * inputs + i] * x[r * inputs + j]);
+        for (std::size_t j = 0; j < inputs; ++j)
+          moments.products[i * inputs + j] += static_cast<float>(x[r * inputs + i] * x[r * inputs + j]);
       }
   }
   double output(std::size_t row, std::size_t n) const {
@@ -39,7 +41,8 @@ struct Data {  // rows of inputs and a map that reads them
     double sum = static_cast<double>(reduced.bias_change[n]);
     const std::size_t width = reduced.kept.size() * group;
     for (std::size_t i = 0; i < width; ++i)
-      sum += static_cast<double>(reduced.weights[n * width + i]) * x[row * inputs + reduced.kept[i / group] * group + i % group];
+      sum += static_cast<double>(reduced.weights[n * width + i]) *
+             x[row * inputs + reduced.kept[i / group] * group + i % group];
     return sum;
   }
   // Mean square difference of all outputs, over their variance.
@@ -71,16 +74,18 @@ TEST(RemoveInputs, WhatOthersSayGoesFirstAndIsTakenOver) {
   Data data(400, 6, 4, 2);
   for (std::size_t r = 0; r < data.rows; ++r) {
     double* x = data.x.data() + r * data.inputs;
-    x[3] = 7;                             // a constant: the bias can say it
-    x[4] = 0.5 * x[0] - 2 * x[1] + 3;     // a mixture of two others
+    x[3] = 7;                          // a constant: the bias can say it
+    x[4] = 0.5 * x[0] - 2 * x[1] + 3;  // a mixture of two others
   }
   data.add_up();
   const Reduced reduced = remove_inputs(data.weights.data(), data.outputs, 1, 4, data.moments, data.rows);
   EXPECT_EQ(reduced.kept.size(), 4u);
   EXPECT_EQ(std::count(reduced.kept.begin(), reduced.kept.end(), 3u), 0);
-  for (const std::size_t free : {2u, 5u}) EXPECT_EQ(std::count(reduced.kept.begin(), reduced.kept.end(), free), 1) << free;
+  for (const std::size_t free : {2u, 5u})
+    EXPECT_EQ(std::count(reduced.kept.begin(), reduced.kept.end(), free), 1) << free;
   EXPECT_LT(data.loss(reduced, 1), 1e-4);
-  for (std::size_t n = 0; n < data.outputs; ++n) EXPECT_NEAR(data.output(7, n), data.output_of(reduced, 1, 7, n), 0.05) << n;
+  for (std::size_t n = 0; n < data.outputs; ++n)
+    EXPECT_NEAR(data.output(7, n), data.output_of(reduced, 1, 7, n), 0.05) << n;
 }
 
 // The least-squares map from the kept inputs and a constant, by Gaussian elimination on the normal equations.
@@ -103,7 +108,8 @@ Reduced fitted(const Data& data, std::size_t group, const std::vector<std::size_
         const double times = a[i * (n + 1) + k] / a[k * (n + 1) + k];
         for (std::size_t j = k; j <= n; ++j) a[i * (n + 1) + j] -= times * a[k * (n + 1) + j];
       }
-    for (std::size_t i = 0; i < width; ++i) out.weights[o * width + i] = static_cast<float>(a[i * (n + 1) + n] / a[i * (n + 1) + i]);
+    for (std::size_t i = 0; i < width; ++i)
+      out.weights[o * width + i] = static_cast<float>(a[i * (n + 1) + n] / a[i * (n + 1) + i]);
     out.bias_change[o] = static_cast<float>(a[width * (n + 1) + n] / a[width * (n + 1) + width]);
   }
   return out;
@@ -114,14 +120,19 @@ TEST(RemoveInputs, TheCheapestGroupGoesAndTheRestIsTheBestFit) {
     for (std::uint64_t seed = 3; seed < 9; ++seed) {
       Data data(300, 12, 3, seed);
       for (std::size_t r = 0; r < data.rows; ++r)  // inputs that know of one another
-        for (std::size_t i = 1; i < data.inputs; ++i) data.x[r * data.inputs + i] += 0.7 * data.x[r * data.inputs + i - 1];
+        for (std::size_t i = 1; i < data.inputs; ++i)
+          data.x[r * data.inputs + i] += 0.7 * data.x[r * data.inputs + i - 1];
       data.add_up();
       const std::size_t groups = data.inputs / group;
-      const Reduced chosen = remove_inputs(data.weights.data(), data.outputs, group, groups - 1, data.moments, data.rows);
+      const Reduced chosen =
+          remove_inputs(data.weights.data(), data.outputs, group, groups - 1, data.moments, data.rows);
       EXPECT_NEAR(chosen.lost, data.loss(chosen, group), 1e-3 * chosen.lost + 1e-6) << group << " " << seed;
-      EXPECT_LE(chosen.lost, 1.01 * data.loss(fitted(data, group, chosen.kept), group)) << "the best fit of what is kept";
-      const Reduced half = remove_inputs(data.weights.data(), data.outputs, group, groups / 2, data.moments, data.rows);  // one after another
-      EXPECT_LE(half.lost, 1.01 * data.loss(fitted(data, group, half.kept), group)) << "the best fit of the half that is kept";
+      EXPECT_LE(chosen.lost, 1.01 * data.loss(fitted(data, group, chosen.kept), group))
+          << "the best fit of what is kept";
+      const Reduced half = remove_inputs(data.weights.data(), data.outputs, group, groups / 2, data.moments,
+                                         data.rows);  // one after another
+      EXPECT_LE(half.lost, 1.01 * data.loss(fitted(data, group, half.kept), group))
+          << "the best fit of the half that is kept";
       for (std::size_t gone = 0; gone < groups; ++gone) {
         std::vector<std::size_t> kept;
         for (std::size_t g = 0; g < groups; ++g)
@@ -134,7 +145,8 @@ TEST(RemoveInputs, TheCheapestGroupGoesAndTheRestIsTheBestFit) {
 TEST(RemoveInputs, SameArgumentsSameBits) {
   Data data(100, 16, 7, 11);
   data.add_up();
-  const auto once = remove_inputs(data.weights.data(), data.outputs, 4, 2, data.moments, data.rows), twice = remove_inputs(data.weights.data(), data.outputs, 4, 2, data.moments, data.rows);
+  const auto once = remove_inputs(data.weights.data(), data.outputs, 4, 2, data.moments, data.rows),
+             twice = remove_inputs(data.weights.data(), data.outputs, 4, 2, data.moments, data.rows);
   EXPECT_EQ(once.kept, twice.kept);
   EXPECT_EQ(std::memcmp(once.weights.data(), twice.weights.data(), once.weights.size() * sizeof(float)), 0);
 }

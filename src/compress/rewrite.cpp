@@ -15,8 +15,10 @@ Status all_finite(const SafeTensors& weights, const std::string& name) {
   const TensorView& view = *weights.find(name);
   for (std::int64_t i = 0; i < view.elements(); ++i)
     if (!std::isfinite(view.data[i]))
-      return Error{Code::corrupt_bundle, "'" + weights.path().string() + "': tensor '" + name + "': value " + std::to_string(i) + " is not finite",
-                   "copy or make the bundle again"};
+      return Error{
+          Code::corrupt_bundle,
+          "'" + weights.path().string() + "': tensor '" + name + "': value " + std::to_string(i) + " is not finite",
+          "copy or make the bundle again"};
   return {};
 }
 
@@ -24,9 +26,12 @@ Status all_finite(const SafeTensors& weights, const std::string& name) {
 
 Status check_target(const std::filesystem::path& folder, const std::filesystem::path& out) {
   std::error_code ignored;
-  if (fs::equivalent(folder, out, ignored)) return Error{Code::usage, "bundle '" + folder.string() + "' cannot be compressed into itself", "choose another -o"};
-  if (const auto there = Bundle::open(out); there && !(*there)->fathom().value("provenance", Json::object()).contains("compressed"))
-    return Error{Code::usage, "'" + out.string() + "' holds a bundle that was not made by compressing", "choose another -o, or delete it"};
+  if (fs::equivalent(folder, out, ignored))
+    return Error{Code::usage, "bundle '" + folder.string() + "' cannot be compressed into itself", "choose another -o"};
+  if (const auto there = Bundle::open(out);
+      there && !(*there)->fathom().value("provenance", Json::object()).contains("compressed"))
+    return Error{Code::usage, "'" + out.string() + "' holds a bundle that was not made by compressing",
+                 "choose another -o, or delete it"};
   return {};
 }
 
@@ -36,9 +41,12 @@ Result<Source> open_source(const std::filesystem::path& folder, const std::files
   FATHOM_TRY(source.model, Model::load(source.bundle));
   const std::string where = "bundle '" + folder.string() + "'";
   if (source.model->precision() != Precision::fp32)
-    return Error{Code::unsupported, where + " is compressed already: its layers are in " + precision_name(source.model->precision()), "compress the bundle it was made from"};
+    return Error{Code::unsupported,
+                 where + " is compressed already: its layers are in " + precision_name(source.model->precision()),
+                 "compress the bundle it was made from"};
   FATHOM_TRY_VOID(check_target(folder, out));
-  for (const auto& [name, unread] : source.bundle->weights()->all()) FATHOM_TRY_VOID(all_finite(*source.bundle->weights(), name));
+  for (const auto& [name, unread] : source.bundle->weights()->all())
+    FATHOM_TRY_VOID(all_finite(*source.bundle->weights(), name));
   return source;
 }
 
@@ -54,7 +62,8 @@ LayerTensors::LayerTensors(const Model& model, ModelSpec after) : after_(std::mo
 void LayerTensors::put(const std::string& name, const std::vector<float>& values) {
   const TensorSource place = sources_of(after_, naming_, {name, wanted_.at(name)}).at(0);
   Tensor& tensor = tensors_[place.name];
-  if (tensor.shape != place.shape) tensor = {place.shape, std::vector<float>(static_cast<std::size_t>(elements_of(place.shape)))};
+  if (tensor.shape != place.shape)
+    tensor = {place.shape, std::vector<float>(static_cast<std::size_t>(elements_of(place.shape)))};
   FATHOM_CHECK(values.size() == static_cast<std::size_t>(elements_of(wanted_.at(name))), "values of the new shape");
   std::memcpy(tensor.values.data() + place.offset, values.data(), values.size() * sizeof(float));
 }
@@ -65,22 +74,24 @@ std::string LayerTensors::bytes() const {
   return safetensors_bytes(list);
 }
 
-Status write_made(const Source& source, const std::filesystem::path& out, std::map<std::string, std::string> files, Json fathom, const std::string& step,
-                  const Json& made) {
+Status write_made(const Source& source, const std::filesystem::path& out, std::map<std::string, std::string> files,
+                  Json fathom, const std::string& step, const Json& made) {
   std::map<std::string, std::filesystem::path> copies;
   for (const auto& [name, entry] : source.bundle->fathom()["files"].items()) {
     const bool weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    if ((!weights || name == "fathom.safetensors") && !files.contains(name)) copies[name] = source.bundle->folder() / name;
+    if ((!weights || name == "fathom.safetensors") && !files.contains(name))
+      copies[name] = source.bundle->folder() / name;
   }
   for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);
   Json& history = fathom["provenance"]["compressed"];
-  if (!history.contains("from")) history["from"] = source.bundle->checksum();  // else a transform's own output, which says so already
+  if (!history.contains("from"))
+    history["from"] = source.bundle->checksum();  // else a transform's own output, which says so already
   history[step] = made;
   return write_bundle(out, files, fathom, copies);
 }
 
-Status write_reshaped(const Source& source, const std::filesystem::path& out, const ModelSpec& after, const LayerTensors& tensors, const std::string& step,
-                      const Json& made) {
+Status write_reshaped(const Source& source, const std::filesystem::path& out, const ModelSpec& after,
+                      const LayerTensors& tensors, const std::string& step, const Json& made) {
   Json fathom = source.bundle->fathom(), config = spec_to_json(after);
   if (fathom.contains("model")) {  // an imported checkpoint: config.json is its library's
     fathom["model"]["spec"] = config;
@@ -88,7 +99,8 @@ Status write_reshaped(const Source& source, const std::filesystem::path& out, co
     for (const char* key : {"intermediate_size", "hidden_dim"})  // BERT, RoBERTa, ViT; DistilBERT
       if (config.contains(key)) config[key] = after.ffn;
   }
-  return write_made(source, out, {{"model.safetensors", tensors.bytes()}, {"config.json", config.dump(2) + "\n"}}, fathom, step, made);
+  return write_made(source, out, {{"model.safetensors", tensors.bytes()}, {"config.json", config.dump(2) + "\n"}},
+                    fathom, step, made);
 }
 
 }  // namespace fathom::compress

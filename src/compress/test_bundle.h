@@ -1,4 +1,5 @@
-// Tests only: a committed checkpoint, by name, as a bundle work_/before, as `fathom import` lists it, with facts that must not survive.
+// Tests only: a committed checkpoint, by name, as a bundle work_/before, as `fathom import` lists it, with facts that
+// must not survive.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,9 +27,13 @@ class TestBundle : public ::testing::TestWithParam<const char*> {
     const auto config = read_file(source / "config.json");
     const auto checkpoint = read_checkpoint(*parse_json(*config, "config.json"), **tensors, "config.json");
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;
-    const Json fathom = {{"model", {{"spec", spec_to_json(checkpoint->spec)}, {"names", naming_to_json(checkpoint->naming)}}},
-                         {"certificate", {{"lambda", 0.5}}}, {"operating_points", Json::object()}};
-    ASSERT_TRUE(write_bundle(work_ / "before", {}, fathom, {{"config.json", source / "config.json"}, {"model.safetensors", source / "model.safetensors"}}));
+    const Json fathom = {
+        {"model", {{"spec", spec_to_json(checkpoint->spec)}, {"names", naming_to_json(checkpoint->naming)}}},
+        {"certificate", {{"lambda", 0.5}}},
+        {"operating_points", Json::object()}};
+    ASSERT_TRUE(
+        write_bundle(work_ / "before", {}, fathom,
+                     {{"config.json", source / "config.json"}, {"model.safetensors", source / "model.safetensors"}}));
   }
   void TearDown() override { fs::remove_all(work_); }
 

@@ -29,7 +29,9 @@ Mask cheapest(const Matrix& cost, Index count) {
   Mask gone = Mask::Zero(cost.rows(), cost.cols());
   std::vector<Index> order(static_cast<std::size_t>(cost.size()));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = index(i);
-  const auto less = [&](Index a, Index b) { return cost.data()[a] != cost.data()[b] ? cost.data()[a] < cost.data()[b] : a < b; };
+  const auto less = [&](Index a, Index b) {
+    return cost.data()[a] != cost.data()[b] ? cost.data()[a] < cost.data()[b] : a < b;
+  };
   std::nth_element(order.begin(), order.begin() + count, order.end(), less);
   for (Index i = 0; i < count; ++i) gone.data()[order[static_cast<std::size_t>(i)]] = 1;
   return gone;
@@ -50,7 +52,9 @@ Matrix cost_of(const Matrix& weights, const Matrix& u, Index begin, Index count)
 Matrix without(Matrix w, const Matrix& u, const ZeroChoice& choice) {
   for (Index begin = 0; begin < w.cols(); begin += kBlock) {
     const Index count = std::min(kBlock, w.cols() - begin), behind = w.cols() - begin - count;
-    Mask gone = choice.two_of_four ? Mask(w.rows(), count) : cheapest(cost_of(w, u, begin, count), std::llround(choice.share * static_cast<double>(w.rows() * count)));
+    Mask gone = choice.two_of_four ? Mask(w.rows(), count)
+                                   : cheapest(cost_of(w, u, begin, count),
+                                              std::llround(choice.share * static_cast<double>(w.rows() * count)));
     Matrix moved(w.rows(), count);  // of each column, in units of its own successors' row
     for (Index j = 0; j < count; ++j) {
       const Index at = begin + j;
@@ -68,11 +72,14 @@ Matrix without(Matrix w, const Matrix& u, const ZeroChoice& choice) {
   return w;
 }
 
-double variance_of(const Matrix& weights, const Matrix& covariance) { return (weights * covariance).cwiseProduct(weights).sum(); }
+double variance_of(const Matrix& weights, const Matrix& covariance) {
+  return (weights * covariance).cwiseProduct(weights).sum();
+}
 
 }  // namespace
 
-MapZeroes::MapZeroes(const Moments& moments, std::size_t rows) : inputs_(inputs_of(moments, rows)), u_(cholesky_of_inverse(inputs_.covariance)) {}
+MapZeroes::MapZeroes(const Moments& moments, std::size_t rows)
+    : inputs_(inputs_of(moments, rows)), u_(cholesky_of_inverse(inputs_.covariance)) {}
 
 Zeroed MapZeroes::of(const float* weights, std::size_t outputs, const ZeroChoice& choice) const {
   const Index in = inputs_.mean.size();

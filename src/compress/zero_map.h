@@ -1,7 +1,7 @@
-// Which single weights of a linear map go, and what its others must become: optimal brain surgery column after column (Frantar and Alistarh
-// 2023, "SparseGPT"). In blocks of 128 inputs those weights go whose loss changes the map's outputs least in the mean square over the data, and
-// the weights of the inputs behind are fitted to what went; the bias takes its mean.
-// Pure; double precision, one order: same arguments, same bits. Private to the room.
+// Which single weights of a linear map go, and what its others must become: optimal brain surgery column after column
+// (Frantar and Alistarh 2023, "SparseGPT"). In blocks of 128 inputs those weights go whose loss changes the map's
+// outputs least in the mean square over the data, and the weights of the inputs behind are fitted to what went; the
+// bias takes its mean. Pure; double precision, one order: same arguments, same bits. Private to the room.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,8 @@ struct Zeroed {
 class MapZeroes {
  public:
   MapZeroes(const Moments& moments, std::size_t rows);  // rows > 0: of the moments
-  Zeroed of(const float* weights, std::size_t outputs, const ZeroChoice& choice) const;  // weights [outputs, moments.width]
+  Zeroed of(const float* weights, std::size_t outputs,
+            const ZeroChoice& choice) const;  // weights [outputs, moments.width]
 
  private:
   Inputs inputs_;

@@ -7,12 +7,17 @@
 
 namespace fathom::compress {
 
-Result<ZeroReport> zero_weights(const std::filesystem::path& folder, const std::filesystem::path& out, const ZeroChoice& choice, const MomentsOf& moments) {
+Result<ZeroReport> zero_weights(const std::filesystem::path& folder, const std::filesystem::path& out,
+                                const ZeroChoice& choice, const MomentsOf& moments) {
   FATHOM_TRY(const Source source, open_source(folder, out));
   const Model& model = *source.model;
   const ModelSpec& spec = model.spec();
-  if (!choice.any() || !(choice.share >= 0 && choice.share < 1)) return Error{Code::usage, "no share of weights to set to zero", "give a share below 1, or 2:4"};
-  if (spec.ranks.any()) return Error{Code::unsupported, "bundle '" + folder.string() + "' has folded maps: zeros in their factors are not looked for", "use --prune weights on the bundle it was made from"};
+  if (!choice.any() || !(choice.share >= 0 && choice.share < 1))
+    return Error{Code::usage, "no share of weights to set to zero", "give a share below 1, or 2:4"};
+  if (spec.ranks.any())
+    return Error{Code::unsupported,
+                 "bundle '" + folder.string() + "' has folded maps: zeros in their factors are not looked for",
+                 "use --prune weights on the bundle it was made from"};
   LayerTensors tensors(model, spec);
   const auto maps = layer_maps(spec);
   ZeroReport report;

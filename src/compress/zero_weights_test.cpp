@@ -43,7 +43,8 @@ TEST_P(ZeroBundle, MapsHaveZerosAndNothingElseChanges) {
   for (const TensorSpec& tensor : backbone_tensors(before->spec())) {
     const auto count = elements_of(tensor.shape);
     const float *was = before->weight(tensor.name), *is = after->weight(tensor.name);
-    const bool norm = tensor.name.find("orm") != std::string::npos, map = tensor.name.starts_with("encoder.layer.") && !norm;
+    const bool norm = tensor.name.find("orm") != std::string::npos,
+               map = tensor.name.starts_with("encoder.layer.") && !norm;
     if (map && tensor.name.ends_with(".weight")) {
       EXPECT_EQ(std::count(is, is + count, 0.0f), count / 2) << tensor.name;
     } else if (!map) {

@@ -39,19 +39,22 @@ std::size_t skip_spaces(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-Result<AddedTokenFinder> AddedTokenFinder::make(std::vector<AddedToken> tokens, const std::vector<std::string>& patterns) {
+Result<AddedTokenFinder> AddedTokenFinder::make(std::vector<AddedToken> tokens,
+                                                const std::vector<std::string>& patterns) {
   AddedTokenFinder finder;
   std::set<std::string> seen;
   std::vector<std::string> kept;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (patterns[i].empty()) return Error{Code::unsupported, "added token '" + tokens[i].content + "' is empty once normalized", ""};
+    if (patterns[i].empty())
+      return Error{Code::unsupported, "added token '" + tokens[i].content + "' is empty once normalized", ""};
     if (!seen.insert(patterns[i]).second) continue;
     kept.push_back(patterns[i]);
     finder.tokens_.push_back(std::move(tokens[i]));
     finder.begins_[static_cast<unsigned char>(patterns[i][0])] = true;
   }
   if (std::count(finder.begins_.begin(), finder.begins_.end(), true) == 1)
-    finder.only_ = static_cast<int>(std::find(finder.begins_.begin(), finder.begins_.end(), true) - finder.begins_.begin());
+    finder.only_ =
+        static_cast<int>(std::find(finder.begins_.begin(), finder.begins_.end(), true) - finder.begins_.begin());
   FATHOM_TRY(finder.patterns_, PieceTrie::make(kept));
   return finder;
 }

@@ -1,6 +1,6 @@
-// Tokens that are found in the text before the model sees it: special ones ("[CLS]", "<mask>") and a user's own, with the
-// flags of the Hugging Face library. Those with `normalized` are looked for in the normalized text, the others before.
-// At each place the longest wins. Thread rule: immutable once made.
+// Tokens that are found in the text before the model sees it: special ones ("[CLS]", "<mask>") and a user's own, with
+// the flags of the Hugging Face library. Those with `normalized` are looked for in the normalized text, the others
+// before. At each place the longest wins. Thread rule: immutable once made.
 #pragma once
 
 #include <array>

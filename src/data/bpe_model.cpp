@@ -9,19 +9,22 @@
 namespace fathom::data {
 namespace {
 
-constexpr std::size_t kShort = 48;  // pieces; longer words keep their joins in a heap, so that time does not grow squared
+constexpr std::size_t kShort =
+    48;  // pieces; longer words keep their joins in a heap, so that time does not grow squared
 
 Error no_piece(const std::string& piece, std::size_t line) {
   return {Code::corrupt_bundle, "merge " + std::to_string(line) + ": '" + piece + "' is not in the vocabulary", ""};
 }
 
 // The heap's top: the lowest rank, then the leftmost.
-bool later(const EncodeScratch::Join& a, const EncodeScratch::Join& b) { return a.rank != b.rank ? a.rank > b.rank : a.at > b.at; }
+bool later(const EncodeScratch::Join& a, const EncodeScratch::Join& b) {
+  return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
+}
 
 }  // namespace
 
-Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const PieceIndex& index, const std::vector<Merge>& merges,
-                                const BpeOptions& options) {
+Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const PieceIndex& index,
+                                const std::vector<Merge>& merges, const BpeOptions& options) {
   BpeModel model;
   model.options_ = options;
   if (!options.unknown.empty()) {
@@ -53,13 +56,16 @@ Status BpeModel::add_merges(const PieceIndex& index, const std::vector<Merge>& m
     const std::int32_t id = index.find(left, right);
     if (id < 0) return no_piece(std::string(left).append(right), i);
     if (!joins_.add(a, b, {static_cast<std::uint32_t>(i), id}))
-      return Error{Code::corrupt_bundle, "merge " + std::to_string(i) + ": '" + std::string(left).append(" ").append(right) + "' stands twice", ""};
+      return Error{
+          Code::corrupt_bundle,
+          "merge " + std::to_string(i) + ": '" + std::string(left).append(" ").append(right) + "' stands twice", ""};
     merges_.emplace_back(a, b);
   }
   return {};
 }
 
-bool BpeModel::encode(std::string_view text, std::size_t limit, EncodeScratch& scratch, std::vector<std::int32_t>& ids) const {
+bool BpeModel::encode(std::string_view text, std::size_t limit, EncodeScratch& scratch,
+                      std::vector<std::int32_t>& ids) const {
   if (options_.add_prefix_space && !text.empty() && text.front() != ' ') {
     scratch.words.assign(1, ' ');
     scratch.words += text;
@@ -89,12 +95,16 @@ void BpeModel::split_word(std::string_view word, EncodeScratch& scratch) const {
   bool fused = false;
   for (const char c : word) {
     const std::int32_t id = byte_ids_[static_cast<unsigned char>(c)];
-    if (id >= 0) found.push_back(id);
-    else if (unknown_ >= 0 && !fused) found.push_back(unknown_);
+    if (id >= 0)
+      found.push_back(id);
+    else if (unknown_ >= 0 && !fused)
+      found.push_back(unknown_);
     fused = id < 0 && options_.fuse_unknown;
   }
-  if (found.size() <= kShort) join_short(scratch);
-  else join_long(scratch);
+  if (found.size() <= kShort)
+    join_short(scratch);
+  else
+    join_long(scratch);
 }
 
 void BpeModel::join_short(EncodeScratch& scratch) const {

@@ -1,6 +1,6 @@
-// Byte-level BPE as in GPT-2 and RoBERTa: words are bytes, and the neighbouring pair of pieces that was learnt first is joined
-// (the leftmost of equals) until none is left. Source: Sennrich et al., arXiv 1508.07909.
-// Thread rule: immutable once made; a scratch belongs to one call at a time.
+// Byte-level BPE as in GPT-2 and RoBERTa: words are bytes, and the neighbouring pair of pieces that was learnt first is
+// joined (the leftmost of equals) until none is left. Source: Sennrich et al., arXiv 1508.07909. Thread rule: immutable
+// once made; a scratch belongs to one call at a time.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ class BpeModel {
  public:
   using Merge = std::pair<std::string_view, std::string_view>;
   // `merges` in the order in which they were learnt. Errors: a merge or its result is no piece, or stands twice.
-  static Result<BpeModel> make(const std::vector<std::string>& pieces, const PieceIndex& index, const std::vector<Merge>& merges,
-                               const BpeOptions& options);
+  static Result<BpeModel> make(const std::vector<std::string>& pieces, const PieceIndex& index,
+                               const std::vector<Merge>& merges, const BpeOptions& options);
   const BpeOptions& options() const { return options_; }
   const std::vector<std::pair<std::int32_t, std::int32_t>>& merges() const { return merges_; }  // as ids
 

@@ -19,10 +19,13 @@ Result<RawPart> read_cifar_part(const std::vector<fs::path>& files) {
     FATHOM_TRY(const std::string bytes, read_data_file(path));
     const std::size_t found = bytes.size() % (3 * kPlane + 1) == 0 ? 1 : bytes.size() % (3 * kPlane + 2) == 0 ? 2 : 0;
     if (found == 0)
-      return Error{Code::bad_input, where + ": " + std::to_string(bytes.size()) + " bytes are no whole number of records of 3073 (or 3074) bytes",
-                   "the file is cut short or not a CIFAR binary batch"};
+      return Error{
+          Code::bad_input,
+          where + ": " + std::to_string(bytes.size()) + " bytes are no whole number of records of 3073 (or 3074) bytes",
+          "the file is cut short or not a CIFAR binary batch"};
     if (labels != 0 && labels != found)
-      return Error{Code::bad_input, where + ": other record size than " + part.files.front(), "do not mix two kinds of batches"};
+      return Error{Code::bad_input, where + ": other record size than " + part.files.front(),
+                   "do not mix two kinds of batches"};
     labels = found;
     const std::size_t record = 3 * kPlane + labels, count = bytes.size() / record;
     const std::size_t before = part.split.pixels.size();

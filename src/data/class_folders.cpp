@@ -37,8 +37,11 @@ Status append(Split& split, const fs::path& path, const fs::path& folder, int he
     split.width = width > 0 ? width : std::min(picture.width, kMaxFoundSide);
   }
   if (split.pixels.size() + split.picture_bytes() > kMaxDataBytes)
-    return Error{Code::limit, "'" + folder.string() + "': more than " + std::to_string(kMaxDataBytes) + " bytes of pictures", "use a smaller image size"};
-  if (picture.height != split.height || picture.width != split.width) picture = resize_picture(picture, split.height, split.width);
+    return Error{Code::limit,
+                 "'" + folder.string() + "': more than " + std::to_string(kMaxDataBytes) + " bytes of pictures",
+                 "use a smaller image size"};
+  if (picture.height != split.height || picture.width != split.width)
+    picture = resize_picture(picture, split.height, split.width);
   split.pixels.insert(split.pixels.end(), picture.pixels.begin(), picture.pixels.end());
   return {};
 }
@@ -55,7 +58,8 @@ Result<RawPart> read_class_folders(const fs::path& folder, int height, int width
   for (const fs::path& class_folder : entries(folder, true)) {
     const std::vector<fs::path> pictures = entries(class_folder, false);
     if (pictures.empty())
-      return Error{Code::bad_input, "'" + class_folder.string() + "': no JPEG or PNG picture in this class folder", "remove the folder or fill it"};
+      return Error{Code::bad_input, "'" + class_folder.string() + "': no JPEG or PNG picture in this class folder",
+                   "remove the folder or fill it"};
     for (const fs::path& path : pictures) {
       FATHOM_TRY_VOID(append(part.split, path, folder, height, width));
       part.labels.push_back(class_folder.filename().string());
@@ -65,7 +69,8 @@ Result<RawPart> read_class_folders(const fs::path& folder, int height, int width
     }
   }
   if (part.labels.empty())
-    return Error{Code::bad_input, "'" + folder.string() + "': no class folders with JPEG or PNG pictures", "put the pictures of each class into a folder of its own"};
+    return Error{Code::bad_input, "'" + folder.string() + "': no class folders with JPEG or PNG pictures",
+                 "put the pictures of each class into a folder of its own"};
   return part;
 }
 
@@ -77,7 +82,9 @@ Result<Split> read_picture_folder(const fs::path& folder, int height, int width)
     FATHOM_TRY_VOID(append(split, path, folder, height, width));
     split.labels.push_back(0);
   }
-  if (split.labels.empty()) return Error{Code::bad_input, "'" + folder.string() + "' holds no JPEG or PNG picture", "give a folder of pictures"};
+  if (split.labels.empty())
+    return Error{Code::bad_input, "'" + folder.string() + "' holds no JPEG or PNG picture",
+                 "give a folder of pictures"};
   return split;
 }
 

@@ -8,11 +8,12 @@
 namespace fathom::data {
 namespace {
 
-constexpr std::array kLabelNames = {"label", "labels", "class", "category", "target", "sentiment", "class_index",
-                                    "class index", "label_id", "intent", "topic"};
-constexpr std::array kTextNames = {"text", "sentence", "title", "description", "content", "review", "question", "body",
-                                   "headline", "sentence1", "sentence2", "premise", "hypothesis", "question1",
-                                   "question2", "document", "tweet", "utterance", "message"};
+constexpr std::array kLabelNames = {"label",       "labels",      "class",    "category", "target", "sentiment",
+                                    "class_index", "class index", "label_id", "intent",   "topic"};
+constexpr std::array kTextNames = {"text",      "sentence", "title",      "description", "content",
+                                   "review",    "question", "body",       "headline",    "sentence1",
+                                   "sentence2", "premise",  "hypothesis", "question1",   "question2",
+                                   "document",  "tweet",    "utterance",  "message"};
 constexpr std::array kNumberNames = {"id", "idx", "index", "row", "guid"};
 constexpr std::size_t kMaxClasses = 1000;
 
@@ -38,7 +39,8 @@ bool column_is_integer(const Table& table, std::size_t column, std::size_t first
 
 bool value_returns(const Table& table, std::size_t column) {  // the first row's value, further down
   const std::string& first = table.rows.front().fields[column];
-  return std::any_of(table.rows.begin() + 1, table.rows.end(), [&](const Row& row) { return row.fields[column] == first; });
+  return std::any_of(table.rows.begin() + 1, table.rows.end(),
+                     [&](const Row& row) { return row.fields[column] == first; });
 }
 
 bool first_row_is_header(const Table& table, const std::vector<std::string>& wanted) {
@@ -48,7 +50,8 @@ bool first_row_is_header(const Table& table, const std::vector<std::string>& wan
   std::set<std::string> distinct;
   for (std::size_t c = 0; c < first.size(); ++c) {
     const std::string name = plain_name(first[c]);
-    if (std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return !is_integer(w) && plain_name(w) == name; }))
+    if (std::any_of(wanted.begin(), wanted.end(),
+                    [&](const std::string& w) { return !is_integer(w) && plain_name(w) == name; }))
       return true;
     named = named && !name.empty() && !is_integer(name) && name.size() <= 64;
     distinct.insert(name);
@@ -77,7 +80,8 @@ Result<std::size_t> find_column(const Table& table, const std::string& wanted, c
     const int number = std::stoi(wanted);
     if (number >= 1 && static_cast<std::size_t>(number) <= table.columns()) return static_cast<std::size_t>(number - 1);
   }
-  return Error{Code::bad_input, table.where + ": column '" + wanted + "' is missing; the file has " + column_list(table),
+  return Error{Code::bad_input,
+               table.where + ": column '" + wanted + "' is missing; the file has " + column_list(table),
                std::string("name an existing column with ") + flag + " (or its number, from 1)"};
 }
 
@@ -92,7 +96,8 @@ Result<std::size_t> find_label(const Table& table) {
       if (plain_name(table.header[c]) == name) return c;
   std::size_t best = 0, best_distinct = kMaxClasses + 1;
   for (std::size_t c = 0; c < table.columns(); ++c) {
-    if (is_complexity(table, c) || (!table.header.empty() && is_one_of(plain_name(table.header[c]), kNumberNames))) continue;
+    if (is_complexity(table, c) || (!table.header.empty() && is_one_of(plain_name(table.header[c]), kNumberNames)))
+      continue;
     std::unordered_set<std::string_view> values;
     bool short_values = true;
     for (const Row& row : table.rows) {
@@ -106,8 +111,10 @@ Result<std::size_t> find_label(const Table& table) {
     best_distinct = values.size();
   }
   if (best_distinct > kMaxClasses)
-    return Error{Code::bad_input, table.where + ": no column looks like labels (2 to 1000 short values that repeat) among " + column_list(table),
-                 "say which one it is with --label-column"};
+    return Error{
+        Code::bad_input,
+        table.where + ": no column looks like labels (2 to 1000 short values that repeat) among " + column_list(table),
+        "say which one it is with --label-column"};
   return best;
 }
 
@@ -117,7 +124,8 @@ std::vector<std::size_t> find_text(const Table& table, std::size_t label) {
     if (c == label || is_complexity(table, c)) continue;
     const std::string name = table.header.empty() ? "" : plain_name(table.header[c]);
     if (is_one_of(name, kTextNames)) known.push_back(c);
-    if (!is_one_of(name, kNumberNames) && !is_one_of(name, kLabelNames) && !column_is_integer(table, c, 0)) other.push_back(c);
+    if (!is_one_of(name, kNumberNames) && !is_one_of(name, kLabelNames) && !column_is_integer(table, c, 0))
+      other.push_back(c);
   }
   return known.empty() ? other : known;
 }
@@ -127,8 +135,8 @@ Status refuse_doubled(const Table& table) {
     for (std::size_t b = a + 1; b < table.header.size(); ++b)
       if (!table.header[a].empty() && table.header[a] == table.header[b])
         return Error{Code::bad_input,
-                     table.where + ": column '" + table.header[a] + "' stands twice, as columns " + std::to_string(a + 1) +
-                         " and " + std::to_string(b + 1),
+                     table.where + ": column '" + table.header[a] + "' stands twice, as columns " +
+                         std::to_string(a + 1) + " and " + std::to_string(b + 1),
                      "rename one of them"};
   return {};
 }
@@ -138,14 +146,16 @@ Status refuse_doubled(const Table& table) {
 bool is_integer(const std::string& text) {
   const std::size_t sign = !text.empty() && text[0] == '-' ? 1 : 0;
   return text.size() > sign && text.size() <= 18 &&
-         std::all_of(text.begin() + static_cast<std::ptrdiff_t>(sign), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+         std::all_of(text.begin() + static_cast<std::ptrdiff_t>(sign), text.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Status find_header(Table& table, const std::vector<std::string>& wanted) {
   if (table.header.empty() && !table.rows.empty() && first_row_is_header(table, wanted)) {
     for (const std::string& field : table.rows.front().fields) table.header.push_back(plain_name(field));
     table.rows.erase(table.rows.begin());
-    if (table.rows.empty()) return Error{Code::bad_input, table.where + ": a header and no rows", "give a file with data"};
+    if (table.rows.empty())
+      return Error{Code::bad_input, table.where + ": a header and no rows", "give a file with data"};
   }
   return refuse_doubled(table);
 }
@@ -164,7 +174,8 @@ Result<Columns> choose_columns(const Table& table, const std::vector<std::string
   }
   if (text.empty()) columns.text = find_text(table, columns.label);
   if (columns.text.empty())
-    return Error{Code::bad_input, table.where + ": no text column found among " + column_list(table), "say which with --text-columns"};
+    return Error{Code::bad_input, table.where + ": no text column found among " + column_list(table),
+                 "say which with --text-columns"};
   return columns;
 }
 
@@ -194,7 +205,8 @@ std::string describe_columns(const Table& table, const Columns& columns) {
   };
   std::string text = table.header.empty() ? "no header; text " : "header found; text ";
   for (std::size_t i = 0; i < columns.text.size(); ++i) text += (i ? " + " : "") + name(columns.text[i]);
-  return text + ", label " + name(columns.label) + (columns.complexity ? ", complexity " + name(*columns.complexity) : "");
+  return text + ", label " + name(columns.label) +
+         (columns.complexity ? ", complexity " + name(*columns.complexity) : "");
 }
 
 }  // namespace fathom::data

@@ -118,7 +118,9 @@ bool some_column_is_quoted(const Table& table) {
 
 }  // namespace
 
-Result<Table> parse_csv(std::string_view text, const std::string& where) { return Reader(text, ',', true, where).read(); }
+Result<Table> parse_csv(std::string_view text, const std::string& where) {
+  return Reader(text, ',', true, where).read();
+}
 
 Result<Table> parse_tsv(std::string_view text, const std::string& where) {
   auto plain = Reader(text, '\t', false, where).read();

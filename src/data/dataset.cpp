@@ -12,8 +12,8 @@
 #include "data/labels.h"
 #include "data/raw_part.h"
 #include "data/split.h"
-#include "data/text_lines.h"
 #include "data/table.h"
+#include "data/text_lines.h"
 #include "data/utf8.h"
 
 namespace fathom::data {
@@ -37,8 +37,10 @@ Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) 
   RawPart part;
   part.files = {table.where};
   if (pairs && columns.text.size() != 2)
-    return Error{Code::bad_input, table.where + ": a pair needs two text columns, there are " + std::to_string(columns.text.size()) + " (" +
-                                      describe_columns(table, columns) + ")", "name the two with --text-columns FIRST,SECOND"};
+    return Error{Code::bad_input,
+                 table.where + ": a pair needs two text columns, there are " + std::to_string(columns.text.size()) +
+                     " (" + describe_columns(table, columns) + ")",
+                 "name the two with --text-columns FIRST,SECOND"};
   for (const Row& row : table.rows) {
     part.split.texts.push_back(sound(pairs ? row.fields[columns.text[0]] : joined_text(row, columns.text)));
     if (pairs) part.split.second.push_back(sound(row.fields[columns.text[1]]));
@@ -48,7 +50,9 @@ Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) 
     if (!columns.complexity) continue;
     const std::string& depth = row.fields[*columns.complexity];
     if (!is_integer(depth) || depth.size() > 6 || depth[0] == '-')
-      return Error{Code::bad_input, part.where(part.labels.size() - 1) + ": complexity '" + depth + "' is not a whole number of 0 to 999999", ""};
+      return Error{
+          Code::bad_input,
+          part.where(part.labels.size() - 1) + ": complexity '" + depth + "' is not a whole number of 0 to 999999", ""};
     part.split.complexity.push_back(std::stoi(depth));
   }
   return part;
@@ -104,8 +108,9 @@ Status read_images(const FolderPlan& plan, const ReadOptions& options, RawParts&
     }
     if (split.height != height || split.width != width)
       return Error{Code::bad_input,
-                   raw[index].files.front() + ": pictures of " + std::to_string(split.height) + "x" + std::to_string(split.width) +
-                       ", but train has " + std::to_string(height) + "x" + std::to_string(width),
+                   raw[index].files.front() + ": pictures of " + std::to_string(split.height) + "x" +
+                       std::to_string(split.width) + ", but train has " + std::to_string(height) + "x" +
+                       std::to_string(width),
                    "all splits need pictures of one size"};
   }
   return {};
@@ -120,7 +125,8 @@ Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
     for (std::size_t i = 0; i < from.labels.size(); ++i) {
       const std::int32_t label = map.find(from.labels[i]);
       if (label < 0)
-        return Error{Code::bad_input, from.where(i) + ": label '" + from.labels[i] + "' does not occur in train (" + map.known() + ")",
+        return Error{Code::bad_input,
+                     from.where(i) + ": label '" + from.labels[i] + "' does not occur in train (" + map.known() + ")",
                      "correct the row, or add training rows of this class"};
       from.split.labels.push_back(label);
     }
@@ -132,13 +138,15 @@ Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
 void note_repeats(Dataset& dataset) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   const auto row = [](const Split& split, std::size_t i) {
-    return std::pair<std::string_view, std::string_view>(split.texts[i], split.second.empty() ? std::string_view() : split.second[i]);
+    return std::pair<std::string_view, std::string_view>(split.texts[i],
+                                                         split.second.empty() ? std::string_view() : split.second[i]);
   };
   const Split &train = dataset.part(Part::train), &test = dataset.part(Part::test);
   for (std::size_t i = 0; i < train.texts.size(); ++i) seen.insert(row(train, i));
   std::size_t repeats = 0;
   for (std::size_t i = 0; i < test.texts.size(); ++i) repeats += seen.count(row(test, i));
-  if (repeats > 0) dataset.notes.push_back(std::to_string(repeats) + " test rows have a text that also occurs in the training file");
+  if (repeats > 0)
+    dataset.notes.push_back(std::to_string(repeats) + " test rows have a text that also occurs in the training file");
 }
 
 void put_number(Sha256& hash, std::uint64_t value) {
@@ -178,7 +186,8 @@ std::string fingerprint_of(const Dataset& dataset) {
 Status check_options(const ReadOptions& options) {
   for (const int side : {options.image_height, options.image_width})
     if (side < 0 || side > 1024)
-      return Error{Code::usage, "image size " + std::to_string(side) + " is out of range 0..1024", "give a size of 1 to 1024 (0: the pictures' own)"};
+      return Error{Code::usage, "image size " + std::to_string(side) + " is out of range 0..1024",
+                   "give a size of 1 to 1024 (0: the pictures' own)"};
   if (options.pairs && options.task != Task::text_classification)
     return Error{Code::usage, "--pairs is for texts, the task is image-classification", "leave it out"};
   return {};
@@ -188,7 +197,8 @@ Status check_options(const ReadOptions& options) {
 bool is_unlabelled(const fs::path& path, Task task) {
   std::error_code ignored;
   if (path.extension() == ".txt" && fs::is_regular_file(path, ignored)) return true;
-  if (task != Task::image_classification || !has_pictures(path) || fs::exists(path / "dataset.toml", ignored)) return false;
+  if (task != Task::image_classification || !has_pictures(path) || fs::exists(path / "dataset.toml", ignored))
+    return false;
   return !has_class_folders(path) && !holds_splits(path, task);
 }
 
@@ -208,7 +218,11 @@ Result<Dataset> read_unlabelled(const fs::path& path, const ReadOptions& options
     if (options.pairs) FATHOM_TRY_VOID(split_pairs(train.texts, train.second, "'" + path.string() + "'"));
     train.labels.assign(train.texts.size(), 0);  // unknown: label_names is empty
   }
-  dataset.notes.push_back(path.filename().string() + ": " + std::to_string(train.size()) + (pictures ? " pictures" : options.pairs ? " pairs of texts" : " texts") + " without labels");
+  dataset.notes.push_back(path.filename().string() + ": " + std::to_string(train.size()) +
+                          (pictures        ? " pictures"
+                           : options.pairs ? " pairs of texts"
+                                           : " texts") +
+                          " without labels");
   FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
   dataset.fingerprint = fingerprint_of(dataset);
   return dataset;
@@ -222,7 +236,9 @@ Result<Task> parse_task(const std::string& name) {
   return Error{Code::usage, "unknown task '" + name + "'", "known tasks: text-classification, image-classification"};
 }
 
-const char* task_name(Task task) { return task == Task::text_classification ? "text-classification" : "image-classification"; }
+const char* task_name(Task task) {
+  return task == Task::text_classification ? "text-classification" : "image-classification";
+}
 
 const char* part_name(Part part) {
   constexpr std::array kNames = {"train", "tune", "calibrate", "test"};
@@ -240,8 +256,10 @@ Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options)
     for (const fs::path& file : plan.parts[static_cast<std::size_t>(part)].files)
       dataset.notes.push_back(std::string(part_name(part)) + ": " + file.filename().string());
   dataset.notes.insert(dataset.notes.end(), plan.notes.begin(), plan.notes.end());
-  if (options.task == Task::text_classification) FATHOM_TRY_VOID(read_tables(plan, options, raw, dataset.notes));
-  else FATHOM_TRY_VOID(read_images(plan, options, raw, dataset.notes));
+  if (options.task == Task::text_classification)
+    FATHOM_TRY_VOID(read_tables(plan, options, raw, dataset.notes));
+  else
+    FATHOM_TRY_VOID(read_images(plan, options, raw, dataset.notes));
   FATHOM_TRY_VOID(map_labels(plan, raw, dataset));
   note_repeats(dataset);
   FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));

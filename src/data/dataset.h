@@ -19,11 +19,11 @@ const char* task_name(Task task);
 
 // One split. Exactly one of `texts` and `pixels` is filled.
 struct Split {
-  std::vector<std::string> texts;    // UTF-8
-  std::vector<std::string> second;   // pairs of texts: the second of each; else empty
-  int height = 0, width = 0;         // of every picture
-  std::vector<std::uint8_t> pixels;  // [count, height, width, 3], RGB
-  std::vector<std::int32_t> labels;  // 0..classes-1
+  std::vector<std::string> texts;        // UTF-8
+  std::vector<std::string> second;       // pairs of texts: the second of each; else empty
+  int height = 0, width = 0;             // of every picture
+  std::vector<std::uint8_t> pixels;      // [count, height, width, 3], RGB
+  std::vector<std::int32_t> labels;      // 0..classes-1
   std::vector<std::int32_t> complexity;  // generated data only: known needed depth of each example; else empty
   std::size_t size() const { return labels.size(); }
   const std::uint8_t* picture(std::size_t i) const { return pixels.data() + i * picture_bytes(); }
@@ -37,8 +37,8 @@ const char* part_name(Part part);  // "train" "tune" "calibrate" "test"
 struct Dataset {
   Task task = Task::text_classification;
   std::vector<std::string> label_names;
-  std::array<Split, 4> parts;  // indexed by Part
-  std::string fingerprint;     // SHA-256 over task, labels and every part's content and order
+  std::array<Split, 4> parts;      // indexed by Part
+  std::string fingerprint;         // SHA-256 over task, labels and every part's content and order
   std::vector<std::string> notes;  // which file became what, header found or not, files ignored
   const Split& part(Part p) const { return parts[static_cast<std::size_t>(p)]; }
   Split& part(Part p) { return parts[static_cast<std::size_t>(p)]; }
@@ -49,14 +49,17 @@ struct ReadOptions {
   std::vector<std::string> text_columns;  // names or 1-based numbers; empty: found by general rules
   std::string label_column;               // likewise
   bool pairs = false;                     // two text columns are one pair of texts, not one text
-  int image_height = 0, image_width = 0;  // class folders of JPEG/PNG are resized to this; 0: the first picture's size, at most 64x64
-  std::uint64_t seed = 1;                 // of the carved splits
-  std::size_t max_train = 0;              // 0: all rows
+  int image_height = 0,
+      image_width = 0;     // class folders of JPEG/PNG are resized to this; 0: the first picture's size, at most 64x64
+  std::uint64_t seed = 1;  // of the carved splits
+  std::size_t max_train = 0;  // 0: all rows
 };
 
-// Reads a data folder; or, without labels, a .txt file of texts, one a line (of pairs: a TAB between the two), or a folder of JPEG and PNG pictures with no split
-// in it: then label_names is empty, every label is 0 and means nothing, and there is no test split. In a data folder: where no tune/calibrate file exists they are carved out of train, seeded:
-// tune = calibrate = clamp(train/8, 1, 8000) rows each. Where only a dev/validation file exists besides train, it is the test split.
+// Reads a data folder; or, without labels, a .txt file of texts, one a line (of pairs: a TAB between the two), or a
+// folder of JPEG and PNG pictures with no split in it: then label_names is empty, every label is 0 and means nothing,
+// and there is no test split. In a data folder: where no tune/calibrate file exists they are carved out of train,
+// seeded: tune = calibrate = clamp(train/8, 1, 8000) rows each. Where only a dev/validation file exists besides train,
+// it is the test split.
 Result<Dataset> read_dataset(const std::filesystem::path& folder, const ReadOptions& options);
 
 // --- generated data (docs: RECIPE "relay" and "strip"); complexity = distance of the deciding evidence ---

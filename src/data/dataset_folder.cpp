@@ -23,8 +23,10 @@ std::string lower(std::string text) {
 
 std::optional<Role> role_of(const std::string& stem) {
   static const std::map<std::string, Role> kStems = {
-      {"train", Role::train}, {"tune", Role::tune}, {"calibrate", Role::calibrate}, {"cal", Role::calibrate}, {"test", Role::test},
-      {"t10k", Role::test},   {"dev", Role::dev},   {"val", Role::dev},             {"valid", Role::dev},     {"validation", Role::dev}};
+      {"train", Role::train},   {"tune", Role::tune}, {"calibrate", Role::calibrate},
+      {"cal", Role::calibrate}, {"test", Role::test}, {"t10k", Role::test},
+      {"dev", Role::dev},       {"val", Role::dev},   {"valid", Role::dev},
+      {"validation", Role::dev}};
   const auto found = kStems.find(lower(stem));
   return found == kStems.end() ? std::nullopt : std::optional<Role>(found->second);
 }
@@ -52,7 +54,8 @@ std::optional<Role> cifar_role(const std::string& file_name) {
   name.resize(name.size() - 4);
   const std::string numbered = "data_batch_";
   if (name.starts_with(numbered) && name.size() > numbered.size() &&
-      std::all_of(name.begin() + static_cast<std::ptrdiff_t>(numbered.size()), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
+      std::all_of(name.begin() + static_cast<std::ptrdiff_t>(numbered.size()), name.end(),
+                  [](char c) { return c >= '0' && c <= '9'; }))
     return Role::train;
   if (name.ends_with("_batch")) name.resize(name.size() - 6);
   return role_of(name);
@@ -72,11 +75,15 @@ Error two_files(const fs::path& a, const fs::path& b) {
 Result<std::vector<fs::path>> list_folder(const fs::path& folder) {
   std::error_code code;
   if (!fs::is_directory(folder, code))
-    return Error{Code::io, "'" + folder.string() + "': " + (fs::exists(folder, code) ? "not a folder" : "no such folder"), "give a data folder with --data"};
+    return Error{Code::io,
+                 "'" + folder.string() + "': " + (fs::exists(folder, code) ? "not a folder" : "no such folder"),
+                 "give a data folder with --data"};
   std::vector<fs::path> found;
   for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
     if (!it->path().filename().string().starts_with(".")) found.push_back(it->path());
-  if (code) return Error{Code::io, "'" + folder.string() + "': cannot list the folder: " + code.message(), "check the permissions"};
+  if (code)
+    return Error{Code::io, "'" + folder.string() + "': cannot list the folder: " + code.message(),
+                 "check the permissions"};
   // data_batch_2 before data_batch_10: shorter first among equal beginnings is enough for numbered names.
   std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {
     const std::string x = a.filename().string(), y = b.filename().string();
@@ -114,7 +121,9 @@ Result<RoleFiles> find_by(const std::vector<fs::path>& paths, FileKind kind) {
     if (kind == FileKind::class_folders) {
       if (fs::is_directory(path, code) && has_class_folders(path)) role = role_of(name);
     } else if (fs::is_regular_file(path, code)) {
-      role = kind == FileKind::table ? table_role(name) : kind == FileKind::cifar ? cifar_role(name) : role_of(idx_stem(name, "images", "34"));
+      role = kind == FileKind::table   ? table_role(name)
+             : kind == FileKind::cifar ? cifar_role(name)
+                                       : role_of(idx_stem(name, "images", "34"));
     }
     if (!role) continue;
     PartFiles& part = roles[*role];
@@ -122,8 +131,10 @@ Result<RoleFiles> find_by(const std::vector<fs::path>& paths, FileKind kind) {
     if (!part.files.empty() && !(numbered && lower(part.files.back().filename().string()).starts_with("data_batch_") &&
                                  without_gz(name) != without_gz(part.files.back().filename().string())))
       return two_files(part.files.back(), path);
-    if (kind == FileKind::idx) FATHOM_TRY_VOID(add_idx(part, path));
-    else part.files.push_back(path);
+    if (kind == FileKind::idx)
+      FATHOM_TRY_VOID(add_idx(part, path));
+    else
+      part.files.push_back(path);
   }
   return roles;
 }
@@ -132,11 +143,13 @@ Result<FileKind> kind_of_named(const std::string& name, const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) return FileKind::class_folders;
   if (!fs::exists(path, code))
-    return Error{Code::bad_input, "'" + path.string() + "': named in dataset.toml but missing", "correct dataset.toml or put the file there"};
+    return Error{Code::bad_input, "'" + path.string() + "': named in dataset.toml but missing",
+                 "correct dataset.toml or put the file there"};
   if (is_table_name(name)) return FileKind::table;
   if (!idx_stem(name, "images", "34").empty()) return FileKind::idx;
   if (without_gz(lower(name)).ends_with(".bin")) return FileKind::cifar;
-  return Error{Code::bad_input, "'" + path.string() + "': named in dataset.toml, but of no known kind", "known: .csv .tsv .jsonl, -images-idx3-ubyte, .bin, class folders"};
+  return Error{Code::bad_input, "'" + path.string() + "': named in dataset.toml, but of no known kind",
+               "known: .csv .tsv .jsonl, -images-idx3-ubyte, .bin, class folders"};
 }
 
 Result<RoleFiles> find_named(const fs::path& folder, const DatasetToml& toml, FileKind& kind) {
@@ -147,12 +160,16 @@ Result<RoleFiles> find_named(const fs::path& folder, const DatasetToml& toml, Fi
     for (const std::string& name : names) {
       FATHOM_TRY(const FileKind found, kind_of_named(fs::path(name).filename().string(), folder / name));
       if ((seen && *seen != found) || (names.size() > 1 && found != FileKind::cifar))
-        return Error{Code::bad_input, "'" + (folder / "dataset.toml").string() + "': '" + name + "' cannot be joined with the other files",
-                     "one file a split (several only for .bin batches), all of one kind"};
+        return Error{
+            Code::bad_input,
+            "'" + (folder / "dataset.toml").string() + "': '" + name + "' cannot be joined with the other files",
+            "one file a split (several only for .bin batches), all of one kind"};
       seen = found;
       PartFiles& files = roles[kRoles[static_cast<std::size_t>(part)]];
-      if (found == FileKind::idx) FATHOM_TRY_VOID(add_idx(files, folder / name));
-      else files.files.push_back(folder / name);
+      if (found == FileKind::idx)
+        FATHOM_TRY_VOID(add_idx(files, folder / name));
+      else
+        files.files.push_back(folder / name);
     }
   }
   if (seen) kind = *seen;
@@ -161,9 +178,11 @@ Result<RoleFiles> find_named(const fs::path& folder, const DatasetToml& toml, Fi
 
 Result<RoleFiles> find_files(const fs::path& folder, const std::vector<fs::path>& paths, Task task, FolderPlan& plan) {
   const auto& named = plan.toml.files;
-  if (std::any_of(named.begin(), named.end(), [](const auto& files) { return !files.empty(); })) return find_named(folder, plan.toml, plan.kind);
-  const std::vector<FileKind> kinds = task == Task::text_classification ? std::vector{FileKind::table}
-                                                                        : std::vector{FileKind::idx, FileKind::cifar, FileKind::class_folders};
+  if (std::any_of(named.begin(), named.end(), [](const auto& files) { return !files.empty(); }))
+    return find_named(folder, plan.toml, plan.kind);
+  const std::vector<FileKind> kinds = task == Task::text_classification
+                                          ? std::vector{FileKind::table}
+                                          : std::vector{FileKind::idx, FileKind::cifar, FileKind::class_folders};
   for (const FileKind kind : kinds) {
     FATHOM_TRY(RoleFiles roles, find_by(paths, kind));
     plan.kind = kind;
@@ -178,8 +197,9 @@ void place_dev(RoleFiles& roles, std::vector<std::string>& notes) {
   if (dev == roles.end()) return;
   const std::string name = dev->second.files.front().filename().string();
   const char* note = "ignored: all splits have files";
-  for (const auto& [role, text] : {std::pair{Role::test, "is the test split, as no test file exists"},
-                                   std::pair{Role::tune, "is the tune split"}, std::pair{Role::calibrate, "is the calibrate split"}}) {
+  for (const auto& [role, text] :
+       {std::pair{Role::test, "is the test split, as no test file exists"}, std::pair{Role::tune, "is the tune split"},
+        std::pair{Role::calibrate, "is the calibrate split"}}) {
     if (roles.count(role) > 0) continue;
     roles[role] = dev->second;
     note = text;
@@ -205,11 +225,13 @@ Status read_names(const std::vector<fs::path>& paths, FolderPlan& plan) {
 void note_ignored(const std::vector<fs::path>& paths, FolderPlan& plan) {
   for (const fs::path& path : paths) {
     const std::string name = path.filename().string();
-    const bool data = is_table_name(name) || without_gz(lower(name)).ends_with(".bin") || !idx_stem(name, "images", "34").empty();
+    const bool data =
+        is_table_name(name) || without_gz(lower(name)).ends_with(".bin") || !idx_stem(name, "images", "34").empty();
     const bool used = std::any_of(plan.parts.begin(), plan.parts.end(), [&](const PartFiles& p) {
       return std::find(p.files.begin(), p.files.end(), path) != p.files.end();
     });
-    const bool noted = std::any_of(plan.notes.begin(), plan.notes.end(), [&](const auto& n) { return n.starts_with(name + ": "); });
+    const bool noted =
+        std::any_of(plan.notes.begin(), plan.notes.end(), [&](const auto& n) { return n.starts_with(name + ": "); });
     if (data && !used && !noted) plan.notes.push_back(name + ": ignored, its name is no split's");
   }
 }
@@ -221,7 +243,9 @@ Status read_toml(const fs::path& folder, Task task, FolderPlan& plan) {
   FATHOM_TRY(const std::string text, read_file(path, 1 << 20));
   FATHOM_TRY(plan.toml, parse_dataset_toml(text, "'" + path.string() + "'"));
   if (plan.toml.task && *plan.toml.task != task)
-    return Error{Code::bad_input, "'" + path.string() + "' says task " + task_name(*plan.toml.task) + ", but " + task_name(task) + " was asked for",
+    return Error{Code::bad_input,
+                 "'" + path.string() + "' says task " + task_name(*plan.toml.task) + ", but " + task_name(task) +
+                     " was asked for",
                  std::string("use --task ") + task_name(*plan.toml.task)};
   return {};
 }
@@ -243,16 +267,20 @@ Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
   FATHOM_TRY(RoleFiles roles, find_files(folder, paths, task, plan));
   const std::string where = "'" + folder.string() + "'";
   if ((plan.kind == FileKind::table) != (task == Task::text_classification))
-    return Error{Code::bad_input, where + ": dataset.toml names files that do not fit the task " + task_name(task), "correct the task or the files"};
+    return Error{Code::bad_input, where + ": dataset.toml names files that do not fit the task " + task_name(task),
+                 "correct the task or the files"};
   const char* expected = task == Task::text_classification
                              ? "expected train.csv, .tsv or .jsonl and a test file of the same kind"
-                             : "expected train-images-idx3-ubyte and its labels, data_batch_1.bin, or train/<class>/*.jpg|png, and the same for test";
-  if (roles.count(Role::train) == 0) return Error{Code::bad_input, where + ": no training data found for " + task_name(task), expected};
+                             : "expected train-images-idx3-ubyte and its labels, data_batch_1.bin, or "
+                               "train/<class>/*.jpg|png, and the same for test";
+  if (roles.count(Role::train) == 0)
+    return Error{Code::bad_input, where + ": no training data found for " + task_name(task), expected};
   place_dev(roles, plan.notes);
   if (roles.count(Role::test) == 0)
     return Error{Code::bad_input, where + ": no test data found beside the training data",
                  "add a test (or dev) file; Fathom never takes test rows from the training file"};
-  for (const Part part : kAllParts) plan.parts[static_cast<std::size_t>(part)] = roles[kRoles[static_cast<std::size_t>(part)]];
+  for (const Part part : kAllParts)
+    plan.parts[static_cast<std::size_t>(part)] = roles[kRoles[static_cast<std::size_t>(part)]];
   FATHOM_TRY_VOID(read_names(paths, plan));
   note_ignored(paths, plan);
   return plan;

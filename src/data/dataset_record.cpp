@@ -15,8 +15,11 @@ Result<std::int64_t> optional_int(const Json& object, const char* key, std::int6
 Json record_of(const Dataset& dataset, const std::filesystem::path& folder, const ReadOptions& options) {
   Json rows = Json::object();
   for (const Part part : kAllParts) rows[part_name(part)] = dataset.part(part).size();
-  Json json = {{"task", task_name(dataset.task)}, {"folder", folder.string()}, {"fingerprint", dataset.fingerprint},
-               {"rows", rows}, {"seed", options.seed}};
+  Json json = {{"task", task_name(dataset.task)},
+               {"folder", folder.string()},
+               {"fingerprint", dataset.fingerprint},
+               {"rows", rows},
+               {"seed", options.seed}};
   if (options.max_train > 0) json["max_train"] = options.max_train;
   if (options.image_height > 0) json["image_height"] = options.image_height;
   if (options.image_width > 0) json["image_width"] = options.image_width;
@@ -32,7 +35,8 @@ Result<ReadOptions> recorded_options(const Json& fathom, const std::string& wher
     return recorded.options;
   }
   ReadOptions out;
-  const bool pictures = fathom.contains("model") && fathom["model"].value("spec", Json::object()).value("modality", "text") == "image";
+  const bool pictures =
+      fathom.contains("model") && fathom["model"].value("spec", Json::object()).value("modality", "text") == "image";
   if (pictures) {
     const Json& spec = fathom["model"]["spec"];
     out.task = Task::image_classification;
@@ -68,7 +72,8 @@ Result<RecordedData> recorded_data(const Json& fathom, const std::string& where)
     FATHOM_TRY(out.options.label_column, json_string(*data, "label_column", at));
   }
   if (data->contains("pairs")) {
-    if (!(*data)["pairs"].is_boolean()) return Error{Code::corrupt_bundle, at + ": pairs is not true or false", "fit the bundle again"};
+    if (!(*data)["pairs"].is_boolean())
+      return Error{Code::corrupt_bundle, at + ": pairs is not true or false", "fit the bundle again"};
     out.options.pairs = (*data)["pairs"].get<bool>();
   }
   if (!data->contains("text_columns")) return out;

@@ -59,7 +59,8 @@ TEST(Dataset, CarvesDisjointSeededSplits) {
 TEST(Dataset, PairsKeepTheirTwoTexts) {
   const TestFolder folder;
   std::string csv = "premise,hypothesis,label\n";
-  for (int i = 0; i < 80; ++i) csv += "p" + std::to_string(i) + ",h" + std::to_string(i) + "," + (i % 2 ? "yes" : "no") + "\n";
+  for (int i = 0; i < 80; ++i)
+    csv += "p" + std::to_string(i) + ",h" + std::to_string(i) + "," + (i % 2 ? "yes" : "no") + "\n";
   folder.put("train.csv", csv);
   folder.put("test.csv", "premise,hypothesis,label\np1,h1,yes\np1,h2,no\n");
   ReadOptions options = options_for(kText);
@@ -71,7 +72,8 @@ TEST(Dataset, PairsKeepTheirTwoTexts) {
   for (const Part part : kAllParts) {
     const Split& split = dataset->part(part);
     ASSERT_EQ(split.second.size(), split.size());
-    for (std::size_t i = 0; i < split.size() && part != Part::test; ++i) ASSERT_EQ(split.second[i].substr(1), split.texts[i].substr(1));
+    for (std::size_t i = 0; i < split.size() && part != Part::test; ++i)
+      ASSERT_EQ(split.second[i].substr(1), split.texts[i].substr(1));
   }
   EXPECT_TRUE(noted(*dataset, "1 test rows have a text that also occurs"));
   options.text_columns = {"premise"};
@@ -108,11 +110,14 @@ TEST(Dataset, ALoneDevFileIsTheTestSplit) {
 TEST(Dataset, WithoutTestOrTrainSaysWhatToDo) {
   const TestFolder folder;
   EXPECT_FAILS(read_dataset(folder.path() / "no", options_for(kText)), Code::io, "no such folder");
-  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input, "no training data found for text-classification");
-  EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "no training data found for image-classification");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input,
+               "no training data found for text-classification");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input,
+               "no training data found for image-classification");
   const auto train = folder.put("train.csv", rows(30));
   EXPECT_FAILS(read_dataset(train, options_for(kText)), Code::io, "not a folder");
-  const auto texts = read_dataset(folder.put("texts.txt", "one\r\n\ntwo\nthree and more\n" + rows(20)), options_for(kText));
+  const auto texts =
+      read_dataset(folder.put("texts.txt", "one\r\n\ntwo\nthree and more\n" + rows(20)), options_for(kText));
   ASSERT_TRUE(texts.has_value()) << texts.error().message;  // a file of texts has no labels and no test split
   EXPECT_TRUE(texts->label_names.empty());
   EXPECT_EQ(texts->part(Part::test).size(), 0u);
@@ -143,7 +148,8 @@ TEST(Dataset, WrongFilesEndWithOneClearError) {
   };
   EXPECT_FAILS(read_with_test(""), Code::bad_input, "test.csv': the file is empty");
   EXPECT_FAILS(read_with_test("\n\n"), Code::bad_input, "holds no rows");
-  EXPECT_FAILS(read_with_test("a,good\nb,strange\n"), Code::bad_input, "test.csv' line 2: label 'strange' does not occur in train ('bad', 'good')");
+  EXPECT_FAILS(read_with_test("a,good\nb,strange\n"), Code::bad_input,
+               "test.csv' line 2: label 'strange' does not occur in train ('bad', 'good')");
   EXPECT_FAILS(read_with_test("a,b,good\n"), Code::bad_input, "3 columns, but");
   EXPECT_FAILS(read_with_test(std::string_view("a\0,good\n", 8)), Code::bad_input, "NUL");
   folder.put("train.csv", "a,one\nb,one\nc,one\nd,one\n");
@@ -174,10 +180,13 @@ TEST(Dataset, TestColumnsAreMatchedByName) {
 TEST(Dataset, JoinsTextColumnsRepairsUtf8AndReadsComplexity) {
   const TestFolder folder;
   folder.put("train.csv", "title,body,label,complexity\nA,,x,1\nB,b,y,2\nC,c,x,3\nD,d,y,4\n");
-  folder.put("test.csv", "title,body,label,complexity\n,bo\xFF" "dy,y,12\n");
+  folder.put("test.csv",
+             "title,body,label,complexity\n,bo\xFF"
+             "dy,y,12\n");
   const auto dataset = read_dataset(folder.path(), options_for(kText));
   ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
-  EXPECT_EQ(dataset->part(Part::test).texts, std::vector<std::string>{"bo\uFFFD" "dy"});
+  EXPECT_EQ(dataset->part(Part::test).texts, std::vector<std::string>{"bo\uFFFD"
+                                                                      "dy"});
   EXPECT_EQ(dataset->part(Part::test).complexity, std::vector<std::int32_t>{12});
   EXPECT_EQ(dataset->part(Part::train).complexity.size(), 2u);
   folder.put("test.csv", "title,body,label,complexity\na,b,y,deep\n");
@@ -186,17 +195,20 @@ TEST(Dataset, JoinsTextColumnsRepairsUtf8AndReadsComplexity) {
 
 TEST(Dataset, ADescriptionOverridesTheRules) {
   const TestFolder folder;
-  folder.put("mine.jsonl", "{\"a\":\"t1\",\"b\":1}\n{\"a\":\"t2\",\"b\":0}\n{\"a\":\"t3\",\"b\":1}\n{\"a\":\"t4\",\"b\":0}\n");
+  folder.put("mine.jsonl",
+             "{\"a\":\"t1\",\"b\":1}\n{\"a\":\"t2\",\"b\":0}\n{\"a\":\"t3\",\"b\":1}\n{\"a\":\"t4\",\"b\":0}\n");
   folder.put("theirs.jsonl", "{\"b\":0,\"a\":\"t9\"}\n");
-  folder.put("dataset.toml", "task = \"text-classification\"\ntrain = \"mine.jsonl\"\ntest = \"theirs.jsonl\"\n"
-                             "text_columns = [\"a\"]\nlabel_column = \"b\"\nlabel_names = [\"no\", \"yes\"]\n");
+  folder.put("dataset.toml",
+             "task = \"text-classification\"\ntrain = \"mine.jsonl\"\ntest = \"theirs.jsonl\"\n"
+             "text_columns = [\"a\"]\nlabel_column = \"b\"\nlabel_names = [\"no\", \"yes\"]\n");
   const auto dataset = read_dataset(folder.path(), options_for(kText));
   ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
   EXPECT_EQ(dataset->label_names, (std::vector<std::string>{"no", "yes"}));
   EXPECT_EQ(dataset->part(Part::test).labels, std::vector<std::int32_t>{0});
   EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "says task text-classification");
   folder.put("dataset.toml", "train = \"gone.csv\"\n");
-  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input, "gone.csv': named in dataset.toml but missing");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input,
+               "gone.csv': named in dataset.toml but missing");
 }
 
 TEST(Dataset, ReadsIdxByNameAndChecksSizes) {
@@ -214,7 +226,8 @@ TEST(Dataset, ReadsIdxByNameAndChecksSizes) {
   put("t10k", 2, 5, std::string("\2\1", 2));
   EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "pictures of 5x5, but train has 4x4");
   put("t10k", 2, 4, std::string("\2\3", 2));
-  EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "record 2: label '3' does not occur in train");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input,
+               "record 2: label '3' does not occur in train");
   put("t10k", 2, 4, std::string("\2\1\1", 3));
   EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "3 labels, but");
   fs::remove(folder.path() / "t10k-labels-idx1-ubyte.gz");
@@ -250,7 +263,9 @@ class RealData : public ::testing::Test {
     if (!fs::is_directory(real_data() / name)) GTEST_SKIP() << name << " is absent";
     const auto dataset = read_dataset(real_data() / name, options_for(task));
     ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
-    EXPECT_EQ(dataset->part(Part::train).size() + dataset->part(Part::tune).size() + dataset->part(Part::calibrate).size(), train);
+    EXPECT_EQ(
+        dataset->part(Part::train).size() + dataset->part(Part::tune).size() + dataset->part(Part::calibrate).size(),
+        train);
     EXPECT_EQ(dataset->part(Part::test).size(), test);
     EXPECT_EQ(dataset->label_names.size(), classes);
   }

@@ -25,7 +25,8 @@ class Reader {
 
   Result<std::string> key() {
     std::string name;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_')) name.push_back(text_[at_++]);
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_'))
+      name.push_back(text_[at_++]);
     if (name.empty()) return fault("expected a key");
     skip(false);
     if (!take('=')) return fault("expected '=' after '" + name + "'");
@@ -87,10 +88,14 @@ class Reader {
       if (c == '\0') return fault("holds a NUL byte");
       if (c == '\\') {
         const char escaped = at_ < text_.size() ? text_[at_++] : '\0';
-        if (escaped == 'n') c = '\n';
-        else if (escaped == 't') c = '\t';
-        else if (escaped == '"' || escaped == '\\') c = escaped;
-        else return fault("unknown escape in text", "only \\\" \\\\ \\n \\t are known");
+        if (escaped == 'n')
+          c = '\n';
+        else if (escaped == 't')
+          c = '\t';
+        else if (escaped == '"' || escaped == '\\')
+          c = escaped;
+        else
+          return fault("unknown escape in text", "only \\\" \\\\ \\n \\t are known");
       }
       out.push_back(c);
     }
@@ -140,7 +145,8 @@ Status set(DatasetToml& toml, const std::string& key, const Value& value, const 
     return {};
   }
   if (key == "label_names") {
-    if (!value.is_list || value.texts.size() < 2) return reader.fault("'label_names' must be a list of at least two names");
+    if (!value.is_list || value.texts.size() < 2)
+      return reader.fault("'label_names' must be a list of at least two names");
     if (std::set<std::string>(value.texts.begin(), value.texts.end()).size() != value.texts.size())
       return reader.fault("a name stands twice in 'label_names'");
     toml.label_names = value.texts;
@@ -149,7 +155,8 @@ Status set(DatasetToml& toml, const std::string& key, const Value& value, const 
   for (const Part part : kAllParts) {
     if (key != part_name(part)) continue;
     for (const std::string& name : value.texts)
-      if (!stays_inside(name)) return reader.fault("'" + name + "' is not a file inside the data folder", "give names relative to the folder");
+      if (!stays_inside(name))
+        return reader.fault("'" + name + "' is not a file inside the data folder", "give names relative to the folder");
     toml.files[static_cast<std::size_t>(part)] = value.texts;
     return {};
   }

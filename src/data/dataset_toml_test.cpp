@@ -7,8 +7,10 @@ namespace {
 
 TEST(DatasetToml, ReadsEveryKey) {
   const auto toml = parse_dataset_toml(
-      "# comment\ntask = \"text-classification\"\r\ntext_columns = [\"a\", # here too\n \"b\\\"c\",]\nlabel_column = \"y\"\n"
-      "label_names = [\"no\", \"yes\"]\ntrain = \"x/train.csv\"\ntest = [\"one.bin\", \"two.bin\"]\n", "f");
+      "# comment\ntask = \"text-classification\"\r\ntext_columns = [\"a\", # here too\n \"b\\\"c\",]\nlabel_column = "
+      "\"y\"\n"
+      "label_names = [\"no\", \"yes\"]\ntrain = \"x/train.csv\"\ntest = [\"one.bin\", \"two.bin\"]\n",
+      "f");
   ASSERT_TRUE(toml.has_value()) << message_of(toml);
   EXPECT_EQ(toml->task, Task::text_classification);
   EXPECT_EQ(toml->text_columns, (std::vector<std::string>{"a", "b\"c"}));
@@ -25,7 +27,8 @@ TEST(DatasetToml, NamesTheFault) {
   EXPECT_FAILS(parse_dataset_toml("train = \"/etc/x.csv\"\n", "f"), Code::bad_input, "not a file inside");
   EXPECT_FAILS(parse_dataset_toml("train = 3\n", "f"), Code::bad_input, "double quotes");
   EXPECT_FAILS(parse_dataset_toml("train = \"a\ntest = \"b\"\n", "f"), Code::bad_input, "never closed");
-  EXPECT_FAILS(parse_dataset_toml("train = \"a\"\ntrain = \"b\"\n", "f"), Code::bad_input, "f line 2: key 'train' stands twice");
+  EXPECT_FAILS(parse_dataset_toml("train = \"a\"\ntrain = \"b\"\n", "f"), Code::bad_input,
+               "f line 2: key 'train' stands twice");
   EXPECT_FAILS(parse_dataset_toml("train = \"a\" x\n", "f"), Code::bad_input, "unexpected text");
   EXPECT_FAILS(parse_dataset_toml("[files]\n", "f"), Code::bad_input, "expected a key");
   EXPECT_FAILS(parse_dataset_toml("label_names = [\"a\", \"a\"]\n", "f"), Code::bad_input, "twice");

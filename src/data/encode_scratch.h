@@ -20,7 +20,7 @@ struct EncodeScratch {
   };
 
   std::string repaired, normalized, words;
-  std::vector<std::int32_t> found;         // ids of one word
+  std::vector<std::int32_t> found;          // ids of one word
   std::vector<std::int32_t> first, second;  // ids of the two texts of a pair
   std::vector<std::int32_t> before, after;  // neighbours in a long word while its pieces are joined
   std::vector<Join> joins;

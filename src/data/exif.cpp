@@ -51,7 +51,7 @@ int jpeg_orientation(std::string_view bytes) {
     if (number(bytes, at, 1, false) != 0xFFu) return 1;
     while (number(bytes, at, 1, false) == 0xFFu) ++at;  // markers may be padded
     const std::uint32_t marker = number(bytes, at++, 1, false).value_or(0xDA);
-    if (marker == 0xDA || marker == 0xD9) return 1;  // scan data or the end: no header follows
+    if (marker == 0xDA || marker == 0xD9) return 1;                      // scan data or the end: no header follows
     if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;  // markers without a length
     const std::size_t length = number(bytes, at, 2, false).value_or(0);
     if (length < 2 || bytes.size() - at < length) return 1;
@@ -62,7 +62,7 @@ int jpeg_orientation(std::string_view bytes) {
 }
 
 int png_orientation(std::string_view bytes) {
-  std::size_t at = 8;  // behind the signature
+  std::size_t at = 8;                                     // behind the signature
   while (at < bytes.size() && bytes.size() - at >= 12) {  // length, name, data, checksum
     const std::size_t length = *number(bytes, at, 4, false);
     if (bytes.size() - at - 12 < length) return 1;
@@ -89,7 +89,8 @@ void apply_orientation(Picture& picture, int orientation) {
   for (std::size_t y = 0; y < (turned ? columns : rows); ++y)
     for (std::size_t x = 0; x < (turned ? rows : columns); ++x, target += 3) {
       const std::size_t row = turned ? x : y, column = turned ? y : x;
-      const std::size_t from_row = flip_rows ? rows - 1 - row : row, from_column = flip_columns ? columns - 1 - column : column;
+      const std::size_t from_row = flip_rows ? rows - 1 - row : row,
+                        from_column = flip_columns ? columns - 1 - column : column;
       const std::uint8_t* source = picture.pixels.data() + (from_row * columns + from_column) * 3;
       target[0] = source[0], target[1] = source[1], target[2] = source[2];
     }

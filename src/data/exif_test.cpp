@@ -21,7 +21,8 @@ struct Entry {
 };
 
 std::string tiff(bool little, const std::vector<Entry>& entries, std::uint32_t claimed, std::uint32_t directory = 8) {
-  std::string bytes = (little ? "II" : "MM") + number(42, 2, little) + number(directory, 4, little) + number(claimed, 2, little);
+  std::string bytes =
+      (little ? "II" : "MM") + number(42, 2, little) + number(directory, 4, little) + number(claimed, 2, little);
   for (const Entry& e : entries) {
     bytes += number(e.tag, 2, little) + number(e.type, 2, little) + number(e.count, 4, little);
     bytes += e.type == 3 ? number(e.value, 2, little) + "\0\0"s : number(e.value, 4, little);
@@ -31,14 +32,17 @@ std::string tiff(bool little, const std::vector<Entry>& entries, std::uint32_t c
 
 std::string jpeg_with(const std::string& exif) {
   const std::string segment = "Exif\0\0"s + exif;
-  return "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1"s + number(static_cast<std::uint32_t>(segment.size() + 2), 2, false) + segment + "\xFF\xDA"s;
+  return "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1"s + number(static_cast<std::uint32_t>(segment.size() + 2), 2, false) +
+         segment + "\xFF\xDA"s;
 }
 
 std::string png_with(const std::string& exif, std::uint32_t damage = 0) {
   const std::string named = "eXIf" + exif;
-  const auto sum = static_cast<std::uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(named.data()), static_cast<uInt>(named.size())));
-  return "\x89PNG\r\n\x1A\n"s + number(2, 4, false) + "tEXtab" + number(0, 4, false) + number(static_cast<std::uint32_t>(exif.size()), 4, false) +
-         named + number(sum ^ damage, 4, false) + "\0\0\0\0IEND\xAE\x42\x60\x82"s;
+  const auto sum = static_cast<std::uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(named.data()), static_cast<uInt>(named.size())));
+  return "\x89PNG\r\n\x1A\n"s + number(2, 4, false) + "tEXtab" + number(0, 4, false) +
+         number(static_cast<std::uint32_t>(exif.size()), 4, false) + named + number(sum ^ damage, 4, false) +
+         "\0\0\0\0IEND\xAE\x42\x60\x82"s;
 }
 
 TEST(Exif, IsReadInBothByteOrdersAndTypes) {
@@ -53,17 +57,30 @@ TEST(Exif, IsReadInBothByteOrdersAndTypes) {
 
 TEST(Exif, WhatIsMalformedCountsAsUpright) {
   const std::string bad[] = {
-      "", "II", tiff(true, {}, 0), tiff(true, {}, 1), tiff(false, {}, 65535),
-      tiff(true, {{0x0112, 3, 1, 0}}, 1), tiff(true, {{0x0112, 3, 1, 9}}, 1), tiff(true, {{0x0112, 4, 1, 0xFFFFFFFF}}, 1),
-      tiff(true, {{0x0112, 2, 1, 6}}, 1), tiff(true, {{0x0112, 3, 2, 6}}, 1), tiff(true, {{0x0112, 3, 0, 6}}, 1),
-      tiff(true, {{0x0113, 3, 1, 6}}, 1), tiff(true, {{}}, 1, 0xFFFFFFFF), tiff(false, {{}}, 1, 0xFFFFFFF0), tiff(true, {{}}, 1, 9), "XX" + tiff(true, {{}}, 1).substr(2),
+      "",
+      "II",
+      tiff(true, {}, 0),
+      tiff(true, {}, 1),
+      tiff(false, {}, 65535),
+      tiff(true, {{0x0112, 3, 1, 0}}, 1),
+      tiff(true, {{0x0112, 3, 1, 9}}, 1),
+      tiff(true, {{0x0112, 4, 1, 0xFFFFFFFF}}, 1),
+      tiff(true, {{0x0112, 2, 1, 6}}, 1),
+      tiff(true, {{0x0112, 3, 2, 6}}, 1),
+      tiff(true, {{0x0112, 3, 0, 6}}, 1),
+      tiff(true, {{0x0113, 3, 1, 6}}, 1),
+      tiff(true, {{}}, 1, 0xFFFFFFFF),
+      tiff(false, {{}}, 1, 0xFFFFFFF0),
+      tiff(true, {{}}, 1, 9),
+      "XX" + tiff(true, {{}}, 1).substr(2),
   };
   for (const std::string& block : bad) {
     EXPECT_EQ(jpeg_orientation(jpeg_with(block)), 1);
     EXPECT_EQ(png_orientation(png_with(block)), 1);
   }
   EXPECT_EQ(png_orientation(png_with(tiff(true, {{}}, 1), 1)), 1);  // wrong checksum
-  EXPECT_EQ(jpeg_orientation("\xFF\xD8\xFF\xDA"s + jpeg_with(tiff(true, {{}}, 1)).substr(2)), 1);  // behind the scan data
+  EXPECT_EQ(jpeg_orientation("\xFF\xD8\xFF\xDA"s + jpeg_with(tiff(true, {{}}, 1)).substr(2)),
+            1);  // behind the scan data
 }
 
 TEST(Exif, CutAnywhereItStaysInside) {
@@ -71,7 +88,8 @@ TEST(Exif, CutAnywhereItStaysInside) {
   ASSERT_EQ(jpeg_orientation(jpeg), 6);
   ASSERT_EQ(png_orientation(png), 6);
   for (std::size_t size = 0; size < jpeg.size() - 2; ++size) {
-    const std::vector<char> part(jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(size));  // exact size, for the sanitizer
+    const std::vector<char> part(jpeg.begin(),
+                                 jpeg.begin() + static_cast<std::ptrdiff_t>(size));  // exact size, for the sanitizer
     EXPECT_EQ(jpeg_orientation({part.data(), part.size()}), 1) << size;
   }
   for (std::size_t size = 0; size < png.size() - 12; ++size) {
@@ -93,7 +111,8 @@ TEST(Exif, CutAnywhereItStaysInside) {
 TEST(Exif, TurnsAndMirrors) {
   const auto turned = [](int orientation) {
     Picture picture{2, 3, {}};
-    for (const char c : {'a', 'b', 'c', 'd', 'e', 'f'}) picture.pixels.insert(picture.pixels.end(), 3, static_cast<std::uint8_t>(c));
+    for (const char c : {'a', 'b', 'c', 'd', 'e', 'f'})
+      picture.pixels.insert(picture.pixels.end(), 3, static_cast<std::uint8_t>(c));
     apply_orientation(picture, orientation);
     std::string text;
     for (std::size_t p = 0; p < 6; ++p) {
@@ -102,8 +121,10 @@ TEST(Exif, TurnsAndMirrors) {
     }
     return text;
   };
-  const std::string expected[] = {"abc/def", "abc/def", "cba/fed", "fed/cba", "def/abc", "ad/be/cf", "da/eb/fc", "fc/eb/da", "cf/be/ad", "abc/def"};
-  for (int orientation = 0; orientation < 10; ++orientation) EXPECT_EQ(turned(orientation), expected[orientation]) << orientation;
+  const std::string expected[] = {"abc/def",  "abc/def",  "cba/fed",  "fed/cba",  "def/abc",
+                                  "ad/be/cf", "da/eb/fc", "fc/eb/da", "cf/be/ad", "abc/def"};
+  for (int orientation = 0; orientation < 10; ++orientation)
+    EXPECT_EQ(turned(orientation), expected[orientation]) << orientation;
 }
 
 }  // namespace

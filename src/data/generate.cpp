@@ -56,12 +56,14 @@ Status write_image_part(const fs::path& folder, Part part, std::size_t rows, std
     complexity[i] = static_cast<char>(example.distance);
   }
   const std::string name = part_name(part);
-  FATHOM_TRY_VOID(write_file_atomic(folder / (name + "-images-idx4-ubyte"), idx_bytes({rows, kStripHeight, kStripWidth, 3}, pixels)));
+  FATHOM_TRY_VOID(write_file_atomic(folder / (name + "-images-idx4-ubyte"),
+                                    idx_bytes({rows, kStripHeight, kStripWidth, 3}, pixels)));
   FATHOM_TRY_VOID(write_file_atomic(folder / (name + "-complexity-idx1-ubyte"), idx_bytes({rows}, complexity)));
   return write_file_atomic(folder / (name + "-labels-idx1-ubyte"), idx_bytes({rows}, labels));
 }
 
-std::string description(Task task, const char* rule, std::uint64_t seed, const std::array<const char*, kRelayClasses>& names) {
+std::string description(Task task, const char* rule, std::uint64_t seed,
+                        const std::array<const char*, kRelayClasses>& names) {
   const bool text = task == Task::text_classification;
   std::string toml = std::string("# Generated: ") + rule + ", seed " + std::to_string(seed) + ".\n";
   toml += std::string("task = \"") + task_name(task) + "\"\n";
@@ -82,24 +84,37 @@ Status generate_dataset(const fs::path& folder, const GenerateOptions& options) 
   for (const Part part : kAllParts) {
     const std::size_t rows = wanted[static_cast<std::size_t>(part)];
     if (rows > kMaxRows)
-      return Error{Code::usage, std::to_string(rows) + " rows of " + part_name(part) + " are out of range 0..10000000", "ask for fewer rows (0: the default)"};
+      return Error{Code::usage, std::to_string(rows) + " rows of " + part_name(part) + " are out of range 0..10000000",
+                   "ask for fewer rows (0: the default)"};
   }
   if (tally && options.longest < kTallyShortest)
-    return Error{Code::usage, "texts of at most " + std::to_string(options.longest) + " words hold too little evidence", "give at least " + std::to_string(kTallyShortest)};
+    return Error{Code::usage, "texts of at most " + std::to_string(options.longest) + " words hold too little evidence",
+                 "give at least " + std::to_string(kTallyShortest)};
   std::error_code code;
   fs::create_directories(folder, code);
-  if (code) return Error{Code::io, "'" + folder.string() + "': cannot create the folder: " + code.message(), "give another folder"};
+  if (code)
+    return Error{Code::io, "'" + folder.string() + "': cannot create the folder: " + code.message(),
+                 "give another folder"};
   for (const Part part : kAllParts) {
     const auto index = static_cast<std::size_t>(part);
-    const std::size_t rows = wanted[index] != 0 ? wanted[index] : tally ? kTallyRows[index] : text ? kTextRows[index] : kImageRows[index];
-    FATHOM_TRY_VOID(tally ? write_tally_part(folder, part, rows, options.seed, options.longest) : text ? write_text_part(folder, part, rows, options.seed) : write_image_part(folder, part, rows, options.seed));
+    const std::size_t rows = wanted[index] != 0 ? wanted[index]
+                             : tally            ? kTallyRows[index]
+                             : text             ? kTextRows[index]
+                                                : kImageRows[index];
+    FATHOM_TRY_VOID(tally  ? write_tally_part(folder, part, rows, options.seed, options.longest)
+                    : text ? write_text_part(folder, part, rows, options.seed)
+                           : write_image_part(folder, part, rows, options.seed));
   }
   const auto& names = text ? kRelayNames : kStripNames;
   std::string classes;
   for (const char* name : names) classes += std::string(name) + "\n";
   FATHOM_TRY_VOID(write_file_atomic(folder / "classes.txt", classes));
   // Last: a folder with a description is a finished one.
-  return write_file_atomic(folder / "dataset.toml", description(options.task, tally ? "tally" : text ? "relay" : "strip", options.seed, names));
+  return write_file_atomic(folder / "dataset.toml", description(options.task,
+                                                                tally  ? "tally"
+                                                                : text ? "relay"
+                                                                       : "strip",
+                                                                options.seed, names));
 }
 
 }  // namespace fathom::data

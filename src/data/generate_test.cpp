@@ -27,9 +27,10 @@ Dataset generated(const TestFolder& folder, GenerateOptions options) {
 }
 
 const std::map<std::string, int>& topics() {
-  static const std::map<std::string, int> kTopics = {
-      {"otter", 0}, {"horse", 0},  {"rabbit", 0}, {"falcon", 0}, {"apple", 1}, {"cherry", 1},  {"lemon", 1}, {"plum", 1},
-      {"hammer", 2}, {"chisel", 2}, {"pliers", 2}, {"wrench", 2}, {"rain", 3}, {"thunder", 3}, {"snow", 3},  {"fog", 3}};
+  static const std::map<std::string, int> kTopics = {{"otter", 0},  {"horse", 0},   {"rabbit", 0}, {"falcon", 0},
+                                                     {"apple", 1},  {"cherry", 1},  {"lemon", 1},  {"plum", 1},
+                                                     {"hammer", 2}, {"chisel", 2},  {"pliers", 2}, {"wrench", 2},
+                                                     {"rain", 3},   {"thunder", 3}, {"snow", 3},   {"fog", 3}};
   return kTopics;
 }
 
@@ -92,7 +93,8 @@ TEST(Relay, IsDrawnAsDocumented) {
 TEST(Relay, TrainingRowsShowEachDistanceAsOften) {
   Random random(12);
   std::array<int, 13> distances{};
-  for (int i = 0; i < 24000; ++i) ++distances[static_cast<std::size_t>(draw_relay(random, RelayDistances::even).distance)];
+  for (int i = 0; i < 24000; ++i)
+    ++distances[static_cast<std::size_t>(draw_relay(random, RelayDistances::even).distance)];
   for (std::size_t d = 1; d <= 10; ++d) EXPECT_NEAR(distances[d] / 24000., 1. / 10, .008) << d;
 }
 
@@ -113,7 +115,8 @@ std::array<int, 4> tally_of(const std::string& text, std::size_t most) {
   std::string word;
   std::array<int, 4> counts{};
   for (std::size_t i = 0; i < most && in >> word; ++i)
-    if (const auto found = topics().find(word); found != topics().end()) ++counts[static_cast<std::size_t>(found->second)];
+    if (const auto found = topics().find(word); found != topics().end())
+      ++counts[static_cast<std::size_t>(found->second)];
   return counts;
 }
 
@@ -139,7 +142,8 @@ TEST(Tally, TheAnswerFollowsFromTheWholeTextAndNotFromItsBeginning) {
     ++answers[answer];
     // The best guess from the first 128 tokens: the leader so far, evenly drawn among equals.
     const int top = *std::max_element(early.begin(), early.end());
-    if (early[answer] == top) told_early += 1.0 / static_cast<double>(std::count(early.begin(), early.end(), top)) / 600;
+    if (early[answer] == top)
+      told_early += 1.0 / static_cast<double>(std::count(early.begin(), early.end(), top)) / 600;
   }
   for (const int count : answers) EXPECT_NEAR(count / 600.0, .25, .06);
   EXPECT_NEAR(words, 0.625 * 2046, 50);

@@ -13,7 +13,9 @@ class Inflater {
   Inflater() { ready_ = inflateInit2(&stream, 15 + 16) == Z_OK; }  // 16: a gzip header is required
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
-  ~Inflater() { if (ready_) inflateEnd(&stream); }
+  ~Inflater() {
+    if (ready_) inflateEnd(&stream);
+  }
   bool ready() const { return ready_; }
   z_stream stream{};
 
@@ -50,7 +52,8 @@ Result<std::string> unpack_gzip(std::string_view packed, const std::string& wher
     const int code = inflate(&z, Z_NO_FLUSH);
     const std::size_t made = chunk.size() - z.avail_out;
     if (out.size() + made > max_bytes)
-      return Error{Code::limit, where + ": unpacks to more than " + std::to_string(max_bytes) + " bytes", "split the file"};
+      return Error{Code::limit, where + ": unpacks to more than " + std::to_string(max_bytes) + " bytes",
+                   "split the file"};
     out.append(chunk, 0, made);
     if (code == Z_STREAM_END) {
       const std::size_t left = packed.size() - fed + z.avail_in;

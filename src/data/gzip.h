@@ -14,7 +14,8 @@ namespace fathom::data {
 
 inline constexpr std::uint64_t kMaxDataBytes = std::uint64_t{1} << 33;
 
-Result<std::string> unpack_gzip(std::string_view packed, const std::string& where, std::uint64_t max_bytes = kMaxDataBytes);
+Result<std::string> unpack_gzip(std::string_view packed, const std::string& where,
+                                std::uint64_t max_bytes = kMaxDataBytes);
 Result<std::string> read_data_file(const fs::path& path, std::uint64_t max_bytes = kMaxDataBytes);
 
 }  // namespace fathom::data

@@ -30,11 +30,14 @@ TEST(Idx, ShortAndLyingHeadersAreRefused) {
   EXPECT_FAILS(parse_idx(std::string("\0\0\x0D\x01\0\0\0\x01xxxx", 12), "f"), Code::unsupported, "type 13");
   const std::string good = idx_bytes({2, 2, 2}, "12345678");
   EXPECT_TRUE(parse_idx(good, "f").has_value());
-  EXPECT_FAILS(parse_idx(good.substr(0, good.size() - 1), "f"), Code::bad_input, "promises 2x2x2 = 8 values, the file has 7");
+  EXPECT_FAILS(parse_idx(good.substr(0, good.size() - 1), "f"), Code::bad_input,
+               "promises 2x2x2 = 8 values, the file has 7");
   EXPECT_FAILS(parse_idx(good + "x", "f"), Code::bad_input, "the file has 9");
-  EXPECT_FAILS(parse_idx(idx_bytes({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, "x"), "f"), Code::bad_input, "promises more than");
+  EXPECT_FAILS(parse_idx(idx_bytes({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, "x"), "f"), Code::bad_input,
+               "promises more than");
   EXPECT_FAILS(parse_idx(idx_bytes({0, 28, 28}, ""), "f"), Code::bad_input, "holds no values");
-  EXPECT_FAILS(parse_idx(std::string("\0\0\x08\xFF", 4) + std::string(2000, '\1'), "f"), Code::bad_input, "255 dimensions");
+  EXPECT_FAILS(parse_idx(std::string("\0\0\x08\xFF", 4) + std::string(2000, '\1'), "f"), Code::bad_input,
+               "255 dimensions");
 }
 
 TEST(Idx, FilesThatDoNotBelongTogetherAreRefused) {

@@ -68,10 +68,14 @@ class Scanner {
         std::string_view value;
         return string(value) && tell(handler_.text(value));
       }
-      case 't': return word("true") && tell(handler_.boolean(true));
-      case 'f': return word("false") && tell(handler_.boolean(false));
-      case 'n': return word("null") && tell(handler_.null());
-      default: return number();
+      case 't':
+        return word("true") && tell(handler_.boolean(true));
+      case 'f':
+        return word("false") && tell(handler_.boolean(false));
+      case 'n':
+        return word("null") && tell(handler_.null());
+      default:
+        return number();
     }
   }
 
@@ -184,14 +188,19 @@ class Scanner {
     const char *first = text_.data() + begin, *last = text_.data() + at_;
     std::uint64_t natural = 0;
     std::int64_t integer = 0;
-    if (whole && !negative && std::from_chars(first, last, natural).ec == std::errc()) return tell(handler_.natural(natural));
-    if (whole && negative && std::from_chars(first, last, integer).ec == std::errc()) return tell(handler_.integer(integer));
+    if (whole && !negative && std::from_chars(first, last, natural).ec == std::errc())
+      return tell(handler_.natural(natural));
+    if (whole && negative && std::from_chars(first, last, integer).ec == std::errc())
+      return tell(handler_.integer(integer));
     double real = 0;
-    if (std::from_chars(first, last, real).ec == std::errc::result_out_of_range && !underflows(first, last)) return false;
+    if (std::from_chars(first, last, real).ec == std::errc::result_out_of_range && !underflows(first, last))
+      return false;
     return tell(handler_.real(real));
   }
   // from_chars says "out of range" of both ends; too small is 0.
-  static bool underflows(const char* first, const char* last) { return std::isfinite(std::strtod(std::string(first, last).c_str(), nullptr)); }
+  static bool underflows(const char* first, const char* last) {
+    return std::isfinite(std::strtod(std::string(first, last).c_str(), nullptr));
+  }
 
   std::string_view text_;
   JsonHandler& handler_;
@@ -203,6 +212,8 @@ class Scanner {
 
 }  // namespace
 
-std::optional<std::size_t> read_json_events(std::string_view text, JsonHandler& handler) { return Scanner(text, handler).run(); }
+std::optional<std::size_t> read_json_events(std::string_view text, JsonHandler& handler) {
+  return Scanner(text, handler).run();
+}
 
 }  // namespace fathom::data

@@ -19,8 +19,10 @@ Result<Row> read_row(const Json& object, const std::vector<std::string>& header,
   Row row;
   for (const std::string& name : header) {
     const auto found = object.find(name);
-    if (found == object.end()) return Error{Code::bad_input, here + ": '" + name + "' is missing", "every line needs the first line's members"};
-    if (!is_plain(*found)) return Error{Code::bad_input, here + ": '" + name + "' is a list or object, expected text or a number", ""};
+    if (found == object.end())
+      return Error{Code::bad_input, here + ": '" + name + "' is missing", "every line needs the first line's members"};
+    if (!is_plain(*found))
+      return Error{Code::bad_input, here + ": '" + name + "' is a list or object, expected text or a number", ""};
     row.fields.push_back(plain_text(*found));
     if (row.fields.back().find('\0') != std::string::npos)
       return Error{Code::bad_input, here + ": '" + name + "' holds a NUL character", "remove it"};

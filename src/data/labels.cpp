@@ -26,18 +26,21 @@ Error fault(const std::string& where, const std::string& what, const std::string
 
 }  // namespace
 
-Result<LabelMap> LabelMap::make(const std::vector<std::string>& values, const std::vector<std::string>& names, const std::string& where) {
+Result<LabelMap> LabelMap::make(const std::vector<std::string>& values, const std::vector<std::string>& names,
+                                const std::string& where) {
   std::set<std::string> distinct;
   for (const std::string& value : values) {
     distinct.insert(canonical(value));
     if (distinct.size() > kMaxClasses)
       return fault(where, "more than 1000 distinct labels", "choose the label column with --label-column");
   }
-  if (distinct.size() < 2) return fault(where, "all rows have the same label", "give training data with at least two classes");
+  if (distinct.size() < 2)
+    return fault(where, "all rows have the same label", "give training data with at least two classes");
   if (distinct.count("") > 0) return fault(where, "a row has an empty label", "give every row a label");
   std::vector<std::string> sorted(distinct.begin(), distinct.end());
   const bool numeric = std::all_of(sorted.begin(), sorted.end(), is_integer);
-  if (numeric) std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return std::stoll(a) < std::stoll(b); });
+  if (numeric)
+    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return std::stoll(a) < std::stoll(b); });
 
   LabelMap map;
   map.names_ = names.empty() ? sorted : names;
@@ -45,7 +48,8 @@ Result<LabelMap> LabelMap::make(const std::vector<std::string>& values, const st
     return std::find(names.begin(), names.end(), v) != names.end();
   });
   const auto count = static_cast<long long>(names.size());
-  const long long base = numeric && !names.empty() && std::stoll(sorted.back()) == count && std::stoll(sorted.front()) >= 1 ? 1 : 0;
+  const long long base =
+      numeric && !names.empty() && std::stoll(sorted.back()) == count && std::stoll(sorted.front()) >= 1 ? 1 : 0;
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     long long index = static_cast<long long>(i);
     if (by_name && !names.empty()) {
@@ -75,15 +79,18 @@ std::string LabelMap::known() const {
   return values.size() > 12 ? list + ", ..." : list;
 }
 
-Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from, const std::vector<std::string>& to) {
+Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from,
+                                                  const std::vector<std::string>& to) {
   std::vector<std::int32_t> map;
   for (const std::string& name : from) {
     const auto found = std::find(to.begin(), to.end(), name);
     if (found == to.end()) {
       std::string known;
       for (std::size_t i = 0; i < to.size() && i < 12; ++i) known += (i ? ", '" : "'") + to[i] + "'";
-      return Error{Code::bad_input, "the data has the class '" + name + "', the bundle knows only " + known + (to.size() > 12 ? ", ..." : ""),
-                   "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
+      return Error{
+          Code::bad_input,
+          "the data has the class '" + name + "', the bundle knows only " + known + (to.size() > 12 ? ", ..." : ""),
+          "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
     }
     map.push_back(static_cast<std::int32_t>(found - to.begin()));
   }

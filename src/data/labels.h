@@ -16,7 +16,8 @@ namespace fathom::data {
 class LabelMap {
  public:
   // `values`: the training part's label values; `names` may be empty; `where` is the training file.
-  static Result<LabelMap> make(const std::vector<std::string>& values, const std::vector<std::string>& names, const std::string& where);
+  static Result<LabelMap> make(const std::vector<std::string>& values, const std::vector<std::string>& names,
+                               const std::string& where);
   const std::vector<std::string>& names() const { return names_; }
   // -1: a value that the training part does not have.
   std::int32_t find(const std::string& value) const;
@@ -28,7 +29,8 @@ class LabelMap {
 };
 
 // Class numbers of `from` as numbers in `to`, by name. Error: bad_input naming the class that `to` lacks.
-Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from, const std::vector<std::string>& to);
+Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>& from,
+                                                  const std::vector<std::string>& to);
 
 // Class names in label order, one a line.
 Result<std::vector<std::string>> parse_class_names(const std::string& text, const std::string& where);

@@ -15,12 +15,14 @@ constexpr std::size_t kSlack = 64;  // bytes: more than one code point of the te
 std::uint32_t combining_class(char32_t code) {
   if (code < 0x300) return 0;
   const ClassRange* end = kCombining + kCombiningSize;
-  const ClassRange* found = std::upper_bound(kCombining, end, code, [](char32_t c, const ClassRange& r) { return c < r.first; });
+  const ClassRange* found =
+      std::upper_bound(kCombining, end, code, [](char32_t c, const ClassRange& r) { return c < r.first; });
   return found != kCombining && code <= (found - 1)->last ? (found - 1)->value : 0;
 }
 
 char32_t lower(char32_t code) {
-  const LowerRun* found = std::upper_bound(kLower, kLower + kLowerSize, code, [](char32_t c, const LowerRun& r) { return c < r.first; });
+  const LowerRun* found =
+      std::upper_bound(kLower, kLower + kLowerSize, code, [](char32_t c, const LowerRun& r) { return c < r.first; });
   if (found == kLower) return code;
   --found;
   if (code > found->last || (code - found->first) % found->stride != 0) return code;
@@ -36,12 +38,14 @@ int without_marks(char32_t code, std::array<char32_t, 3>& out) {
   }
   if (within(kMarks, kMarksSize, code)) return 0;
   out[0] = code;
-  const CodePair* base = std::lower_bound(kBases, kBases + kBasesSize, code, [](const CodePair& p, char32_t c) { return p.from < c; });
+  const CodePair* base =
+      std::lower_bound(kBases, kBases + kBasesSize, code, [](const CodePair& p, char32_t c) { return p.from < c; });
   if (base != kBases + kBasesSize && base->from == code) {
     out[0] = base->to;
     return 1;
   }
-  const CodeParts* parts = std::lower_bound(kParts, kParts + kPartsSize, code, [](const CodeParts& p, char32_t c) { return p.from < c; });
+  const CodeParts* parts =
+      std::lower_bound(kParts, kParts + kPartsSize, code, [](const CodeParts& p, char32_t c) { return p.from < c; });
   if (parts == kParts + kPartsSize || parts->from != code) return 1;
   int count = 0;
   while (count < 3 && parts->to[count] != 0) {
@@ -107,9 +111,9 @@ class BertNormalizer::Words {
     word_ = size_;
   }
 
-  std::string& out_;   // longer than what is written
-  std::size_t size_;   // bytes written
-  std::size_t word_;   // where the open word begins
+  std::string& out_;  // longer than what is written
+  std::size_t size_;  // bytes written
+  std::size_t word_;  // where the open word begins
 };
 
 class BertNormalizer::Plain {
@@ -145,8 +149,10 @@ class BertNormalizer::Steps {
     const bool alone = options_.handle_chinese_chars && is_ideograph(code);
     if (alone) end_marks();
     if (alone) sink_.space();
-    if (options_.strip_accents) put_stripped(code);
-    else put_lowered(code);
+    if (options_.strip_accents)
+      put_stripped(code);
+    else
+      put_lowered(code);
     if (alone) sink_.space();
   }
 
@@ -187,10 +193,14 @@ class BertNormalizer::Steps {
   std::vector<std::pair<std::uint32_t, char32_t>> marks_;
 };
 
-bool is_space(char32_t code) { return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : within(kSpaces, kSpacesSize, code); }
+bool is_space(char32_t code) {
+  return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : within(kSpaces, kSpacesSize, code);
+}
 
 bool is_punctuation(char32_t code) {
-  if (code < 128) return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) || (code >= 123 && code <= 126);
+  if (code < 128)
+    return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) ||
+           (code >= 123 && code <= 126);
   return within(kPunctuation, kPunctuationSize, code);
 }
 
@@ -200,7 +210,7 @@ BertNormalizer::BertNormalizer(const NormalizerOptions& options) : options_(opti
   for (std::size_t c = 0; c < 128; ++c) {
     const bool control = (c < 32 || c == 127) && c != '\t' && c != '\n' && c != '\r';
     to_[c] = static_cast<char>(options.lowercase && c >= 'A' && c <= 'Z' ? c + 32 : c);
-    kind_[c] = options.clean_text && control ? Ascii::dropped
+    kind_[c] = options.clean_text && control              ? Ascii::dropped
                : data::is_space(static_cast<char32_t>(c)) ? Ascii::space
                : is_punctuation(static_cast<char32_t>(c)) ? Ascii::punctuation
                                                           : Ascii::letter;

@@ -8,7 +8,8 @@ namespace fathom::data {
 
 Result<Picture> decode_picture(std::string_view bytes, const std::string& where) {
   if (bytes.empty()) return Error{Code::bad_input, where + ": the picture is empty", "give a JPEG or PNG file"};
-  const bool jpeg = bytes.starts_with("\xFF\xD8\xFF"), png = bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8));
+  const bool jpeg = bytes.starts_with("\xFF\xD8\xFF"),
+             png = bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8));
   if (jpeg || png) {
     FATHOM_TRY(Picture picture, jpeg ? decode_jpeg(bytes, where) : decode_png(bytes, where));
     apply_orientation(picture, jpeg ? jpeg_orientation(bytes) : png_orientation(bytes));
@@ -23,10 +24,13 @@ Result<Picture> read_picture(const std::filesystem::path& path) {
 }
 
 Status check_picture_size(std::uint64_t height, std::uint64_t width, const std::string& where) {
-  if (height == 0 || width == 0) return Error{Code::bad_input, where + ": the picture has no pixels", "the file is damaged"};
+  if (height == 0 || width == 0)
+    return Error{Code::bad_input, where + ": the picture has no pixels", "the file is damaged"};
   if (height > kMaxPixels || width > kMaxPixels || height * width > kMaxPixels)
-    return Error{Code::limit, where + ": " + std::to_string(width) + "x" + std::to_string(height) + " pixels, at most 40 million are read",
-                 "make the picture smaller"};
+    return Error{
+        Code::limit,
+        where + ": " + std::to_string(width) + "x" + std::to_string(height) + " pixels, at most 40 million are read",
+        "make the picture smaller"};
   return {};
 }
 

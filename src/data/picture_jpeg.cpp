@@ -3,8 +3,8 @@
 #include <csetjmp>
 #include <cstdio>
 
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include "data/picture_formats.h"
 
@@ -48,7 +48,8 @@ bool read_header(Decoder& decoder, std::string_view bytes) {
   jpeg_create_decompress(&decoder.jpeg);
   decoder.jpeg.client_data = &decoder;
   decoder.jpeg.progress = &decoder.progress;
-  jpeg_mem_src(&decoder.jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
+  jpeg_mem_src(&decoder.jpeg, reinterpret_cast<const unsigned char*>(bytes.data()),
+               static_cast<unsigned long>(bytes.size()));
   jpeg_read_header(&decoder.jpeg, TRUE);
   return true;
 }
@@ -82,7 +83,8 @@ void cmyk_to_rgb(std::vector<std::uint8_t>& pixels) {
 
 Result<Picture> decode(Decoder& decoder, std::string_view bytes, const std::string& where) {
   const auto damaged = [&] {
-    return Error{Code::bad_input, where + ": damaged JPEG: " + (decoder.cut ? "it ends early" : decoder.message), "copy or make the picture again"};
+    return Error{Code::bad_input, where + ": damaged JPEG: " + (decoder.cut ? "it ends early" : decoder.message),
+                 "copy or make the picture again"};
   };
   if (!read_header(decoder, bytes)) return damaged();
   FATHOM_TRY_VOID(check_picture_size(decoder.jpeg.image_height, decoder.jpeg.image_width, where));

@@ -72,7 +72,8 @@ Result<Picture> decode(png_structp png, png_infop info, Decoder& decoder, const 
   FATHOM_TRY_VOID(check_picture_size(height, width, where));
   if (!set_up(png, info)) return damaged();
   const std::size_t row_bytes = png_get_rowbytes(png, info);
-  if (row_bytes != std::size_t{width} * 3) return Error{Code::unsupported, where + ": PNG of an unknown pixel form", "convert it to 8-bit RGB"};
+  if (row_bytes != std::size_t{width} * 3)
+    return Error{Code::unsupported, where + ": PNG of an unknown pixel form", "convert it to 8-bit RGB"};
   Picture picture;
   picture.height = static_cast<int>(height);
   picture.width = static_cast<int>(width);

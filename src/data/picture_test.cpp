@@ -53,7 +53,8 @@ std::string jpeg_of(int height, int width, int channels, std::vector<std::uint8_
   if (progressive) jpeg_simple_progression(&jpeg);
   jpeg_start_compress(&jpeg, TRUE);
   while (jpeg.next_scanline < jpeg.image_height) {
-    JSAMPROW row = pixels.data() + std::size_t{jpeg.next_scanline} * jpeg.image_width * static_cast<std::size_t>(channels);
+    JSAMPROW row =
+        pixels.data() + std::size_t{jpeg.next_scanline} * jpeg.image_width * static_cast<std::size_t>(channels);
     jpeg_write_scanlines(&jpeg, &row, 1);
   }
   jpeg_finish_compress(&jpeg);
@@ -70,7 +71,8 @@ std::string chunk(const std::string& name, const std::string& data) {
     return s;
   };
   const std::string body = name + data;
-  return number(data.size()) + body + number(crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
+  return number(data.size()) + body +
+         number(crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
 }
 
 std::string png_claiming(unsigned width, unsigned height) {
@@ -119,7 +121,8 @@ TEST(Jpeg, DecodesColourGreyProgressiveAndCmyk) {
 TEST(Picture, DamageAndLimitsEndWithAnError) {
   EXPECT_FAILS(decode_picture("", "f"), Code::bad_input, "empty");
   EXPECT_FAILS(decode_picture("GIF89a....", "f"), Code::unsupported, "neither JPEG nor PNG");
-  const std::string png = png_of(20, 20, PNG_FORMAT_RGB, pattern(1200)), jpeg = jpeg_of(64, 64, 3, pattern(64 * 64 * 3));
+  const std::string png = png_of(20, 20, PNG_FORMAT_RGB, pattern(1200)),
+                    jpeg = jpeg_of(64, 64, 3, pattern(64 * 64 * 3));
   EXPECT_FAILS(decode_picture(png.substr(0, 20), "f"), Code::bad_input, "damaged PNG");
   EXPECT_FAILS(decode_picture(png.substr(0, png.size() - 40), "f"), Code::bad_input, "damaged PNG");
   EXPECT_FAILS(decode_picture(jpeg.substr(0, 10), "f"), Code::bad_input, "damaged JPEG");
@@ -146,11 +149,14 @@ TEST(Picture, ChangedBytesNeverCrash) {
 // Expected values are Pillow's resize(..., BILINEAR) of the same pixels.
 TEST(Resize, GivesPillowsValues) {
   const Picture source{5, 7, pattern(5 * 7 * 3)};
-  EXPECT_EQ(resize_picture(source, 2, 3).pixels, (std::vector<std::uint8_t>{113, 97, 134, 154, 131, 111, 134, 169, 128, 93, 115, 152, 131, 108, 129, 152, 149, 83}));
-  const std::vector<std::uint8_t> expected = {69,  94,  131, 170, 74,  111, 139, 176, 80,  119, 156, 181, 76,  101, 138, 177, 81,  118,
-                                              146, 183, 87,  126, 163, 188, 83,  108, 145, 184, 88,  125, 153, 190, 94,  133, 170, 117,
-                                              86,  116, 153, 136, 96,  133, 161, 142, 102, 141, 173, 69,  86,  123, 160, 66,  103, 140,
-                                              168, 72,  109, 148, 173, 76,  93,  130, 167, 73,  110, 147, 175, 79,  116, 155, 180, 83};
+  EXPECT_EQ(resize_picture(source, 2, 3).pixels,
+            (std::vector<std::uint8_t>{113, 97, 134, 154, 131, 111, 134, 169, 128, 93, 115, 152, 131, 108, 129, 152,
+                                       149, 83}));
+  const std::vector<std::uint8_t> expected = {69,  94,  131, 170, 74,  111, 139, 176, 80,  119, 156, 181, 76,  101, 138,
+                                              177, 81,  118, 146, 183, 87,  126, 163, 188, 83,  108, 145, 184, 88,  125,
+                                              153, 190, 94,  133, 170, 117, 86,  116, 153, 136, 96,  133, 161, 142, 102,
+                                              141, 173, 69,  86,  123, 160, 66,  103, 140, 168, 72,  109, 148, 173, 76,
+                                              93,  130, 167, 73,  110, 147, 175, 79,  116, 155, 180, 83};
   EXPECT_EQ(resize_picture(source, 6, 4).pixels, expected);
   EXPECT_EQ(resize_picture(source, 5, 7).pixels, source.pixels);
 }
@@ -176,7 +182,8 @@ TEST(ClassFolders, ReadsAndResizesInOrderOfNames) {
 TEST(PictureFolder, WithoutLabelsIsCarvedIntoSplits) {
   const TestFolder folder;
   for (int i = 0; i < 40; ++i)
-    folder.put("p" + std::to_string(10 + i) + (i % 2 ? ".png" : ".PNG"), png_of(3, 3, PNG_FORMAT_RGB, std::vector<std::uint8_t>(27, static_cast<std::uint8_t>(i))));
+    folder.put("p" + std::to_string(10 + i) + (i % 2 ? ".png" : ".PNG"),
+               png_of(3, 3, PNG_FORMAT_RGB, std::vector<std::uint8_t>(27, static_cast<std::uint8_t>(i))));
   folder.put("notes.md", "no picture");
   fs::create_directories(folder.path() / "empty");
   ReadOptions options;

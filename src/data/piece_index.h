@@ -1,6 +1,6 @@
 // A flat hash table from a piece to its id; a piece may be asked for in two parts, so that a merge's result is found
-// without being put together. Made once, then only read; it points to the pieces, which must stay where they are told to be.
-// Thread rule: as a standard container.
+// without being put together. Made once, then only read; it points to the pieces, which must stay where they are told
+// to be. Thread rule: as a standard container.
 #pragma once
 
 #include <bit>
@@ -16,8 +16,8 @@ namespace fathom::data {
 class PieceIndex {
  public:
   PieceIndex() = default;
-  // A piece's id is its place in the list; empty ones are left out. Errors: a piece stands twice; a list made so that its
-  // hashes collide.
+  // A piece's id is its place in the list; empty ones are left out. Errors: a piece stands twice; a list made so that
+  // its hashes collide.
   static Result<PieceIndex> make(const std::vector<std::string>& pieces) {
     PieceIndex index;
     index.pieces_ = &pieces;
@@ -26,8 +26,10 @@ class PieceIndex {
       if (pieces[id].empty()) continue;
       const std::uint64_t hash = hash_of(kStart, pieces[id]);
       const std::size_t at = index.place(hash, pieces[id], {});
-      if (at == kNowhere) return Error{Code::limit, "vocabulary: too many pieces collide", "the file is not a real vocabulary"};
-      if (index.slots_[at].id >= 0) return Error{Code::corrupt_bundle, "vocabulary: piece '" + pieces[id] + "' stands twice", ""};
+      if (at == kNowhere)
+        return Error{Code::limit, "vocabulary: too many pieces collide", "the file is not a real vocabulary"};
+      if (index.slots_[at].id >= 0)
+        return Error{Code::corrupt_bundle, "vocabulary: piece '" + pieces[id] + "' stands twice", ""};
       index.slots_[at] = {tag_of(hash), static_cast<std::int32_t>(id)};
     }
     return index;

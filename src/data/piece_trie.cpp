@@ -22,22 +22,27 @@ Result<PieceTrie> PieceTrie::make(const std::vector<std::string>& pieces) {
   std::iota(order.begin(), order.end(), 0);
   std::erase_if(order, [&](std::int32_t i) { return pieces[static_cast<std::size_t>(i)].empty(); });
   const auto text = [&](std::size_t at) -> const std::string& { return pieces[static_cast<std::size_t>(order[at])]; };
-  std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return pieces[static_cast<std::size_t>(a)] < pieces[static_cast<std::size_t>(b)]; });
+  std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    return pieces[static_cast<std::size_t>(a)] < pieces[static_cast<std::size_t>(b)];
+  });
   for (std::size_t i = 1; i < order.size(); ++i)
-    if (text(i) == text(i - 1)) return Error{Code::corrupt_bundle, "vocabulary: piece '" + text(i) + "' stands twice", ""};
+    if (text(i) == text(i - 1))
+      return Error{Code::corrupt_bundle, "vocabulary: piece '" + text(i) + "' stands twice", ""};
 
   PieceTrie trie;
   trie.nodes_.emplace_back();
   std::vector<Span> level = {{0, order.size(), 0, 0}}, below;
   for (; !level.empty(); level.swap(below), below.clear())
     for (Span span : level) {
-      if (span.begin < span.end && text(span.begin).size() == span.depth) trie.nodes_[span.node].id = order[span.begin++];
+      if (span.begin < span.end && text(span.begin).size() == span.depth)
+        trie.nodes_[span.node].id = order[span.begin++];
       trie.nodes_[span.node].children = static_cast<std::uint32_t>(trie.nodes_.size());
       for (std::size_t i = span.begin; i < span.end;) {
         const auto byte = static_cast<unsigned char>(text(i)[span.depth]);
         std::size_t end = i + 1;
         while (end < span.end && static_cast<unsigned char>(text(end)[span.depth]) == byte) ++end;
-        if (trie.nodes_.size() == kMaxNodes) return Error{Code::limit, "vocabulary: its pieces make more than 8000000 nodes", ""};
+        if (trie.nodes_.size() == kMaxNodes)
+          return Error{Code::limit, "vocabulary: its pieces make more than 8000000 nodes", ""};
         below.push_back({i, end, span.depth + 1, static_cast<std::uint32_t>(trie.nodes_.size())});
         trie.nodes_.push_back({0, 0, byte, -1});
         ++trie.nodes_[span.node].count;
@@ -51,9 +56,10 @@ Result<PieceTrie> PieceTrie::make(const std::vector<std::string>& pieces) {
 std::uint32_t PieceTrie::child(std::uint32_t node, unsigned char byte) const {
   const Node* first = nodes_.data() + nodes_[node].children;
   const Node* last = first + nodes_[node].count;
-  const Node* found = nodes_[node].count < kSearchFrom
-                          ? std::find_if(first, last, [&](const Node& n) { return n.byte >= byte; })
-                          : std::lower_bound(first, last, byte, [](const Node& n, unsigned char b) { return n.byte < b; });
+  const Node* found =
+      nodes_[node].count < kSearchFrom
+          ? std::find_if(first, last, [&](const Node& n) { return n.byte >= byte; })
+          : std::lower_bound(first, last, byte, [](const Node& n, unsigned char b) { return n.byte < b; });
   return found != last && found->byte == byte ? static_cast<std::uint32_t>(found - nodes_.data()) : kNowhere;
 }
 

@@ -23,7 +23,8 @@ Sides by_shortest_edge(Sides from, std::int64_t wanted) {
 
 // The same, but the longer side stays within `most`; then the shorter one is rounded, half to even.
 Sides by_both_edges(Sides from, std::int64_t wanted, std::int64_t most) {
-  const auto shorter = static_cast<double>(std::min(from.height, from.width)), longer = static_cast<double>(std::max(from.height, from.width));
+  const auto shorter = static_cast<double>(std::min(from.height, from.width)),
+             longer = static_cast<double>(std::max(from.height, from.width));
   double exact = static_cast<double>(wanted);
   if (longer / shorter * exact > static_cast<double>(most)) {
     exact = static_cast<double>(most) * shorter / longer;
@@ -39,11 +40,14 @@ Result<Picture> resized(const Picture& picture, const Preprocessing& how) {
   Sides sides{how.height, how.width};
   const Sides from{picture.height, picture.width};
   if (how.shortest_edge > 0)
-    sides = how.longest_edge > 0 ? by_both_edges(from, how.shortest_edge, how.longest_edge) : by_shortest_edge(from, how.shortest_edge);
-  const std::string name = std::to_string(picture.width) + "x" + std::to_string(picture.height) + " picture, resized to " +
-                           std::to_string(sides.width) + "x" + std::to_string(sides.height);
-  if (sides.height <= 0 || sides.width <= 0) return Error{Code::limit, name + ": a side would vanish", "use a picture that is less narrow"};
-  FATHOM_TRY_VOID(check_picture_size(static_cast<std::uint64_t>(sides.height), static_cast<std::uint64_t>(sides.width), name));
+    sides = how.longest_edge > 0 ? by_both_edges(from, how.shortest_edge, how.longest_edge)
+                                 : by_shortest_edge(from, how.shortest_edge);
+  const std::string name = std::to_string(picture.width) + "x" + std::to_string(picture.height) +
+                           " picture, resized to " + std::to_string(sides.width) + "x" + std::to_string(sides.height);
+  if (sides.height <= 0 || sides.width <= 0)
+    return Error{Code::limit, name + ": a side would vanish", "use a picture that is less narrow"};
+  FATHOM_TRY_VOID(
+      check_picture_size(static_cast<std::uint64_t>(sides.height), static_cast<std::uint64_t>(sides.width), name));
   return resize_picture(picture, static_cast<int>(sides.height), static_cast<int>(sides.width), how.filter);
 }
 
@@ -57,7 +61,8 @@ int window_begin(int from, int to, bool rounds) {
 Picture cropped(const Picture& picture, const Preprocessing& how) {
   Picture out{how.crop_height, how.crop_width, {}};
   out.pixels.assign(static_cast<std::size_t>(out.height) * static_cast<std::size_t>(out.width) * 3, 0);
-  const int top = window_begin(picture.height, out.height, how.crop_rounds), left = window_begin(picture.width, out.width, how.crop_rounds);
+  const int top = window_begin(picture.height, out.height, how.crop_rounds),
+            left = window_begin(picture.width, out.width, how.crop_rounds);
   const int first = std::max(0, left), last = std::min(picture.width, left + out.width);
   for (int y = std::max(0, top); y < std::min(picture.height, top + out.height); ++y) {
     const auto offset = [](int row, int width, int column) {
@@ -105,7 +110,8 @@ std::vector<float> pixel_tensor(const Picture& picture, const Preprocessing& how
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const double scaled = static_cast<double>(byte) * (how.rescale ? how.rescale_factor : 1.0);
       values[c][byte] = static_cast<float>(scaled);
-      if (how.normalize) values[c][byte] = (values[c][byte] - static_cast<float>(how.mean[c])) / static_cast<float>(how.std[c]);
+      if (how.normalize)
+        values[c][byte] = (values[c][byte] - static_cast<float>(how.mean[c])) / static_cast<float>(how.std[c]);
     }
   const std::size_t plane = picture.pixels.size() / 3;
   std::vector<float> tensor(plane * 3);

@@ -4,8 +4,8 @@
 // Keys that would change pixels in a way not done here are refused by name; those that change none are ignored.
 // Differences: pictures come from decode_picture, so they are upright RGB and have lost their alpha, whatever
 // do_convert_rgb says (newer transformers versions compose alpha onto white where it is true).
-// Errors: bad_input (not such a file), unsupported (a key or value named), limit (a result too large, or a side that vanishes).
-// Thread rule: plain values, pure functions.
+// Errors: bad_input (not such a file), unsupported (a key or value named), limit (a result too large, or a side that
+// vanishes). Thread rule: plain values, pure functions.
 #pragma once
 
 #include <array>
@@ -23,12 +23,12 @@ namespace fathom::data {
 
 struct Preprocessing {
   bool resize = true;
-  int height = 224, width = 224;              // of the resized picture, unless shortest_edge is set
-  int shortest_edge = 0, longest_edge = 0;    // 0: not used; the longest edge is an upper bound that keeps the aspect
+  int height = 224, width = 224;            // of the resized picture, unless shortest_edge is set
+  int shortest_edge = 0, longest_edge = 0;  // 0: not used; the longest edge is an upper bound that keeps the aspect
   Filter filter = Filter::bilinear;
   bool crop = false;
-  int crop_height = 224, crop_width = 224;    // around the center; black where the picture is smaller
-  bool crop_rounds = false;                   // half a pixel goes to the nearest even (torchvision), else up and left
+  int crop_height = 224, crop_width = 224;  // around the center; black where the picture is smaller
+  bool crop_rounds = false;                 // half a pixel goes to the nearest even (torchvision), else up and left
   bool rescale = true;
   double rescale_factor = 1.0 / 255;
   bool normalize = true;
@@ -45,19 +45,21 @@ struct Preprocessing {
 Result<Preprocessing> parse_preprocessing(std::string_view json, const std::string& where);
 Result<Preprocessing> parse_timm_preprocessing(std::string_view json, const std::string& where);
 
-// How a checkpoint's folder, or a bundle made of it, reads pictures: its preprocessor_config.json, or timm's pretrained_cfg
-// in config.json; nothing where neither is there.
+// How a checkpoint's folder, or a bundle made of it, reads pictures: its preprocessor_config.json, or timm's
+// pretrained_cfg in config.json; nothing where neither is there.
 Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::path& folder);
 
 // The byte stage: resized and cropped, [height, width, 3].
 Result<Picture> preprocess(const Picture& picture, const Preprocessing& how);
 
-// A picture as a model of height x width reads it, into `to` [height, width, 3]: by `how` where that is known, else as it is
-// or resized to fit. `how` must end in that size (checked at import).
-Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width, std::uint8_t* to);
+// A picture as a model of height x width reads it, into `to` [height, width, 3]: by `how` where that is known, else as
+// it is or resized to fit. `how` must end in that size (checked at import).
+Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width,
+                   std::uint8_t* to);
 
 // The first `count` pictures of a split likewise: [count, height, width, 3].
-Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count, const std::optional<Preprocessing>& how, int height, int width);
+Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count,
+                                               const std::optional<Preprocessing>& how, int height, int width);
 
 // For engines that compute (byte / 255 - mean) / std: what to give them as mean and std.
 struct UnitStatistics {

@@ -23,7 +23,8 @@ Result<std::optional<Preprocessing>> read_preprocessing(const std::filesystem::p
   return std::optional(std::move(how));
 }
 
-Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width, std::uint8_t* to) {
+Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width,
+                   std::uint8_t* to) {
   const auto put = [to](const Picture& from) { std::memcpy(to, from.pixels.data(), from.pixels.size()); };
   if (how) {
     FATHOM_TRY(const Picture read, preprocess(picture, *how));
@@ -37,10 +38,12 @@ Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& h
   return {};
 }
 
-Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count, const std::optional<Preprocessing>& how, int height, int width) {
+Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count,
+                                               const std::optional<Preprocessing>& how, int height, int width) {
   const std::size_t bytes = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
   if (!how && split.height == height && split.width == width)
-    return std::vector<std::uint8_t>(split.pixels.begin(), split.pixels.begin() + static_cast<std::ptrdiff_t>(count * bytes));
+    return std::vector<std::uint8_t>(split.pixels.begin(),
+                                     split.pixels.begin() + static_cast<std::ptrdiff_t>(count * bytes));
   std::vector<std::uint8_t> fitted(count * bytes);
   Picture source{split.height, split.width, {}};
   for (std::size_t i = 0; i < count; ++i) {

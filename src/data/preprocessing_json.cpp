@@ -36,7 +36,8 @@ Status read_flag(const Json& object, const char* key, bool& value, const std::st
 Result<int> side(const Json& value, const std::string& key, const std::string& where) {
   // Compared as a real number: whole numbers beyond 64 bits are kept as reals, and bigger ones than an int exist.
   const double number = value.is_number_integer() ? value.get<double>() : 0;
-  if (number < 1 || number > kMaxSide) return wrong(where, key, "must be a whole number of 1.." + std::to_string(kMaxSide));
+  if (number < 1 || number > kMaxSide)
+    return wrong(where, key, "must be a whole number of 1.." + std::to_string(kMaxSide));
   return static_cast<int>(number);
 }
 
@@ -47,7 +48,8 @@ Result<double> real(const Json& value, const std::string& key, double low, doubl
 }
 
 // Three numbers, or one for all channels.
-Status read_channels(const Json& object, const char* key, double low, std::array<double, 3>& values, const std::string& where) {
+Status read_channels(const Json& object, const char* key, double low, std::array<double, 3>& values,
+                     const std::string& where) {
   const Json* found = member(object, key);
   if (found == nullptr) return {};
   if (found->is_array() && found->size() != 3) return wrong(where, key, "must hold 3 numbers, red, green, blue");
@@ -77,9 +79,13 @@ Result<Extent> read_extent(const Json& value, const std::string& key, bool squar
   if (!value.is_object()) return wrong(where, key, "must be a number, [height, width] or an object");
   for (const auto& [name, number] : value.items()) {
     if (number.is_null()) continue;
-    int* target = name == "height" ? &extent.height : name == "width" ? &extent.width : name == "shortest_edge" ? &extent.shortest
-                : name == "longest_edge" ? &extent.longest : nullptr;
-    if (target == nullptr) return unsupported(where, "'" + key + "' with '" + name + "'", "known are height and width, or shortest_edge");
+    int* target = name == "height"          ? &extent.height
+                  : name == "width"         ? &extent.width
+                  : name == "shortest_edge" ? &extent.shortest
+                  : name == "longest_edge"  ? &extent.longest
+                                            : nullptr;
+    if (target == nullptr)
+      return unsupported(where, "'" + key + "' with '" + name + "'", "known are height and width, or shortest_edge");
     FATHOM_TRY(*target, side(number, key + "." + name, where));
   }
   const bool sides = extent.height > 0 && extent.width > 0 && extent.shortest == 0 && extent.longest == 0;
@@ -92,7 +98,8 @@ Status read_size(const Json& json, bool square, Preprocessing& how, const std::s
   const Json* found = member(json, "size");
   if (found == nullptr) return {};
   FATHOM_TRY(const Extent extent, read_extent(*found, "size", square, where));
-  how.height = extent.height, how.width = extent.width, how.shortest_edge = extent.shortest, how.longest_edge = extent.longest;
+  how.height = extent.height, how.width = extent.width, how.shortest_edge = extent.shortest,
+  how.longest_edge = extent.longest;
   return {};
 }
 
@@ -112,8 +119,10 @@ Status read_filter(const Json& json, Preprocessing& how, const std::string& wher
   if (!found->is_number_integer()) return wrong(where, "resample", "must be a whole number");
   const double number = found->get<double>();
   if (number != 0 && number != 2 && number != 3) {
-    const std::string name = number >= 0 && number <= 5 ? std::string(" (") + kNames[static_cast<int>(number)] + ")" : "";
-    return unsupported(where, "'resample' " + found->dump() + name, "known are 0 (nearest), 2 (bilinear) and 3 (bicubic)");
+    const std::string name =
+        number >= 0 && number <= 5 ? std::string(" (") + kNames[static_cast<int>(number)] + ")" : "";
+    return unsupported(where, "'resample' " + found->dump() + name,
+                       "known are 0 (nearest), 2 (bilinear) and 3 (bicubic)");
   }
   how.filter = static_cast<Filter>(static_cast<int>(number));
   return {};
@@ -143,21 +152,25 @@ Status read_processor(const Json& json, Preprocessing& how, const std::string& w
 
 // A step that is switched on and not done here would give other pixels than the checkpoint was trained on.
 Status refuse_other_steps(const Json& json, const std::string& where) {
-  static const std::set<std::string> known = {"do_resize",  "do_center_crop", "do_rescale",       "do_normalize",
-                                              "do_convert_rgb", "do_reduce_labels", "do_convert_annotations"};
-  static const std::set<std::string> others = {"pad_size",  "crop_pct",           "size_divisor", "size_divisibility", "offset", "rescale_offset",
-                                               "max_size", "ensure_multiple_of", "keep_aspect_ratio"};
+  static const std::set<std::string> known = {
+      "do_resize",        "do_center_crop",        "do_rescale", "do_normalize", "do_convert_rgb",
+      "do_reduce_labels", "do_convert_annotations"};
+  static const std::set<std::string> others = {
+      "pad_size",       "crop_pct", "size_divisor",       "size_divisibility", "offset",
+      "rescale_offset", "max_size", "ensure_multiple_of", "keep_aspect_ratio"};
   for (const auto& [key, value] : json.items()) {
     if (value.is_null() || value == Json(false)) continue;
     if (others.contains(key) || (key.starts_with("do_") && !known.contains(key)))
-      return unsupported(where, "'" + key + "' would change the pixels", "resize, center crop, rescale and normalize are done");
+      return unsupported(where, "'" + key + "' would change the pixels",
+                         "resize, center crop, rescale and normalize are done");
   }
   return {};
 }
 
 Status check_sizes(const Preprocessing& how, const std::string& where) {
   const auto check = [&](int height, int width, const char* key) {
-    return check_picture_size(static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width), where + ": '" + key + "'");
+    return check_picture_size(static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width),
+                              where + ": '" + key + "'");
   };
   if (how.crop) FATHOM_TRY_VOID(check(how.crop_height, how.crop_width, "crop_size"));
   if (how.resize && how.shortest_edge == 0) FATHOM_TRY_VOID(check(how.height, how.width, "size"));
@@ -166,7 +179,8 @@ Status check_sizes(const Preprocessing& how, const std::string& where) {
 
 Result<Json> parse_object(std::string_view text, const std::string& where) {
   FATHOM_TRY(Json json, parse_json(text, where));
-  if (!json.is_object()) return Error{Code::bad_input, where + ": expected a JSON object", "take the file that belongs to the checkpoint"};
+  if (!json.is_object())
+    return Error{Code::bad_input, where + ": expected a JSON object", "take the file that belongs to the checkpoint"};
   return json;
 }
 
@@ -201,8 +215,10 @@ Result<Preprocessing> parse_timm_preprocessing(std::string_view text, const std:
   const Json* found = member(json, "pretrained_cfg");
   const Json& config = found == nullptr ? json : *found;
   const Json* input = config.is_object() ? member(config, "input_size") : nullptr;
-  if (input == nullptr || !input->is_array() || input->size() != 3 || (*input)[0] != Json(3) || (*input)[1] != (*input)[2])
-    return unsupported(where, "no 'input_size' of [3, side, side] in 'pretrained_cfg'", "take a model of square RGB pictures");
+  if (input == nullptr || !input->is_array() || input->size() != 3 || (*input)[0] != Json(3) ||
+      (*input)[1] != (*input)[2])
+    return unsupported(where, "no 'input_size' of [3, side, side] in 'pretrained_cfg'",
+                       "take a model of square RGB pictures");
   Preprocessing how;
   FATHOM_TRY(how.crop_height, side((*input)[1], "input_size", where));
   how.crop = true, how.crop_rounds = true, how.crop_width = how.crop_height;

@@ -9,7 +9,8 @@ namespace fathom::data {
 namespace {
 
 Picture plain(int height, int width) {
-  return {height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3, 200)};
+  return {height, width,
+          std::vector<std::uint8_t>(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3, 200)};
 }
 
 TEST(Preprocessing, ReadsWhatTheFileSaysAndDefaultsTheRest) {
@@ -18,12 +19,14 @@ TEST(Preprocessing, ReadsWhatTheFileSaysAndDefaultsTheRest) {
   EXPECT_EQ(vit->output().height, 224);
   EXPECT_EQ(vit->filter, Filter::bilinear);
   EXPECT_FALSE(vit->crop);
-  const auto deit = parse_preprocessing(R"({"image_processor_type": "DeiTImageProcessorFast", "size": null, "resample": null})", "f");
+  const auto deit =
+      parse_preprocessing(R"({"image_processor_type": "DeiTImageProcessorFast", "size": null, "resample": null})", "f");
   ASSERT_TRUE(deit.has_value()) << message_of(deit);
   EXPECT_EQ(deit->height, 256);
   EXPECT_EQ(deit->output().width, 224);
   EXPECT_EQ(deit->filter, Filter::bicubic);
-  const auto shortest = parse_preprocessing(R"({"size": 30, "default_to_square": false, "return_tensors": "pt", "do_pad": false, "crop_pct": null})", "f");
+  const auto shortest = parse_preprocessing(
+      R"({"size": 30, "default_to_square": false, "return_tensors": "pt", "do_pad": false, "crop_pct": null})", "f");
   ASSERT_TRUE(shortest.has_value()) << message_of(shortest);
   EXPECT_EQ(shortest->shortest_edge, 30);
   EXPECT_EQ(shortest->output().height, 0);  // depends on the picture
@@ -49,25 +52,31 @@ TEST(Preprocessing, RefusesByNameWhatWouldChangePixels) {
     EXPECT_NE(result.error().message.find(name), std::string::npos) << result.error().message;
     EXPECT_FALSE(result.error().hint.empty());
   }
-  for (const char* text : {"", "[]", "3", R"({"size": 0})", R"({"size": -5})", R"({"size": "big"})", R"({"size": [1]})", R"({"size": 1e9})",
-                           R"({"size": 18446744073709551615})", R"({"size": {"height": 2.5, "width": 3}})", R"({"do_resize": 1})",
-                           R"({"image_mean": [0.5]})", R"({"image_std": 0})", R"({"image_std": [1, 1, "x"]})", R"({"rescale_factor": 0})",
-                           R"({"image_processor_type": 5})", R"({"resample": 2.5})"})
+  for (const char* text :
+       {"", "[]", "3", R"({"size": 0})", R"({"size": -5})", R"({"size": "big"})", R"({"size": [1]})",
+        R"({"size": 1e9})", R"({"size": 18446744073709551615})", R"({"size": {"height": 2.5, "width": 3}})",
+        R"({"do_resize": 1})", R"({"image_mean": [0.5]})", R"({"image_std": 0})", R"({"image_std": [1, 1, "x"]})",
+        R"({"rescale_factor": 0})", R"({"image_processor_type": 5})", R"({"resample": 2.5})"})
     EXPECT_FAILS(parse_preprocessing(text, "f"), Code::bad_input, "f");
 }
 
 TEST(Preprocessing, TimmConfigurationsAreRead) {
-  const auto how = parse_timm_preprocessing(R"({"pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9}})", "f");
+  const auto how = parse_timm_preprocessing(
+      R"({"pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9}})", "f");
   ASSERT_TRUE(how.has_value()) << message_of(how);
   EXPECT_EQ(how->shortest_edge, 248);
   EXPECT_EQ(how->output().height, 224);
   EXPECT_EQ(how->mean[0], 0.485);
   EXPECT_FAILS(parse_timm_preprocessing("{}", "f"), Code::unsupported, "input_size");
   EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 2, 4]})", "f"), Code::unsupported, "input_size");
-  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "interpolation": "random"})", "f"), Code::unsupported, "interpolation");
-  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "crop_mode": "border"})", "f"), Code::unsupported, "crop_mode");
-  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "crop_pct": 1.5})", "f"), Code::bad_input, "crop_pct");
-  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9000, 9000], "crop_pct": 0.1})", "f"), Code::bad_input, "crop_pct");
+  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "interpolation": "random"})", "f"),
+               Code::unsupported, "interpolation");
+  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "crop_mode": "border"})", "f"), Code::unsupported,
+               "crop_mode");
+  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9, 9], "crop_pct": 1.5})", "f"), Code::bad_input,
+               "crop_pct");
+  EXPECT_FAILS(parse_timm_preprocessing(R"({"input_size": [3, 9000, 9000], "crop_pct": 0.1})", "f"), Code::bad_input,
+               "crop_pct");
   EXPECT_FAILS(parse_timm_preprocessing(R"({"pretrained_cfg": []})", "f"), Code::unsupported, "input_size");
 }
 
@@ -87,8 +96,10 @@ TEST(Preprocessing, NarrowPicturesDoNotBecomeHugeOnes) {
 }
 
 TEST(Preprocessing, ChangedBytesGiveSettingsOrAnError) {
-  const std::string text = R"({"image_processor_type": "DeiTImageProcessor", "size": {"height": 32, "width": 24}, "crop_size": [9, 9],
-    "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": 0.5, "rescale_factor": 0.5, "do_resize": true, "do_pad": false})";
+  const std::string text =
+      R"({"image_processor_type": "DeiTImageProcessor", "size": {"height": 32, "width": 24}, "crop_size": [9, 9],
+    "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": 0.5, "rescale_factor": 0.5, "do_resize": true,
+    "do_pad": false})";
   ASSERT_TRUE(parse_preprocessing(text, "f").has_value());
   Random random(5);
   int failed = 0;

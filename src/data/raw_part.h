@@ -10,11 +10,11 @@
 namespace fathom::data {
 
 struct RawPart {
-  Split split;                             // labels still empty
-  std::vector<std::string> labels;         // as written
-  std::vector<std::string> files;          // quoted file names
-  std::vector<std::uint32_t> file;         // of each row: index into files
-  std::vector<std::uint64_t> place;        // of each row: line or record, from 1; 0: the file itself
+  Split split;                       // labels still empty
+  std::vector<std::string> labels;   // as written
+  std::vector<std::string> files;    // quoted file names
+  std::vector<std::uint32_t> file;   // of each row: index into files
+  std::vector<std::uint64_t> place;  // of each row: line or record, from 1; 0: the file itself
   const char* place_name = "line";
 
   std::string where(std::size_t row) const {

@@ -6,7 +6,9 @@ namespace {
 constexpr std::array kPairShare = {.45, .22, .14, .10, .09};
 constexpr double kFlipChance = .1, kDecoyChance = .3;
 
-std::uint8_t pick(Random& random, int count) { return static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(count))); }
+std::uint8_t pick(Random& random, int count) {
+  return static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(count)));
+}
 
 int draw_distance(Random& random) {
   double u = random.uniform();

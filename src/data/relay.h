@@ -7,7 +7,8 @@
 // with a turn by one in place of the cross the task needs no more depth, but plain training learns it more slowly.
 // With CLS in front and attention to direct neighbours only, the answer reaches CLS after d layers, not before;
 // until the deciding place is seen every class is equally likely.
-// Ten places, not as many as the demo model has layers: plain training needs a layer or two of slack to learn the farthest.
+// Ten places, not as many as the demo model has layers: plain training needs a layer or two of slack to learn the
+// farthest.
 //
 // Drawing: the pair (1-2, 3-4, .., 9-10) of d by .45 .22 .14 .10 .09, d evenly within it (examples to train on:
 // every d as often, since far evidence is what takes practice); the deciding class

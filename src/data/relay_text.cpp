@@ -8,9 +8,9 @@ constexpr const char* kClassWords[kRelayClasses][kRelayVariants] = {{"otter", "h
                                                                     {"hammer", "chisel", "pliers", "wrench"},
                                                                     {"rain", "thunder", "snow", "fog"}};
 constexpr const char* kFlipWords[2] = {"however", "instead"};  // swap, cross
-constexpr const char* kFillers[kRelayFillers] = {"the",  "with",  "near",  "under", "very",  "some",  "just",    "also",
-                                                 "then", "there", "here",  "while", "about", "from",  "over",    "into",
-                                                 "quite", "often", "again", "still", "early", "later", "perhaps", "around"};
+constexpr const char* kFillers[kRelayFillers] = {
+    "the",   "with", "near", "under", "very",  "some",  "just",  "also",  "then",  "there", "here",    "while",
+    "about", "from", "over", "into",  "quite", "often", "again", "still", "early", "later", "perhaps", "around"};
 
 }  // namespace
 

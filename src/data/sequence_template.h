@@ -12,7 +12,7 @@ struct TemplatePart {
   enum class Kind { special, first, second };
   Kind kind = Kind::special;
   std::int32_t type = 0;
-  std::string name;               // of a special part
+  std::string name;                 // of a special part
   std::vector<std::string> tokens;  // and what it is made of
   std::vector<std::int32_t> ids;
 };

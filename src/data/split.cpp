@@ -18,7 +18,8 @@ std::vector<std::size_t> shuffled_rows(std::size_t count, std::uint64_t seed, co
 }
 
 Split take_sorted(const Split& split, const std::vector<std::size_t>& rows, std::size_t begin, std::size_t end) {
-  std::vector<std::size_t> some(rows.begin() + static_cast<std::ptrdiff_t>(begin), rows.begin() + static_cast<std::ptrdiff_t>(end));
+  std::vector<std::size_t> some(rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                rows.begin() + static_cast<std::ptrdiff_t>(end));
   std::sort(some.begin(), some.end());
   return take_rows(split, some);
 }
@@ -36,7 +37,8 @@ Split take_rows(const Split& split, const std::vector<std::size_t>& rows) {
     if (!split.texts.empty()) out.texts.push_back(split.texts[row]);
     if (!split.second.empty()) out.second.push_back(split.second[row]);
     if (!split.complexity.empty()) out.complexity.push_back(split.complexity[row]);
-    if (!split.pixels.empty()) out.pixels.insert(out.pixels.end(), split.picture(row), split.picture(row) + split.picture_bytes());
+    if (!split.pixels.empty())
+      out.pixels.insert(out.pixels.end(), split.picture(row), split.picture(row) + split.picture_bytes());
   }
   return out;
 }
@@ -49,14 +51,20 @@ Status carve_splits(Dataset& dataset, std::uint64_t seed, std::size_t max_train)
   for (const Part part : {Part::tune, Part::calibrate}) {
     if (dataset.part(part).size() > 0) continue;
     if (taken + share >= train.size())
-      return Error{Code::bad_input, "train has " + std::to_string(train.size()) + " rows, too few to carve a " + part_name(part) + " split out of it", "give more training rows"};
+      return Error{Code::bad_input,
+                   "train has " + std::to_string(train.size()) + " rows, too few to carve a " + part_name(part) +
+                       " split out of it",
+                   "give more training rows"};
     dataset.part(part) = take_sorted(train, rows, taken, taken + share);
     taken += share;
-    dataset.notes.push_back(std::string(part_name(part)) + ": " + std::to_string(share) + " rows carved out of train (seed " + std::to_string(seed) + ")");
+    dataset.notes.push_back(std::string(part_name(part)) + ": " + std::to_string(share) +
+                            " rows carved out of train (seed " + std::to_string(seed) + ")");
   }
   // Carving comes first, so the held-out splits are the same whatever max_train is.
   const std::size_t kept = max_train == 0 ? rows.size() : std::min(rows.size(), taken + max_train);
-  if (kept < rows.size()) dataset.notes.push_back("train: " + std::to_string(kept - taken) + " of " + std::to_string(rows.size() - taken) + " rows kept");
+  if (kept < rows.size())
+    dataset.notes.push_back("train: " + std::to_string(kept - taken) + " of " + std::to_string(rows.size() - taken) +
+                            " rows kept");
   dataset.part(Part::train) = take_sorted(train, rows, taken, kept);
   return {};
 }

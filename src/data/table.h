@@ -21,7 +21,9 @@ struct Table {
   std::string where;                // quoted file name, for errors
   std::vector<std::string> header;  // empty: no header
   std::vector<Row> rows;            // every row has columns() fields
-  std::size_t columns() const { return !header.empty() ? header.size() : rows.empty() ? 0 : rows.front().fields.size(); }
+  std::size_t columns() const {
+    return !header.empty() ? header.size() : rows.empty() ? 0 : rows.front().fields.size();
+  }
 };
 
 bool is_table_name(const std::string& name);  // .csv .tsv .jsonl .ndjson, each also with .gz

@@ -20,7 +20,10 @@ TEST(Csv, ReadsQuotesLineBreaksAndDelimitersInFields) {
 }
 
 TEST(Csv, DropsByteOrderMarkAndBlankLinesAndNeedsNoLastLineEnd) {
-  const auto table = parse_csv("\xEF\xBB\xBF" "a,b\n\n\r\nc,", "f");
+  const auto table = parse_csv(
+      "\xEF\xBB\xBF"
+      "a,b\n\n\r\nc,",
+      "f");
   ASSERT_TRUE(table.has_value());
   ASSERT_EQ(table->rows.size(), 2u);
   EXPECT_EQ(table->rows[0].fields, (Fields{"a", "b"}));
@@ -37,7 +40,11 @@ TEST(Csv, NamesTheLineOfEveryFault) {
   EXPECT_FAILS(parse_csv("a,b\n\"open,1\n", "f"), Code::bad_input, "f line 2: a quoted field is never closed");
   EXPECT_FAILS(parse_csv("\"a\"b,1\n", "f"), Code::bad_input, "f line 1: text follows a closing quote");
   EXPECT_FAILS(parse_csv(std::string_view("a,b\nc\0d,1\n", 10), "f"), Code::bad_input, "f line 2: holds a NUL byte");
-  EXPECT_FAILS(parse_csv(std::string_view("\xFF\xFE" "a\0", 4), "f"), Code::bad_input, "UTF-16");
+  EXPECT_FAILS(parse_csv(std::string_view("\xFF\xFE"
+                                          "a\0",
+                                          4),
+                         "f"),
+               Code::bad_input, "UTF-16");
 }
 
 TEST(Tsv, TakesQuotesAsCharactersWhenTheyAreNotMeant) {
@@ -56,7 +63,8 @@ TEST(Tsv, ReadsQuotedFieldsWhenTheyAreMeant) {
 }
 
 TEST(Jsonl, ReadsPlainMembersAsColumns) {
-  const auto table = parse_jsonl("{\"text\":\"caf\\u00e9\",\"label\":1,\"tags\":[1]}\n\n{\"label\":2,\"text\":null,\"more\":0}\r\n", "f");
+  const auto table = parse_jsonl(
+      "{\"text\":\"caf\\u00e9\",\"label\":1,\"tags\":[1]}\n\n{\"label\":2,\"text\":null,\"more\":0}\r\n", "f");
   ASSERT_TRUE(table.has_value()) << message_of(table);
   EXPECT_EQ(table->header, (Fields{"text", "label"}));
   EXPECT_EQ(table->rows[0].fields, (Fields{"café", "1"}));
@@ -120,7 +128,8 @@ TEST(Columns, WithoutHeaderTheFewestValuesAreTheLabel) {
 TEST(Columns, MissingDoubledAndUndecidableOnesAreRefused) {
   Table table = csv("text,label\na,1\nb,2\n");
   ASSERT_TRUE(find_header(table, {}).has_value());
-  EXPECT_FAILS(choose_columns(table, {"body"}, ""), Code::bad_input, "column 'body' is missing; the file has columns 'text', 'label'");
+  EXPECT_FAILS(choose_columns(table, {"body"}, ""), Code::bad_input,
+               "column 'body' is missing; the file has columns 'text', 'label'");
   EXPECT_FAILS(choose_columns(table, {}, "3"), Code::bad_input, "column '3' is missing");
   EXPECT_FAILS(choose_columns(table, {"label"}, ""), Code::bad_input, "used twice");
   EXPECT_FAILS(choose_columns(table, {"text", "1"}, ""), Code::bad_input, "used twice");
@@ -137,7 +146,8 @@ TEST(Gzip, ReadsMembersAndRefusesDamage) {
   const std::string packed = gzipped(text);
   EXPECT_EQ(unpack_gzip(packed, "f").value(), text);
   EXPECT_EQ(unpack_gzip(packed + gzipped("end"), "f").value(), text + "end");
-  EXPECT_FAILS(unpack_gzip(std::string_view(packed).substr(0, packed.size() - 5), "f"), Code::bad_input, "gzip ends early");
+  EXPECT_FAILS(unpack_gzip(std::string_view(packed).substr(0, packed.size() - 5), "f"), Code::bad_input,
+               "gzip ends early");
   EXPECT_FAILS(unpack_gzip(std::string_view(packed).substr(0, 3), "f"), Code::bad_input, "gzip ends early");
   EXPECT_FAILS(unpack_gzip("plain text", "f"), Code::bad_input, "not valid gzip");
   EXPECT_FAILS(unpack_gzip(packed + "tail", "f"), Code::bad_input, "not valid gzip");

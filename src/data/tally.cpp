@@ -11,11 +11,14 @@ namespace {
 
 constexpr double kTopicWord = .25, kFavourite = .31;
 
-std::uint8_t pick(Random& random, int count) { return static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(count))); }
+std::uint8_t pick(Random& random, int count) {
+  return static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(count)));
+}
 
 RelaySymbol draw_word(Random& random, int favourite) {
   if (!random.chance(kTopicWord)) return {RelaySymbol::filler, 0, pick(random, kRelayFillers)};
-  const int topic = random.chance(kFavourite) ? favourite : (favourite + 1 + pick(random, kRelayClasses - 1)) % kRelayClasses;
+  const int topic =
+      random.chance(kFavourite) ? favourite : (favourite + 1 + pick(random, kRelayClasses - 1)) % kRelayClasses;
   return {RelaySymbol::class_word, static_cast<std::uint8_t>(topic), pick(random, kRelayVariants)};
 }
 

@@ -18,7 +18,8 @@ class TestFolder {
  public:
   TestFolder() {
     static std::atomic<int> made{0};
-    path_ = fs::temp_directory_path() / ("fathom-data-test-" + std::to_string(::getpid()) + "-" + std::to_string(made++));
+    path_ =
+        fs::temp_directory_path() / ("fathom-data-test-" + std::to_string(::getpid()) + "-" + std::to_string(made++));
     fs::create_directories(path_);
   }
   TestFolder(const TestFolder&) = delete;
@@ -69,10 +70,10 @@ inline bool holds(const std::string& text, const std::string& part) { return tex
 }  // namespace fathom::data
 
 // The expression fails with this code and a message that holds `part`.
-#define EXPECT_FAILS(expression, wanted, part)                                                            \
-  do {                                                                                                    \
-    const auto fails_ = (expression);                                                                     \
-    ASSERT_FALSE(fails_.has_value()) << "expected an error about: " << (part);                            \
-    EXPECT_EQ(fails_.error().code, wanted) << fails_.error().message;                                     \
+#define EXPECT_FAILS(expression, wanted, part)                                                                 \
+  do {                                                                                                         \
+    const auto fails_ = (expression);                                                                          \
+    ASSERT_FALSE(fails_.has_value()) << "expected an error about: " << (part);                                 \
+    EXPECT_EQ(fails_.error().code, wanted) << fails_.error().message;                                          \
     EXPECT_TRUE(::fathom::data::holds(fails_.error().message, part)) << "message: " << fails_.error().message; \
   } while (0)

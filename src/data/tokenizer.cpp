@@ -38,7 +38,8 @@ class TextEncoder {
       scratch_.repaired = repair_utf8(text);
       text = scratch_.repaired;
     }
-    return parts_.raw_added.each(text, [&](std::string_view part) { return encode_part(part); }, [&](std::int32_t id) { return put(id); });
+    return parts_.raw_added.each(
+        text, [&](std::string_view part) { return encode_part(part); }, [&](std::int32_t id) { return put(id); });
   }
 
  private:
@@ -50,12 +51,14 @@ class TextEncoder {
       scratch_.normalized.clear();
       pieces->normalizer().normalize(part, scratch_.normalized);
       return parts_.normalized_added.each(
-          scratch_.normalized, [&](std::string_view text) { return pieces->encode_normalized(text, limit_, scratch_, ids_); },
+          scratch_.normalized,
+          [&](std::string_view text) { return pieces->encode_normalized(text, limit_, scratch_, ids_); },
           [&](std::int32_t id) { return put(id); });
     }
     const auto& bytes = std::get<BpeModel>(parts_.model);
-    return parts_.normalized_added.each(part, [&](std::string_view text) { return bytes.encode(text, limit_, scratch_, ids_); },
-                                        [&](std::int32_t id) { return put(id); });
+    return parts_.normalized_added.each(
+        part, [&](std::string_view text) { return bytes.encode(text, limit_, scratch_, ids_); },
+        [&](std::int32_t id) { return put(id); });
   }
 
   const TokenizerParts& parts_;
@@ -85,8 +88,10 @@ std::pair<std::size_t, std::size_t> cut_pair(std::size_t first, std::size_t seco
 
 Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const TokenizerOptions& options) {
   if (options.vocab_size < kMinVocabulary || options.vocab_size > kMaxVocabulary)
-    return Error{Code::usage, "vocabulary size " + std::to_string(options.vocab_size) + " is out of range 100..1000000", "8192 suits most data"};
-  if (options.min_count < 1) return Error{Code::usage, "min_count " + std::to_string(options.min_count) + " must be at least 1", ""};
+    return Error{Code::usage, "vocabulary size " + std::to_string(options.vocab_size) + " is out of range 100..1000000",
+                 "8192 suits most data"};
+  if (options.min_count < 1)
+    return Error{Code::usage, "min_count " + std::to_string(options.min_count) + " must be at least 1", ""};
   const BertNormalizer normalizer{NormalizerOptions{}};
   std::unordered_map<std::string, std::int64_t> counts;
   std::string words;
@@ -101,7 +106,8 @@ Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const 
     parts->pieces.emplace_back(kSpecial[i]);
     parts->added.push_back(special_token(kSpecial[i], static_cast<std::int32_t>(i)));
   }
-  for (std::string& piece : learn_pieces(counts, options.vocab_size - static_cast<int>(kSpecial.size()), options.min_count))
+  for (std::string& piece :
+       learn_pieces(counts, options.vocab_size - static_cast<int>(kSpecial.size()), options.min_count))
     parts->pieces.push_back(std::move(piece));
   parts->model_pieces = parts->pieces.size();
   FATHOM_TRY(auto trie, PieceTrie::make(parts->pieces));
@@ -112,7 +118,8 @@ Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const 
 }
 
 Result<Tokenizer> Tokenizer::read(const fs::path& folder) {
-  const fs::path json = folder / "tokenizer.json", vocabulary = folder / "vocab.txt", config = folder / "tokenizer_config.json";
+  const fs::path json = folder / "tokenizer.json", vocabulary = folder / "vocab.txt",
+                 config = folder / "tokenizer_config.json";
   std::error_code ignored;
   if (fs::exists(json, ignored) || !fs::exists(vocabulary, ignored)) {
     FATHOM_TRY(const std::string text, read_file(json, kMaxFileBytes));
@@ -143,14 +150,16 @@ bool Tokenizer::encode(std::string_view text, int max_tokens, std::vector<std::i
   const std::size_t room = room_for_text(parts_->form.single, max_tokens);
   bool whole = true;
   for (const TemplatePart& part : parts_->form.single) {
-    if (part.kind == TemplatePart::Kind::special) ids.insert(ids.end(), part.ids.begin(), part.ids.end());
-    else whole = TextEncoder(*parts_, ids.size() + room, *scratch, ids).encode(text);
+    if (part.kind == TemplatePart::Kind::special)
+      ids.insert(ids.end(), part.ids.begin(), part.ids.end());
+    else
+      whole = TextEncoder(*parts_, ids.size() + room, *scratch, ids).encode(text);
   }
   return !whole;
 }
 
-bool Tokenizer::encode_pair(std::string_view first, std::string_view second, int max_tokens, std::vector<std::int32_t>& ids,
-                            std::vector<std::int32_t>& types) const {
+bool Tokenizer::encode_pair(std::string_view first, std::string_view second, int max_tokens,
+                            std::vector<std::int32_t>& ids, std::vector<std::int32_t>& types) const {
   BorrowedScratch borrowed(parts_->scratch);
   EncodeScratch& scratch = *borrowed;
   const std::size_t room = room_for_text(parts_->form.pair, max_tokens);
@@ -164,7 +173,9 @@ bool Tokenizer::encode_pair(std::string_view first, std::string_view second, int
   scratch.first.resize(keep_first);
   scratch.second.resize(keep_second);
   for (const TemplatePart& part : parts_->form.pair) {
-    const auto& more = part.kind == TemplatePart::Kind::special ? part.ids : part.kind == TemplatePart::Kind::first ? scratch.first : scratch.second;
+    const auto& more = part.kind == TemplatePart::Kind::special ? part.ids
+                       : part.kind == TemplatePart::Kind::first ? scratch.first
+                                                                : scratch.second;
     ids.insert(ids.end(), more.begin(), more.end());
     types.insert(types.end(), more.size(), part.type);
   }

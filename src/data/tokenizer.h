@@ -1,9 +1,9 @@
-// Tokenizers of the BERT family (WordPiece over BERT's normalizer: BERT, DistilBERT, MiniLM) and of RoBERTa (byte-level BPE),
-// trained (WordPiece), read and applied natively. Files: Hugging Face tokenizer.json, or a bare vocab.txt of BERT's kind.
-// Every component of a file is checked by name; one that is not computed here is refused, never skipped. The ids are those of
-// the Hugging Face library `tokenizers` (tests/parity/tokenizer_reference.py).
-// Thread rule: immutable once made, copies share everything; encode() may be called from any thread. A call with a warm
-// `ids` allocates nothing but in rare texts.
+// Tokenizers of the BERT family (WordPiece over BERT's normalizer: BERT, DistilBERT, MiniLM) and of RoBERTa (byte-level
+// BPE), trained (WordPiece), read and applied natively. Files: Hugging Face tokenizer.json, or a bare vocab.txt of
+// BERT's kind. Every component of a file is checked by name; one that is not computed here is refused, never skipped.
+// The ids are those of the Hugging Face library `tokenizers` (tests/parity/tokenizer_reference.py). Thread rule:
+// immutable once made, copies share everything; encode() may be called from any thread. A call with a warm `ids`
+// allocates nothing but in rare texts.
 #pragma once
 
 #include <cstdint>

@@ -30,11 +30,14 @@ Result<Json> TokenizerFile::parse(std::string_view file, const std::string& wher
 
 Result<std::vector<std::pair<std::string_view, std::string_view>>> TokenizerFile::merges() const {
   if (!has_merges_) return damaged_file("model", "'merges' is missing or no list");
-  if (bad_merge_ != SIZE_MAX) return damaged_file("model", "merge " + std::to_string(bad_merge_) + " is neither \"a b\" nor [\"a\", \"b\"]");
+  if (bad_merge_ != SIZE_MAX)
+    return damaged_file("model", "merge " + std::to_string(bad_merge_) + " is neither \"a b\" nor [\"a\", \"b\"]");
   const std::string_view all = merge_text_;
   std::vector<std::pair<std::string_view, std::string_view>> out;
   out.reserve(merges_.size());
-  for (const Merge& merge : merges_) out.emplace_back(all.substr(merge.begin, merge.middle - merge.begin), all.substr(merge.middle, merge.end - merge.middle));
+  for (const Merge& merge : merges_)
+    out.emplace_back(all.substr(merge.begin, merge.middle - merge.begin),
+                     all.substr(merge.middle, merge.end - merge.middle));
   return out;
 }
 
@@ -43,7 +46,9 @@ bool TokenizerFile::fault(const std::string& what) {
   return false;
 }
 
-bool TokenizerFile::count() { return ++values_ <= kMaxValues || fault("more than " + std::to_string(kMaxValues) + " values"); }
+bool TokenizerFile::count() {
+  return ++values_ <= kMaxValues || fault("more than " + std::to_string(kMaxValues) + " values");
+}
 
 Json* TokenizerFile::attach(Json node) {
   if (open_.empty()) {

@@ -1,6 +1,6 @@
 // A tokenizer.json read event by event: its vocabulary and merges, tens of thousands of values, go straight into lists;
-// the rest, which is small, becomes parsed JSON. Reading is for untrusted files: depth, the number of values and duplicate
-// keys are checked on the way. Thread rule: one thread at a time.
+// the rest, which is small, becomes parsed JSON. Reading is for untrusted files: depth, the number of values and
+// duplicate keys are checked on the way. Thread rule: one thread at a time.
 #pragma once
 
 #include <set>
@@ -27,7 +27,8 @@ class TokenizerFile : private JsonHandler {
   Result<Json> parse(std::string_view file, const std::string& where);  // all but model.vocab and model.merges
 
   std::vector<Piece> vocabulary;  // model.vocab, as it stands
-  // model.merges, "a b" or ["a", "b"]; valid as long as this object. Errors: there is no such list, or an entry is neither.
+  // model.merges, "a b" or ["a", "b"]; valid as long as this object. Errors: there is no such list, or an entry is
+  // neither.
   Result<std::vector<std::pair<std::string_view, std::string_view>>> merges() const;
 
  private:

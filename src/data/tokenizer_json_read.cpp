@@ -1,6 +1,6 @@
 // From tokenizer.json to a tokenizer. Every component is checked by name: one that we do not compute is refused, never
-// skipped. truncation (but for its direction) and padding are not read: the caller gives the length, and batches are not padded.
-// The decoder is only checked: it has no say in the ids.
+// skipped. truncation (but for its direction) and padding are not read: the caller gives the length, and batches are
+// not padded. The decoder is only checked: it has no say in the ids.
 #include <algorithm>
 #include <array>
 #include <set>
@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::int64_t kMaxPieces = 2'000'000;
 constexpr std::size_t kMaxTemplateParts = 64;
-constexpr const char* kFamilies = "WordPiece over BertNormalizer and BertPreTokenizer (BERT, DistilBERT, MiniLM) and BPE over ByteLevel (RoBERTa) are read";
+constexpr const char* kFamilies =
+    "WordPiece over BertNormalizer and BertPreTokenizer (BERT, DistilBERT, MiniLM) and BPE over ByteLevel (RoBERTa) "
+    "are read";
 
 class Reader {
  public:
@@ -25,7 +27,8 @@ class Reader {
     if (!root_.is_object()) return damaged("not a JSON object");
     FATHOM_TRY_VOID(check_names());
     FATHOM_TRY(const std::string model, type_of("model"));
-    if (model != "WordPiece" && model != "BPE") return refuse("model '" + model + "' is not supported (expected WordPiece or BPE)");
+    if (model != "WordPiece" && model != "BPE")
+      return refuse("model '" + model + "' is not supported (expected WordPiece or BPE)");
     word_piece_ = model == "WordPiece";
     FATHOM_TRY_VOID(check_rest());
     FATHOM_TRY_VOID(read_vocabulary());
@@ -38,7 +41,9 @@ class Reader {
   }
 
  private:
-  Error refuse(const std::string& what, const std::string& hint = kFamilies) const { return refuse_component(where_, what, hint); }
+  Error refuse(const std::string& what, const std::string& hint = kFamilies) const {
+    return refuse_component(where_, what, hint);
+  }
   Error damaged(const std::string& what) const { return damaged_file(where_, what); }
   bool is_null(const char* key) const {
     const auto found = root_.find(key);
@@ -46,10 +51,11 @@ class Reader {
   }
 
   Status check_names() const {
-    constexpr std::array kKnown = {"version",       "truncation", "padding", "added_tokens", "normalizer",
+    constexpr std::array kKnown = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                    "pre_tokenizer", "post_processor", "decoder", "model"};
     for (const auto& [key, value] : root_.items())
-      if (std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end()) return refuse("unknown component '" + key + "'");
+      if (std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end())
+        return refuse("unknown component '" + key + "'");
     return {};
   }
 
@@ -61,7 +67,8 @@ class Reader {
 
   Status expect_type(const char* component, const char* wanted) const {
     FATHOM_TRY(const std::string type, type_of(component));
-    if (type != wanted) return refuse(std::string(component) + " '" + type + "' is not supported (expected " + wanted + ")");
+    if (type != wanted)
+      return refuse(std::string(component) + " '" + type + "' is not supported (expected " + wanted + ")");
     return {};
   }
 
@@ -77,7 +84,9 @@ class Reader {
     if (!truncation.is_object()) return damaged("'truncation' is no object");
     if (!truncation.contains("direction")) return {};
     FATHOM_TRY(const std::string direction, json_string(truncation, "direction", where_ + " truncation"));
-    if (direction != "Right") return refuse("truncation direction '" + direction + "' is not supported (expected Right)", "texts are cut at their end");
+    if (direction != "Right")
+      return refuse("truncation direction '" + direction + "' is not supported (expected Right)",
+                    "texts are cut at their end");
     return {};
   }
 
@@ -89,9 +98,11 @@ class Reader {
     pieces.assign(static_cast<std::size_t>(count), "");
     std::vector<bool> taken(static_cast<std::size_t>(count), false);
     for (auto& [piece, id] : file_.vocabulary) {
-      if (id < 0 || id >= count) return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(count - 1));
+      if (id < 0 || id >= count)
+        return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(count - 1));
       const auto at = static_cast<std::size_t>(id);
-      if (piece.empty() || taken[at]) return damaged("model: piece '" + piece + "' is empty or shares its id with '" + pieces[at] + "'");
+      if (piece.empty() || taken[at])
+        return damaged("model: piece '" + piece + "' is empty or shares its id with '" + pieces[at] + "'");
       pieces[at] = std::move(piece);
       taken[at] = true;
     }
@@ -130,7 +141,10 @@ class Reader {
   Status expect_usual(const char* key, const Json& usual) const {
     const auto found = root_["model"].find(key);
     if (found == root_["model"].end() || found->is_null() || *found == usual) return {};
-    return refuse_component("model", std::string(key) + " " + found->dump().substr(0, 60) + " is not supported (expected " + usual.dump() + " or null)", kFamilies);
+    return refuse_component("model",
+                            std::string(key) + " " + found->dump().substr(0, 60) + " is not supported (expected " +
+                                usual.dump() + " or null)",
+                            kFamilies);
   }
 
   static Result<bool> flag(const Json& object, const char* key, bool usual) {
@@ -151,7 +165,9 @@ class Reader {
       FATHOM_TRY(options.unknown, json_string(model, "unk_token", "model"));
     }
     FATHOM_TRY(const bool pattern, flag(pre, "use_regex", true));
-    if (!pattern) return refuse_component("pre_tokenizer", "ByteLevel with use_regex false is not supported (expected true)", kFamilies);
+    if (!pattern)
+      return refuse_component("pre_tokenizer", "ByteLevel with use_regex false is not supported (expected true)",
+                              kFamilies);
     FATHOM_TRY(options.add_prefix_space, json_bool(pre, "add_prefix_space", "pre_tokenizer"));
     FATHOM_TRY(const auto merges, file_.merges());
     FATHOM_TRY(parts_->model, BpeModel::make(parts_->pieces, index_, merges, options));
@@ -188,7 +204,8 @@ class Reader {
       return damaged("added token '" + token.content + "' has id " + std::to_string(token.id) + ", expected " +
                      std::to_string(known >= 0 ? static_cast<std::size_t>(known) : parts_->pieces.size()));
     if (added_ids_.size() <= at) added_ids_.resize(at + 1, false);
-    if (added_ids_[at] || (known < 0 && !added_names_.insert(token.content).second)) return damaged("added token '" + token.content + "' stands twice");
+    if (added_ids_[at] || (known < 0 && !added_names_.insert(token.content).second))
+      return damaged("added token '" + token.content + "' stands twice");
     added_ids_[at] = true;
     if (known < 0) parts_->pieces.push_back(token.content);
     return {};
@@ -232,7 +249,8 @@ class Reader {
       FATHOM_TRY(form.single, read_template(json, "single", false));
       FATHOM_TRY(form.pair, read_template(json, "pair", true));
     } else {
-      return refuse("post_processor '" + type + "' is not supported (expected TemplateProcessing, BertProcessing, RobertaProcessing or ByteLevel)");
+      return refuse("post_processor '" + type +
+                    "' is not supported (expected TemplateProcessing, BertProcessing, RobertaProcessing or ByteLevel)");
     }
     return {};
   }
@@ -274,14 +292,16 @@ class Reader {
       parts.push_back(std::move(part));
     }
     if (firsts != 1 || seconds != (pair ? 1 : 0))
-      return refuse(std::string("post_processor template '") + key + "' does not hold " + (pair ? "each text once" : "the text once, alone"));
+      return refuse(std::string("post_processor template '") + key + "' does not hold " +
+                    (pair ? "each text once" : "the text once, alone"));
     return parts;
   }
 
   Result<TemplatePart> read_part(const Json& processor, const Json& item) const {
     const std::string here = where_ + " post_processor";
     const bool special = item.is_object() && item.contains("SpecialToken");
-    if (!special && !(item.is_object() && item.contains("Sequence"))) return damaged("post_processor: a template's part is neither SpecialToken nor Sequence");
+    if (!special && !(item.is_object() && item.contains("Sequence")))
+      return damaged("post_processor: a template's part is neither SpecialToken nor Sequence");
     const Json& body = item[special ? "SpecialToken" : "Sequence"];
     TemplatePart part;
     FATHOM_TRY(part.name, json_string(body, "id", here));
@@ -290,7 +310,8 @@ class Reader {
     if (special) {
       FATHOM_TRY_VOID(read_special(processor, part));
     } else {
-      if (part.name != "A" && part.name != "B") return damaged("post_processor: sequence '" + part.name + "' (expected A or B)");
+      if (part.name != "A" && part.name != "B")
+        return damaged("post_processor: sequence '" + part.name + "' (expected A or B)");
       part.kind = part.name == "A" ? TemplatePart::Kind::first : TemplatePart::Kind::second;
     }
     return part;
@@ -301,7 +322,8 @@ class Reader {
     const Json found = all.is_object() ? all.value(part.name, Json()) : Json();
     if (!found.is_object()) return damaged("post_processor: special_tokens does not hold '" + part.name + "'");
     const Json ids = found.value("ids", Json()), tokens = found.value("tokens", Json());
-    if (!ids.is_array() || !tokens.is_array() || ids.size() != tokens.size() || ids.empty() || ids.size() > kMaxTemplateParts)
+    if (!ids.is_array() || !tokens.is_array() || ids.size() != tokens.size() || ids.empty() ||
+        ids.size() > kMaxTemplateParts)
       return damaged("post_processor: 'ids' and 'tokens' of '" + part.name + "' are not two lists of one length");
     for (std::size_t i = 0; i < ids.size(); ++i) {
       FATHOM_TRY(const std::int32_t id, special_id(ids[i], part.name));

@@ -1,5 +1,5 @@
-// From a tokenizer to tokenizer.json. What stands around a text is written as TemplateProcessing, whatever it was read from:
-// the ids are the same.
+// From a tokenizer to tokenizer.json. What stands around a text is written as TemplateProcessing, whatever it was read
+// from: the ids are the same.
 #include <algorithm>
 
 #include "base/json.h"
@@ -79,7 +79,8 @@ Json bpe(const BpeOptions& options) {
 Json merges(const TokenizerParts& parts, const BpeModel& model) {
   Json list = Json::array();
   for (const auto& [left, right] : model.merges())
-    list.push_back(Json::array({parts.pieces[static_cast<std::size_t>(left)], parts.pieces[static_cast<std::size_t>(right)]}));
+    list.push_back(
+        Json::array({parts.pieces[static_cast<std::size_t>(left)], parts.pieces[static_cast<std::size_t>(right)]}));
   return list;
 }
 
@@ -95,11 +96,16 @@ std::string write_tokenizer_json(const TokenizerParts& parts) {
   root["normalizer"] = normalizer(parts);
   root["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
   if (bytes != nullptr)
-    root["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", bytes->options().add_prefix_space}, {"trim_offsets", true}, {"use_regex", true}};
+    root["pre_tokenizer"] = {{"type", "ByteLevel"},
+                             {"add_prefix_space", bytes->options().add_prefix_space},
+                             {"trim_offsets", true},
+                             {"use_regex", true}};
   root["post_processor"] = post_processor(parts);
   root["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
-  if (bytes != nullptr) root["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
-  root["model"] = bytes != nullptr ? bpe(bytes->options()) : word_piece(std::get<WordPieceModel>(parts.model).options());
+  if (bytes != nullptr)
+    root["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  root["model"] =
+      bytes != nullptr ? bpe(bytes->options()) : word_piece(std::get<WordPieceModel>(parts.model).options());
   root["model"]["vocab"] = vocabulary(parts);
   if (bytes != nullptr) root["model"]["merges"] = merges(parts, *bytes);
   return root.dump(1) + "\n";

@@ -43,8 +43,8 @@ TemplatePart special_part(const std::string& name, std::int32_t id, std::int32_t
 
 Result<std::shared_ptr<TokenizerParts>> read_tokenizer_json(std::string_view text, const std::string& where);
 // BERT's vocabulary, one piece a line, with the settings of tokenizer_config.json ("" for none).
-Result<std::shared_ptr<TokenizerParts>> read_vocab_text(std::string_view text, std::string_view config, const std::string& where,
-                                                        const std::string& config_where);
+Result<std::shared_ptr<TokenizerParts>> read_vocab_text(std::string_view text, std::string_view config,
+                                                        const std::string& where, const std::string& config_where);
 std::string write_tokenizer_json(const TokenizerParts& parts);
 
 }  // namespace fathom::data

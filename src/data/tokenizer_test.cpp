@@ -23,7 +23,11 @@ std::string words(std::string_view text, NormalizerOptions options = {}) {
 // Expected values are those of Hugging Face's BertNormalizer and BertPreTokenizer (tokenizers 0.23.3).
 TEST(Normalizer, GivesTheWordsOfTheReference) {
   EXPECT_EQ(words("Héllo, WORLD!"), "hello|,|world|!|");
-  EXPECT_EQ(words(std::string_view("a\0b\xE2\x80\x8B" "c\xEF\xBF\xBD" "d", 11)), "abcd|");
+  EXPECT_EQ(words(std::string_view("a\0b\xE2\x80\x8B"
+                                   "c\xEF\xBF\xBD"
+                                   "d",
+                                   11)),
+            "abcd|");
   EXPECT_EQ(words("x\u00A0y\u3000z\xC2\x85w"), "x|y|zw|");
   EXPECT_EQ(words("北京2008"), "北|京|2008|");
   EXPECT_EQ(words("İstanbul Ⅷ ß ẞ"), "istanbul|ⅷ|ß|ß|");
@@ -39,10 +43,13 @@ TEST(Normalizer, ObeysItsOptions) {
 
 TEST(Utf8, ReplacesDamage) {
   EXPECT_TRUE(is_utf8("aé北😀"));
-  EXPECT_EQ(repair_utf8("a\xFF" "b"), "a\uFFFD" "b");
-  EXPECT_EQ(repair_utf8("\xC0\x80"), "\uFFFD\uFFFD");              // overlong
-  EXPECT_EQ(repair_utf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");    // surrogate
-  EXPECT_EQ(repair_utf8("\xE5\x8C"), "\uFFFD");                    // cut short
+  EXPECT_EQ(repair_utf8("a\xFF"
+                        "b"),
+            "a\uFFFD"
+            "b");
+  EXPECT_EQ(repair_utf8("\xC0\x80"), "\uFFFD\uFFFD");            // overlong
+  EXPECT_EQ(repair_utf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // surrogate
+  EXPECT_EQ(repair_utf8("\xE5\x8C"), "\uFFFD");                  // cut short
   EXPECT_FALSE(is_utf8("\xF5\x80\x80\x80"));
 }
 
@@ -147,7 +154,8 @@ TEST(Tokenizer, ComponentsNotKnownAreRefusedByName) {
   EXPECT_FAILS(with("/normalizer/type", "Lowercase"), Code::unsupported, "normalizer 'Lowercase'");
   EXPECT_FAILS(with("/pre_tokenizer/type", "ByteLevel"), Code::unsupported, "pre_tokenizer 'ByteLevel'");
   EXPECT_FAILS(with("/model/type", "Unigram"), Code::unsupported, "model 'Unigram'");
-  EXPECT_FAILS(with("/model/type", "BPE"), Code::unsupported, "pre_tokenizer 'BertPreTokenizer' is not supported (expected ByteLevel)");
+  EXPECT_FAILS(with("/model/type", "BPE"), Code::unsupported,
+               "pre_tokenizer 'BertPreTokenizer' is not supported (expected ByteLevel)");
   EXPECT_FAILS(with("/post_processor/type", "RobertaProcessing"), Code::corrupt_bundle, "'cls' is not [name, id]");
   EXPECT_FAILS(with("/post_processor/type", "Whatever"), Code::unsupported, "post_processor 'Whatever'");
   EXPECT_FAILS(with("/post_processor/special_tokens/[CLS]/ids/0", 100000), Code::corrupt_bundle, "id of '[CLS]'");
@@ -174,12 +182,23 @@ TEST(Tokenizer, ComponentsNotKnownAreRefusedByName) {
 Json small_bpe() {
   Json root = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"normalizer", nullptr}};
   root["added_tokens"] = Json::array();
-  root["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  root["post_processor"] = {{"type", "RobertaProcessing"}, {"sep", {"</s>", 1}}, {"cls", {"<s>", 0}}, {"trim_offsets", true}, {"add_prefix_space", false}};
+  root["pre_tokenizer"] = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  root["post_processor"] = {{"type", "RobertaProcessing"},
+                            {"sep", {"</s>", 1}},
+                            {"cls", {"<s>", 0}},
+                            {"trim_offsets", true},
+                            {"add_prefix_space", false}};
   root["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   Json vocabulary = Json::object();
-  for (const char* piece : {"<s>", "</s>", "Ġ", "h", "e", "l", "o", "w", "r", "d", "he", "hel", "lo", "Ġw", "'", "s"}) vocabulary[piece] = vocabulary.size();
-  root["model"] = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", ""}, {"end_of_word_suffix", ""}, {"fuse_unk", false}};
+  for (const char* piece : {"<s>", "</s>", "Ġ", "h", "e", "l", "o", "w", "r", "d", "he", "hel", "lo", "Ġw", "'", "s"})
+    vocabulary[piece] = vocabulary.size();
+  root["model"] = {{"type", "BPE"},
+                   {"dropout", nullptr},
+                   {"unk_token", nullptr},
+                   {"continuing_subword_prefix", ""},
+                   {"end_of_word_suffix", ""},
+                   {"fuse_unk", false}};
   root["model"]["vocab"] = vocabulary;
   root["model"]["merges"] = {"h e", "l o", "he l", "Ġ w"};
   return root;
@@ -198,7 +217,7 @@ TEST(ByteLevelBpe, JoinsTheEarliestLearntPairAndNamesTheEnds) {
   EXPECT_EQ(pieces_of(*tokenizer, "he's  w"), (Pieces{"<s>", "he", "'", "s", "Ġ", "Ġw", "</s>"}));
   EXPECT_EQ(pieces_of(*tokenizer, "hello", 3), (Pieces{"<s>", "hel", "</s>"}));
   EXPECT_EQ(pieces_of(*tokenizer, "h北e\xFF"), (Pieces{"<s>", "he", "</s>"}));  // bytes that are no piece are dropped
-  EXPECT_EQ(pieces_of(*tokenizer, "</s>"), (Pieces{"<s>", "s", "</s>"}));         // no added token here
+  EXPECT_EQ(pieces_of(*tokenizer, "</s>"), (Pieces{"<s>", "s", "</s>"}));       // no added token here
 }
 
 TEST(ByteLevelBpe, LongWordsAreJoinedLikeShortOnes) {
@@ -245,7 +264,8 @@ TEST(ByteLevelBpe, WhatIsWrongOrUnknownIsNamed) {
   EXPECT_FAILS(with("/pre_tokenizer/use_regex", false), Code::unsupported, "use_regex false");
   EXPECT_FAILS(with("/pre_tokenizer/type", "Metaspace"), Code::unsupported, "pre_tokenizer 'Metaspace'");
   EXPECT_FAILS(with("/normalizer", Json({{"type", "NFC"}})), Code::unsupported, "normalizer 'NFC'");
-  EXPECT_FAILS(with("/post_processor/cls", Json::array({"<s>", 99})), Code::corrupt_bundle, "the id of '<s>' is not in 0..15");
+  EXPECT_FAILS(with("/post_processor/cls", Json::array({"<s>", 99})), Code::corrupt_bundle,
+               "the id of '<s>' is not in 0..15");
   EXPECT_FAILS(with("/post_processor/sep", "</s>"), Code::corrupt_bundle, "'sep' is not [name, id]");
 }
 

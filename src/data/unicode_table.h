@@ -1,5 +1,5 @@
-// The Unicode facts that the normalizer, the pre-tokenizers and added tokens need, as sorted tables (unicode_table.cpp, generated).
-// Thread rule: constants and a pure function.
+// The Unicode facts that the normalizer, the pre-tokenizers and added tokens need, as sorted tables (unicode_table.cpp,
+// generated). Thread rule: constants and a pure function.
 #pragma once
 
 #include <algorithm>
@@ -8,11 +8,22 @@
 
 namespace fathom::data {
 
-struct CodeRange { std::uint32_t first, last; };
-struct LowerRun { std::uint32_t first, last, stride; std::int32_t shift; };  // every stride-th code point, plus shift
-struct ClassRange { std::uint32_t first, last, value; };
-struct CodePair { std::uint32_t from, to; };
-struct CodeParts { std::uint32_t from, to[3]; };  // 0: none
+struct CodeRange {
+  std::uint32_t first, last;
+};
+struct LowerRun {
+  std::uint32_t first, last, stride;
+  std::int32_t shift;
+};  // every stride-th code point, plus shift
+struct ClassRange {
+  std::uint32_t first, last, value;
+};
+struct CodePair {
+  std::uint32_t from, to;
+};
+struct CodeParts {
+  std::uint32_t from, to[3];
+};  // 0: none
 
 extern const CodeRange kDropped[], kMarks[], kPunctuation[], kSpaces[], kIdeographs[];
 extern const std::size_t kDroppedSize, kMarksSize, kPunctuationSize, kSpacesSize, kIdeographsSize;
@@ -29,7 +40,8 @@ extern const CodeParts kParts[];  // where two or three are left (Hangul syllabl
 extern const std::size_t kPartsSize;
 
 inline bool within(const CodeRange* ranges, std::size_t size, char32_t code) {
-  const CodeRange* found = std::upper_bound(ranges, ranges + size, code, [](char32_t c, const CodeRange& r) { return c < r.first; });
+  const CodeRange* found =
+      std::upper_bound(ranges, ranges + size, code, [](char32_t c, const CodeRange& r) { return c < r.first; });
   return found != ranges && code <= (found - 1)->last;
 }
 

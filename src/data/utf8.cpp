@@ -8,17 +8,21 @@ namespace fathom::data {
 namespace {
 
 struct Lead {
-  int more;             // continuation bytes
-  unsigned low, high;   // allowed range of the first continuation byte
+  int more;            // continuation bytes
+  unsigned low, high;  // allowed range of the first continuation byte
   char32_t bits;
 };
 
 // Table 3-7 of the Unicode standard: the first continuation byte's range excludes overlong forms and surrogates.
 bool read_lead(unsigned byte, Lead& lead) {
-  if (byte >= 0xC2 && byte <= 0xDF) lead = {1, 0x80, 0xBF, byte & 0x1Fu};
-  else if (byte >= 0xE0 && byte <= 0xEF) lead = {2, byte == 0xE0 ? 0xA0u : 0x80u, byte == 0xED ? 0x9Fu : 0xBFu, byte & 0x0Fu};
-  else if (byte >= 0xF0 && byte <= 0xF4) lead = {3, byte == 0xF0 ? 0x90u : 0x80u, byte == 0xF4 ? 0x8Fu : 0xBFu, byte & 0x07u};
-  else return false;
+  if (byte >= 0xC2 && byte <= 0xDF)
+    lead = {1, 0x80, 0xBF, byte & 0x1Fu};
+  else if (byte >= 0xE0 && byte <= 0xEF)
+    lead = {2, byte == 0xE0 ? 0xA0u : 0x80u, byte == 0xED ? 0x9Fu : 0xBFu, byte & 0x0Fu};
+  else if (byte >= 0xF0 && byte <= 0xF4)
+    lead = {3, byte == 0xF0 ? 0x90u : 0x80u, byte == 0xF4 ? 0x8Fu : 0xBFu, byte & 0x07u};
+  else
+    return false;
   return true;
 }
 

@@ -27,8 +27,8 @@ Result<NormalizerOptions> read_config(std::string_view config, const std::string
 
 }  // namespace
 
-Result<std::shared_ptr<TokenizerParts>> read_vocab_text(std::string_view text, std::string_view config, const std::string& where,
-                                                        const std::string& config_where) {
+Result<std::shared_ptr<TokenizerParts>> read_vocab_text(std::string_view text, std::string_view config,
+                                                        const std::string& where, const std::string& config_where) {
   auto parts = std::make_shared<TokenizerParts>();
   if (!is_utf8(text)) return damaged_file(where, "not UTF-8");
   while (!text.empty()) {

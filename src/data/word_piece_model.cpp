@@ -7,7 +7,10 @@
 namespace fathom::data {
 
 WordPieceModel::WordPieceModel(PieceTrie pieces, const WordPieceOptions& options)
-    : pieces_(std::move(pieces)), options_(options), normalizer_(options.normalizer), splitter_(NormalizerOptions::none()) {}
+    : pieces_(std::move(pieces)),
+      options_(options),
+      normalizer_(options.normalizer),
+      splitter_(NormalizerOptions::none()) {}
 
 Result<WordPieceModel> WordPieceModel::make(PieceTrie pieces, const WordPieceOptions& options) {
   WordPieceModel model(std::move(pieces), options);
@@ -18,19 +21,22 @@ Result<WordPieceModel> WordPieceModel::make(PieceTrie pieces, const WordPieceOpt
   return model;
 }
 
-bool WordPieceModel::encode(std::string_view text, std::size_t limit, EncodeScratch& scratch, std::vector<std::int32_t>& ids) const {
+bool WordPieceModel::encode(std::string_view text, std::size_t limit, EncodeScratch& scratch,
+                            std::vector<std::int32_t>& ids) const {
   scratch.words.clear();
   normalizer_.split(text, scratch.words);
   return encode_words(scratch.words, limit, scratch, ids);
 }
 
-bool WordPieceModel::encode_normalized(std::string_view text, std::size_t limit, EncodeScratch& scratch, std::vector<std::int32_t>& ids) const {
+bool WordPieceModel::encode_normalized(std::string_view text, std::size_t limit, EncodeScratch& scratch,
+                                       std::vector<std::int32_t>& ids) const {
   scratch.words.clear();
   splitter_.split(text, scratch.words);
   return encode_words(scratch.words, limit, scratch, ids);
 }
 
-bool WordPieceModel::encode_words(std::string_view words, std::size_t limit, EncodeScratch& scratch, std::vector<std::int32_t>& ids) const {
+bool WordPieceModel::encode_words(std::string_view words, std::size_t limit, EncodeScratch& scratch,
+                                  std::vector<std::int32_t>& ids) const {
   while (!words.empty()) {
     const std::string_view word = words.substr(0, words.find('\n'));
     words.remove_prefix(word.size() + 1);
@@ -47,7 +53,8 @@ bool WordPieceModel::encode_words(std::string_view words, std::size_t limit, Enc
 }
 
 void WordPieceModel::split_word(std::string_view word, std::vector<std::int32_t>& found) const {
-  const auto characters = std::count_if(word.begin(), word.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+  const auto characters =
+      std::count_if(word.begin(), word.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
   for (std::size_t at = 0; at < word.size() && characters <= options_.max_word_characters;) {
     PieceTrie::Match match;
     if (at == 0 || has_continuing_) match = pieces_.longest(at == 0 ? 0 : continuing_, word.substr(at));

@@ -16,7 +16,9 @@ constexpr std::size_t kMaxWordCharacters = 100;  // longer words are [UNK] when 
 using Id = std::int32_t;
 using PairKey = std::uint64_t;
 
-PairKey key_of(Id a, Id b) { return static_cast<PairKey>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b); }
+PairKey key_of(Id a, Id b) {
+  return static_cast<PairKey>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b);
+}
 
 struct Word {
   std::vector<Id> pieces;
@@ -41,7 +43,8 @@ class Learner {
     make_alphabet(sorted);
     for (const auto& [text, count] : sorted) add_word(text, count);
     for (std::size_t w = 0; w < words_.size(); ++w)
-      for (std::size_t i = 0; i + 1 < words_[w].pieces.size(); ++i) change(words_[w].pieces[i], words_[w].pieces[i + 1], words_[w].count, w);
+      for (std::size_t i = 0; i + 1 < words_[w].pieces.size(); ++i)
+        change(words_[w].pieces[i], words_[w].pieces[i + 1], words_[w].count, w);
     push_changed();
     while (pieces_.size() < limit_ && join_best()) {
     }
@@ -162,7 +165,8 @@ class Learner {
 
 }  // namespace
 
-std::vector<std::string> learn_pieces(const std::unordered_map<std::string, std::int64_t>& words, int limit, int min_count) {
+std::vector<std::string> learn_pieces(const std::unordered_map<std::string, std::int64_t>& words, int limit,
+                                      int min_count) {
   return Learner(limit, min_count).learn(words);
 }
 

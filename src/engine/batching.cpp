@@ -144,7 +144,8 @@ void choose_trajectories(Session::State& state, int layers) {
   for (int l = 1; l <= layers; ++l) {
     policy_step(state, l, false);
     for (std::size_t s = 0; s < state.active; ++s)
-      if (policy::sigmoid(state.policy_out[2 * s + 1]) < 0.5f) state.masks[static_cast<std::size_t>(state.slots[s])] |= std::uint64_t{1} << (l - 1);
+      if (policy::sigmoid(state.policy_out[2 * s + 1]) < 0.5f)
+        state.masks[static_cast<std::size_t>(state.slots[s])] |= std::uint64_t{1} << (l - 1);
   }
   for (std::size_t s = 0; s < state.active; ++s)
     if (std::uint64_t& mask = state.masks[static_cast<std::size_t>(state.slots[s])]; mask == 0) mask = 1;
@@ -161,7 +162,8 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
   } else {
     pick_all(state);
     run_heads(state, exit, state.picked, n);
-    for (std::size_t s = 0; s < n; ++s) calibrate_row(state, exit, state.head_logits + s * classes, state.p + s * classes);
+    for (std::size_t s = 0; s < n; ++s)
+      calibrate_row(state, exit, state.head_logits + s * classes, state.p + s * classes);
   }
   for (std::size_t s = 0; s < n; ++s) {
     const std::size_t read = static_cast<std::size_t>(parts.heads[at].shape.input);
@@ -169,7 +171,8 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
     double squares = 0;
     for (std::size_t i = 0; i < read; ++i) squares += static_cast<double>(pooled[i]) * static_cast<double>(pooled[i]);
     state.trace_norms[s * depth + at] = static_cast<float>(std::sqrt(squares));
-    std::memcpy(state.trace_logits + (s * depth + at) * classes, state.head_logits + s * classes, classes * sizeof(float));
+    std::memcpy(state.trace_logits + (s * depth + at) * classes, state.head_logits + s * classes,
+                classes * sizeof(float));
     state.out[s].macs += head_macs(state, s, exit);
     if (exit == layers) continue;
     state.out[s].decision_macs += head_macs(state, s, exit);
@@ -243,7 +246,8 @@ Course course_of(const Plan::Parts& parts, const RunOptions& options) {
 void start(Session::State& state, const Course& course) {
   if (course.way == Way::masks) return;
   const Stopwatch watch(state.decision_seconds, course.profile);
-  for (std::size_t s = 0; s < state.active; ++s) state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(course.exit);
+  for (std::size_t s = 0; s < state.active; ++s)
+    state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(course.exit);
   run_extractor(state, course.needs);
   if (course.way == Way::gates) choose_trajectories(state, course.exit);
 }
@@ -281,8 +285,10 @@ void run_course(Session::State& state, const Course& course) {
     state.residency->expect(some);
   }
   for (int l = 1; l <= course.exit; ++l) {
-    if (course.way == Way::masks || course.way == Way::gates) layer_on_its_own(state, l);
-    else layer_on_all(state, l);
+    if (course.way == Way::masks || course.way == Way::gates)
+      layer_on_its_own(state, l);
+    else
+      layer_on_all(state, l);
     if (!course.decides_after(l)) continue;
     const std::size_t stopping = checkpoint(state, course, l);
     if (stopping == 0) continue;

@@ -1,6 +1,6 @@
 // How inputs go through the layers: who runs, who has left. Depth-aware: an input that stops leaves at once, so later
-// layers run on fewer rows, and a layer runs on exactly the inputs whose trajectory has it. Session and Stream share the
-// steps below; a Session takes its batch through them (run_course), a Stream takes whoever waits before a layer.
+// layers run on fewer rows, and a layer runs on exactly the inputs whose trajectory has it. Session and Stream share
+// the steps below; a Session takes its batch through them (run_course), a Stream takes whoever waits before a layer.
 // Fills state.out and state.logits by place. Allocates nothing.
 #pragma once
 
@@ -29,7 +29,8 @@ struct Course {
 };
 Course course_of(const Plan::Parts& parts, const RunOptions& options);
 
-// From h^0 in x: what the decision needs of it, and the trajectories in state.masks (Way::masks: they are there already).
+// From h^0 in x: what the decision needs of it, and the trajectories in state.masks (Way::masks: they are there
+// already).
 void start(Session::State& state, const Course& course);
 // After `layer` ran on all slots: how many stop. They are listed in state.picked (rising), their predictions written.
 std::size_t checkpoint(Session::State& state, const Course& course, int layer);
@@ -37,7 +38,7 @@ std::size_t checkpoint(Session::State& state, const Course& course, int layer);
 void finish_picked(Session::State& state, int exit, std::size_t count);
 
 void run_course(Session::State& state, const Course& course);  // all of it, on all slots
-void run_layers(Session::State& state, int layers);        // hidden states only
-void run_states(Session::State& state, float* states);     // every layer and the last head; pooled states of layers 1..L-1
+void run_layers(Session::State& state, int layers);            // hidden states only
+void run_states(Session::State& state, float* states);  // every layer and the last head; pooled states of layers 1..L-1
 
 }  // namespace fathom::engine

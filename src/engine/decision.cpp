@@ -59,8 +59,10 @@ void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t slot = static_cast<std::size_t>(slots[i]);
     float* to = state.pooled + i * read;
-    if (mean) pool_cls_mean(state, slot, to);
-    else std::memcpy(to, state.x + static_cast<std::size_t>(state.starts[slot]) * hidden, read * sizeof(float));
+    if (mean)
+      pool_cls_mean(state, slot, to);
+    else
+      std::memcpy(to, state.x + static_cast<std::size_t>(state.starts[slot]) * hidden, read * sizeof(float));
   }
   const float* input = state.pooled;
   if (head.norm.gamma != nullptr) {
@@ -72,7 +74,9 @@ void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::
   std::size_t width = read;
   if (head.dense.n > 0) {
     const bool tanh = head.shape.activation == HeadActivation::tanh;
-    const Activation activation = tanh ? Activation::none : head.shape.activation == HeadActivation::relu ? Activation::relu : Activation::gelu;
+    const Activation activation = tanh                                            ? Activation::none
+                                  : head.shape.activation == HeadActivation::relu ? Activation::relu
+                                                                                  : Activation::gelu;
     spread_gemm(state, linear_args(head.dense, input, width, count, state.head_inner, head.dense.n, activation));
     if (tanh)  // BERT's pooler: once an input, not worth a kernel
       for (std::size_t i = 0; i < count * head.dense.n; ++i) state.head_inner[i] = std::tanh(state.head_inner[i]);
@@ -109,7 +113,8 @@ void policy_step(Session::State& state, int exit, bool observed) {
                            state.policy_in + s * row + kPolicyInputs);
   spread_gemm(state, linear_args(net.out, state.policy_in + kPolicyInputs, row, n, state.policy_out, 2));
   for (std::size_t s = 0; s < n; ++s) {
-    charge(state, static_cast<std::size_t>(state.slots[s]), state.ledger(static_cast<std::size_t>(state.lengths[s])).policy_step);
+    charge(state, static_cast<std::size_t>(state.slots[s]),
+           state.ledger(static_cast<std::size_t>(state.lengths[s])).policy_step);
   }
 }
 
@@ -161,7 +166,8 @@ float score_of(Session::State& state, Score score, std::size_t slot, int exit) {
     case Score::policy:
       return policy::sigmoid(logit);
     case Score::fused:
-      return policy::fused_score(parts.policy.fusion, state.signals[slot], survival_of(state, place, exit), logit, exit);
+      return policy::fused_score(parts.policy.fusion, state.signals[slot], survival_of(state, place, exit), logit,
+                                 exit);
   }
   return 0.0f;
 }

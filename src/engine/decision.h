@@ -7,7 +7,7 @@
 
 namespace fathom::engine {
 
-struct Needs {  // parts of the decision that run
+struct Needs {            // parts of the decision that run
   bool heads = false;     // every checkpoint's head
   bool features = false;  // statistics of h1, for the trees
   bool lstm = false;      // h2, initial state, and a step a checkpoint

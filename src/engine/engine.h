@@ -1,8 +1,8 @@
 // Plan and Session: a Model and a Policy compiled for one machine, and run on inputs.
-// Plan: immutable, shared; all checks happen when it is compiled (weights packed or mapped, kernels resolved, MACs counted).
-// Session: move-only; owns every buffer; one thread at a time. Runtime: threads and kernel tier, passed, never global.
-// After a Session exists, run() allocates nothing, takes no lock but the pool's try-lock, looks nothing up.
-// Results are bit-equal alone or in any batch, for any thread count, within a tier.
+// Plan: immutable, shared; all checks happen when it is compiled (weights packed or mapped, kernels resolved, MACs
+// counted). Session: move-only; owns every buffer; one thread at a time. Runtime: threads and kernel tier, passed,
+// never global. After a Session exists, run() allocates nothing, takes no lock but the pool's try-lock, looks nothing
+// up. Results are bit-equal alone or in any batch, for any thread count, within a tier.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@
 namespace fathom::engine {
 
 struct RuntimeOptions {
-  std::string tier;  // "" or "auto": best
-  int threads = 0;   // 0: all usable cores
+  std::string tier;               // "" or "auto": best
+  int threads = 0;                // 0: all usable cores
   std::size_t memory_budget = 0;  // bytes of layers' packed weights that a session holds in memory; 0: all of them
   bool forget_evicted = false;    // with a budget: layers that leave memory leave the system's page cache too
 };
@@ -37,7 +37,10 @@ class Runtime {
 
  private:
   Runtime(const kernels::Table& kernels, int threads, const RuntimeOptions& options)
-      : kernels_(&kernels), memory_budget_(options.memory_budget), forget_evicted_(options.forget_evicted), pool_(threads) {}
+      : kernels_(&kernels),
+        memory_budget_(options.memory_budget),
+        forget_evicted_(options.forget_evicted),
+        pool_(threads) {}
   const kernels::Table* kernels_;
   std::size_t memory_budget_;
   bool forget_evicted_;
@@ -53,10 +56,10 @@ class Plan {
   const ModelSpec& spec() const;
   const policy::Policy& policy() const;
   bool decides() const;  // it has exits and a policy; else every input runs at full depth
-  // Bytes of packed weights that inputs stopped at `depth` or before read: embedding (text: without the word table), layers,
-  // heads, decision.
+  // Bytes of packed weights that inputs stopped at `depth` or before read: embedding (text: without the word table),
+  // layers, heads, decision.
   std::size_t weight_bytes(int depth) const;
-  struct Parts;                              // private to the engine room
+  struct Parts;  // private to the engine room
   const Parts& parts() const { return *parts_; }
 
  private:
@@ -64,14 +67,14 @@ class Plan {
   std::unique_ptr<Parts> parts_;
 };
 
-// Inputs, packed. Text: ids and offsets[count + 1]. Image: pixels [count, height, width, 3] bytes of the spec's size, or
-// values, for callers that have them normalised already.
+// Inputs, packed. Text: ids and offsets[count + 1]. Image: pixels [count, height, width, 3] bytes of the spec's size,
+// or values, for callers that have them normalised already.
 struct Batch {
   std::size_t count = 0;
   std::span<const std::int32_t> ids, offsets;
   const std::uint8_t* pixels = nullptr;
   std::span<const std::int32_t> types;  // text: token type of each id; empty: all 0
-  const float* values = nullptr;        // image, instead of pixels: [count, 3, height, width], mean and deviation taken out
+  const float* values = nullptr;  // image, instead of pixels: [count, 3, height, width], mean and deviation taken out
 };
 
 enum class Mode {
@@ -84,21 +87,21 @@ enum class Mode {
 
 struct RunOptions {
   Mode mode = Mode::adaptive;
-  float lambda = -1.0f;                        // adaptive: >= 0 overrides the bundle's
-  int score = -1;                              // adaptive: >= 0 overrides the bundle's Score; only what the score needs is computed
-  int max_depth = 0;                           // adaptive: > 0: an input that reaches this layer stops at its exit, whatever the score
-  int exit = 0;                                // fixed_exit
-  std::span<const std::uint64_t> masks;        // masks: bit l-1 set: layer l runs
-  bool profile_decision = false;               // adaptive: also accumulate Session::decision_seconds (costs two clock reads a step)
+  float lambda = -1.0f;  // adaptive: >= 0 overrides the bundle's
+  int score = -1;        // adaptive: >= 0 overrides the bundle's Score; only what the score needs is computed
+  int max_depth = 0;     // adaptive: > 0: an input that reaches this layer stops at its exit, whatever the score
+  int exit = 0;          // fixed_exit
+  std::span<const std::uint64_t> masks;  // masks: bit l-1 set: layer l runs
+  bool profile_decision = false;  // adaptive: also accumulate Session::decision_seconds (costs two clock reads a step)
 };
 
 struct Prediction {
   std::int32_t label = 0;
-  float confidence = 0;        // calibrated probability of the label
-  std::int32_t depth = 0;      // layers run
+  float confidence = 0;          // calibrated probability of the label
+  std::int32_t depth = 0;        // layers run
   std::uint64_t trajectory = 0;  // bit l-1: layer l ran
-  double macs = 0;             // everything executed, decision included
-  double decision_macs = 0;    // of these: extractor, trees, LSTM, heads of exits not taken
+  double macs = 0;               // everything executed, decision included
+  double decision_macs = 0;      // of these: extractor, trees, LSTM, heads of exits not taken
 };
 
 struct SessionLimits {
@@ -125,14 +128,15 @@ struct ResidencyReport {
 
 class Session {
  public:
-  // Errors: usage, a memory budget below the largest layer; unsupported, a budget for weights that are not mapped from a file.
+  // Errors: usage, a memory budget below the largest layer; unsupported, a budget for weights that are not mapped from
+  // a file.
   static Result<Session> create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids or types out of range,
-  // offsets not rising, too many or too long inputs).
+  // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids or types out of
+  // range, offsets not rising, too many or too long inputs).
   Status run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions);
 
   // Every layer, for training exits on a frozen model: [CLS; mean over all tokens] after layers 1..L-1 into `states`
@@ -140,13 +144,14 @@ class Session {
   // `start` [total tokens][hidden]. Errors: as run(); unsupported without a last head.
   Status run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start = {});
 
-  // The first `layers` layers; shows `see` the rows that each of their maps is about to read. Allocates. Errors: as run(); unsupported,
-  // layers not in fp32.
+  // The first `layers` layers; shows `see` the rows that each of their maps is about to read. Allocates. Errors: as
+  // run(); unsupported, layers not in fp32.
   Status watch(const Batch& batch, int layers, const Watcher& see);
 
   // After run(): logits of the exit taken [count, classes]; valid until the next run.
   std::span<const float> logits() const;
-  // After Mode::trace: [count, layers, classes]; scores [count, layers - 1] by Score (empty if that score has no parts).
+  // After Mode::trace: [count, layers, classes]; scores [count, layers - 1] by Score (empty if that score has no
+  // parts).
   std::span<const float> trace_logits() const;
   std::span<const float> trace_scores(policy::Score score) const;
   std::span<const float> trace_norms() const;  // [count, layers]: L2 norm of the pooled state at each exit

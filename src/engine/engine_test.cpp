@@ -34,7 +34,8 @@ INSTANTIATE_TEST_SUITE_P(All, EngineTest,
                          test_name);
 
 reference::Rows start(const reference::Forward& forward, const Inputs& inputs, std::size_t i) {
-  return inputs.pixels.empty() ? forward.text(inputs.texts[i], inputs.kinds[i]) : forward.image(inputs.pixels.data() + i * inputs.picture_bytes);
+  return inputs.pixels.empty() ? forward.text(inputs.texts[i], inputs.kinds[i])
+                               : forward.image(inputs.pixels.data() + i * inputs.picture_bytes);
 }
 
 std::vector<reference::Forward::Answer> answers_of(const Loaded& loaded, const Inputs& inputs) {
@@ -58,13 +59,15 @@ TEST_P(EngineTest, TraceMatchesReference) {
     for (std::size_t l = 0; l < layers; ++l) {
       EXPECT_NEAR(norms[i * layers + l], answers[i].norms[l], kTolerance * answers[i].norms[l]);
       for (std::size_t c = 0; c < classes; ++c)
-        EXPECT_NEAR(logits[(i * layers + l) * classes + c], answers[i].logits[l][c], kTolerance) << i << " exit " << l + 1;
+        EXPECT_NEAR(logits[(i * layers + l) * classes + c], answers[i].logits[l][c], kTolerance)
+            << i << " exit " << l + 1;
     }
   for (const Score score : kScores) {
     const auto scores = loaded.session->trace_scores(score);
     ASSERT_EQ(scores.size(), inputs.count * (layers - 1));
     for (std::size_t i = 0; i < scores.size(); ++i)
-      EXPECT_NEAR(scores[i], answers[i / (layers - 1)].scores[static_cast<std::size_t>(score)][i % (layers - 1)], kTolerance)
+      EXPECT_NEAR(scores[i], answers[i / (layers - 1)].scores[static_cast<std::size_t>(score)][i % (layers - 1)],
+                  kTolerance)
           << policy::score_name(score) << " " << i;
   }
 }
@@ -82,7 +85,8 @@ TEST_P(EngineTest, FullDepthMatchesReferenceAndTrace) {
   const auto predictions = loaded.run(inputs.batch(), options);
   std::size_t row = 0;
   for (std::size_t i = 0; i < inputs.count; ++i) {
-    for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(loaded.session->logits()[i * 3 + c], traced[(i * layers + layers - 1) * 3 + c]);
+    for (std::size_t c = 0; c < 3; ++c)
+      EXPECT_EQ(loaded.session->logits()[i * 3 + c], traced[(i * layers + layers - 1) * 3 + c]);
     for (const reference::Row& expected : answers[i].hidden)
       for (const double value : expected) EXPECT_NEAR(loaded.session->hidden()[row++], value, kTolerance);
     EXPECT_EQ(predictions[i].depth, which.spec.layers);
@@ -98,7 +102,8 @@ TEST_P(EngineTest, FullDepthMatchesReferenceAndTrace) {
     for (std::size_t i = 0; i < inputs.count; ++i) {
       EXPECT_EQ(fixed[i].depth, exit);
       for (std::size_t c = 0; c < 3; ++c)
-        EXPECT_EQ(loaded.session->logits()[i * 3 + c], traced[(i * layers + static_cast<std::size_t>(exit) - 1) * 3 + c]);
+        EXPECT_EQ(loaded.session->logits()[i * 3 + c],
+                  traced[(i * layers + static_cast<std::size_t>(exit) - 1) * 3 + c]);
     }
   }
 }
@@ -162,7 +167,8 @@ TEST_P(EngineTest, AdaptiveEqualsReplayOfTheTrace) {
       const auto predictions = loaded.run(inputs.batch(), options);
       const auto exits = policy::exits_at(scores, layers, lambda, first);
       for (std::size_t i = 0; i < inputs.count; ++i) {
-        ASSERT_EQ(predictions[i].depth, exits[i]) << policy::score_name(score) << " lambda " << lambda << " input " << i;
+        ASSERT_EQ(predictions[i].depth, exits[i])
+            << policy::score_name(score) << " lambda " << lambda << " input " << i;
         ASSERT_EQ(predictions[i].trajectory, (std::uint64_t{1} << exits[i]) - 1);
         (exits[i] < layers ? stopped_early : stopped_late) += 1;
         const std::size_t at = i * static_cast<std::size_t>(layers) + static_cast<std::size_t>(exits[i]) - 1;
@@ -242,7 +248,8 @@ TEST_P(EngineTest, MacsAreThoseOfWhatRan) {
       double decision = 0;
       if (score == Score::confidence) decision = heads * ledger.exit_head;
       if (score == Score::predictor) decision = ledger.extractor - conv2 + (huber ? 1 : checks) * path;
-      if (score == Score::policy || score == Score::fused) decision = ledger.extractor + heads * ledger.exit_head + steps;
+      if (score == Score::policy || score == Score::fused)
+        decision = ledger.extractor + heads * ledger.exit_head + steps;
       if (score == Score::fused) {  // trees run only where they can matter
         const double times = (p.decision_macs - decision) / path;
         EXPECT_NEAR(times, std::round(times), 1e-6);
@@ -251,7 +258,9 @@ TEST_P(EngineTest, MacsAreThoseOfWhatRan) {
         decision = p.decision_macs;
       }
       EXPECT_NEAR(p.decision_macs, decision, 1e-6) << policy::score_name(score);
-      EXPECT_NEAR(p.macs, decision + ledger.embed + p.depth * ledger.layer + (last ? ledger.task_head : ledger.exit_head), 1e-6);
+      EXPECT_NEAR(p.macs,
+                  decision + ledger.embed + p.depth * ledger.layer + (last ? ledger.task_head : ledger.exit_head),
+                  1e-6);
     }
   }
 }

@@ -23,15 +23,18 @@ struct Grid {
 
 // Columns of a convolution with zero padding 1: for each position the taps' channels side by side.
 void unfold(const float* x, Grid grid, std::size_t channels, int kernel_rows, float* to) {
-  const std::ptrdiff_t rows = static_cast<std::ptrdiff_t>(grid.rows), columns = static_cast<std::ptrdiff_t>(grid.columns);
+  const std::ptrdiff_t rows = static_cast<std::ptrdiff_t>(grid.rows),
+                       columns = static_cast<std::ptrdiff_t>(grid.columns);
   const std::ptrdiff_t half = kernel_rows / 2;
   for (std::ptrdiff_t r = 0; r < rows; ++r)
     for (std::ptrdiff_t c = 0; c < columns; ++c)
       for (std::ptrdiff_t y = r - half; y <= r + half; ++y)
         for (std::ptrdiff_t z = c - 1; z <= c + 1; ++z, to += channels) {
           const bool inside = y >= 0 && y < rows && z >= 0 && z < columns;
-          if (inside) std::memcpy(to, x + static_cast<std::size_t>(y * columns + z) * channels, channels * sizeof(float));
-          else std::memset(to, 0, channels * sizeof(float));
+          if (inside)
+            std::memcpy(to, x + static_cast<std::size_t>(y * columns + z) * channels, channels * sizeof(float));
+          else
+            std::memset(to, 0, channels * sizeof(float));
         }
 }
 
@@ -89,15 +92,18 @@ class InputExtractor {
     const bool text = parts_.spec.modality == Modality::text;
     const Grid grid = text ? Grid{1, tokens} : Grid{e_.rows, e_.columns};
     const Grid second = text ? grid : Grid{e_.pooled_rows, e_.pooled_columns};
-    const float* h1 = text ? text_h1(x, tokens) : image_h1(x + static_cast<std::size_t>(parts_.spec.prefix_tokens) * parts_.hidden, grid);
+    const float* h1 = text ? text_h1(x, tokens)
+                           : image_h1(x + static_cast<std::size_t>(parts_.spec.prefix_tokens) * parts_.hidden, grid);
     if (needs_.features) {
       double* to = state_.features + static_cast<std::size_t>(state_.slots[slot]) * (parts_.features + 1);
       statistics(h1, grid.positions(), e_.conv1.n, s_, to);
       to[4 * e_.conv1.n] = text ? static_cast<double>(tokens) / parts_.spec.max_tokens : 1.0;
     }
     if (!needs_.lstm) return;
-    if (text) gemm_(linear_args(e_.conv2, s_.h1, e_.conv1.n, tokens, s_.h2, e_.conv2.n, Activation::relu));
-    else image_h2(h1, grid, second);
+    if (text)
+      gemm_(linear_args(e_.conv2, s_.h1, e_.conv1.n, tokens, s_.h2, e_.conv2.n, Activation::relu));
+    else
+      image_h2(h1, grid, second);
     pool_h2(slot, second.positions());
   }
 
@@ -190,7 +196,8 @@ void run_extractor(Session::State& state, const Needs& needs) {
   const std::size_t n = state.active, workers = static_cast<std::size_t>(state.pool->threads());
   double work = 0;
   for (std::size_t s = 0; s < n; ++s) {
-    const std::size_t tokens = static_cast<std::size_t>(state.lengths[s]), place = static_cast<std::size_t>(state.slots[s]);
+    const std::size_t tokens = static_cast<std::size_t>(state.lengths[s]),
+                      place = static_cast<std::size_t>(state.slots[s]);
     const Ledger& ledger = state.ledger(tokens);
     const bool text = parts.spec.modality == Modality::text;
     const std::size_t positions = text ? tokens : parts.extractor.pooled_rows * parts.extractor.pooled_columns;

@@ -16,8 +16,8 @@ using kernels::Int8GemmArgs;
 
 constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets sequences of its own
 
-// The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool. After a GEMM may come
-// the attention that reads its output.
+// The two ways to spend threads: kernels called alone by a worker that owns its sequences, or spread over the pool.
+// After a GEMM may come the attention that reads its output.
 struct Alone {
   const kernels::Table& table;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
@@ -27,8 +27,10 @@ struct Alone {
   void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
     table.quantize_rows(x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
-  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y, const QuantizedRows& to) const {
-    table.layernorm_quantize(x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
+  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y,
+                     const QuantizedRows& to) const {
+    table.layernorm_quantize(x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q,
+                             kernels::int8_row_bytes(width), to.scale, to.zero);
   }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     table.layernorm(x, width, rows, width, n.gamma, n.beta, eps, y, width);
@@ -49,13 +51,16 @@ struct Spread {
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
   void gemm(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm, args, mixing); }
   void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm_bf16, args, mixing); }
-  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm_int8, args, mixing); }
+  void gemm_int8(const Int8GemmArgs& args, const AttentionArgs* mixing) const {
+    spread(kernels::gemm_int8, args, mixing);
+  }
   void quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t width, const QuantizedRows& to) const {
     kernels::quantize_rows(table, pool, x, ldx, rows, width, to.q, kernels::int8_row_bytes(width), to.scale, to.zero);
   }
-  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y, const QuantizedRows& to) const {
-    kernels::layernorm_quantize(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q, kernels::int8_row_bytes(width),
-                                to.scale, to.zero);
+  void norm_quantize(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y,
+                     const QuantizedRows& to) const {
+    kernels::layernorm_quantize(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width, to.q,
+                                kernels::int8_row_bytes(width), to.scale, to.zero);
   }
   void norm(const Norm& n, const float* x, std::size_t rows, std::size_t width, float eps, float* y) const {
     kernels::layernorm(table, pool, x, width, rows, width, n.gamma, n.beta, eps, y, width);
@@ -63,7 +68,8 @@ struct Spread {
 
  private:
   template <class Args>
-  void spread(void (*kernel)(const kernels::Table&, ThreadPool&, Args, const kernels::Mixing*), const Args& args, const AttentionArgs* mixing) const {
+  void spread(void (*kernel)(const kernels::Table&, ThreadPool&, Args, const kernels::Mixing*), const Args& args,
+              const AttentionArgs* mixing) const {
     if (!mixing) return kernel(table, pool, args, nullptr);
     const kernels::Mixing with_scratch{*mixing, attention_stride};
     kernel(table, pool, args, &with_scratch);
@@ -73,7 +79,9 @@ struct Spread {
 struct Watched : Spread {  // what every map reads is shown
   const Watcher& see;
   std::size_t layer;
-  void reads(RowsRead::Map map, const GemmArgs& args, std::size_t width) const { see({layer, map, args.a, args.lda, args.m, width}); }
+  void reads(RowsRead::Map map, const GemmArgs& args, std::size_t width) const {
+    see({layer, map, args.a, args.lda, args.m, width});
+  }
 };
 
 struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
@@ -83,7 +91,8 @@ struct Group {  // sequences of one chunk: contiguous rows, offsets from 0
 
 // args as linear_args made them, in the map's precision. `ready`: `scratch` holds args.a's rows already.
 template <class Exec>
-void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch, bool ready = false, const AttentionArgs* mixing = nullptr) {
+void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const QuantizedRows& scratch,
+                bool ready = false, const AttentionArgs* mixing = nullptr) {
   if (map.precision == Precision::fp32) return exec.gemm(args, mixing);
   if (map.precision == Precision::bf16) return exec.gemm_bf16(args, mixing);
   if (!ready) exec.quantize(args.a, args.lda, args.m, map.k, scratch);
@@ -97,12 +106,15 @@ void run_linear(const Exec& exec, const Linear& map, const GemmArgs& args, const
   exec.gemm_int8(quantized, mixing);
 }
 
-// args as linear_args made them of map.out, with the rows that the map reads; in between lies scratch.inner. `ready` and `mixing` as above.
+// args as linear_args made them of map.out, with the rows that the map reads; in between lies scratch.inner. `ready`
+// and `mixing` as above.
 template <class Exec>
-void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs args, const LayerScratch& scratch, bool ready = false, const AttentionArgs* mixing = nullptr) {
+void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs args, const LayerScratch& scratch,
+             bool ready = false, const AttentionArgs* mixing = nullptr) {
   exec.reads(which, args, map.first().k);
   if (map.factor.n > 0) {
-    run_linear(exec, map.factor, linear_args(map.factor, args.a, args.lda, args.m, scratch.inner, map.factor.n), scratch.quantized, ready);
+    run_linear(exec, map.factor, linear_args(map.factor, args.a, args.lda, args.m, scratch.inner, map.factor.n),
+               scratch.quantized, ready);
     args.a = scratch.inner;
     args.lda = map.factor.n;
     ready = false;
@@ -112,14 +124,16 @@ void run_map(const Exec& exec, RowsRead::Map which, const Map& map, GemmArgs arg
 
 // x's rows normed into y, and quantized as well if the map that reads them next is int8.
 template <class Exec>
-void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Parts& parts, std::size_t rows, float* y, const Map& reader,
-              const QuantizedRows& scratch) {
-  if (reader.out.precision == Precision::int8) return exec.norm_quantize(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y, scratch);
+void run_norm(const Exec& exec, const Norm& norm, const float* x, const Plan::Parts& parts, std::size_t rows, float* y,
+              const Map& reader, const QuantizedRows& scratch) {
+  if (reader.out.precision == Precision::int8)
+    return exec.norm_quantize(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y, scratch);
   exec.norm(norm, x, rows, parts.hidden, parts.spec.layer_norm_eps, y);
 }
 
 template <class Exec>
-void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exec, const LayerScratch& scratch, Group g) {
+void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exec, const LayerScratch& scratch,
+                   Group g) {
   const std::size_t hidden = parts.hidden, mixed = parts.mixed, ffn = parts.ffn;
   const bool pre = parts.spec.norm == NormOrder::pre;
   const QuantizedRows& quantized = scratch.quantized;
@@ -137,7 +151,8 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   attention.scale = parts.attention_scale;
   attention.pair_end = g.count * static_cast<std::size_t>(parts.spec.heads);
   attention.scratch = scratch.attention;
-  run_map(exec, RowsRead::Map::qkv, layer.qkv, linear_args(layer.qkv.out, input, hidden, g.rows, scratch.wide, 3 * mixed), scratch, pre, &attention);
+  run_map(exec, RowsRead::Map::qkv, layer.qkv,
+          linear_args(layer.qkv.out, input, hidden, g.rows, scratch.wide, 3 * mixed), scratch, pre, &attention);
 
   GemmArgs out = linear_args(layer.o.out, scratch.narrow, mixed, g.rows, g.x, hidden);
   out.residual = g.x;
@@ -145,7 +160,8 @@ void layer_forward(const Plan::Parts& parts, const Layer& layer, const Exec& exe
   run_map(exec, RowsRead::Map::o, layer.o, out, scratch);
   float* normed = pre ? scratch.narrow : g.x;
   run_norm(exec, pre ? layer.second : layer.first, g.x, parts, g.rows, normed, layer.f1, quantized);
-  run_map(exec, RowsRead::Map::f1, layer.f1, linear_args(layer.f1.out, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu), scratch, true);
+  run_map(exec, RowsRead::Map::f1, layer.f1,
+          linear_args(layer.f1.out, normed, hidden, g.rows, scratch.wide, ffn, Activation::gelu), scratch, true);
   GemmArgs down = linear_args(layer.f2.out, scratch.wide, ffn, g.rows, g.x, hidden);
   down.residual = g.x;
   down.ldr = hidden;
@@ -179,7 +195,8 @@ void run_chunk(const Session::State& state, const Layer& layer, const Exec& exec
 
 // Cuts sequences [begin, end) into even chunks of at most chunk_rows rows; their ends follow the first `chunks` ones in
 // chunk_ends. Returns how many there are then.
-std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t begin, std::size_t end, std::size_t chunks) {
+std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t begin, std::size_t end,
+                std::size_t chunks) {
   std::size_t rows = 0;
   for (std::size_t s = begin; s < end; ++s) rows += static_cast<std::size_t>(lengths[s]);
   const std::size_t wanted = (rows + state.chunk_rows - 1) / state.chunk_rows;
@@ -199,18 +216,22 @@ std::size_t cut(Session::State& state, const std::int32_t* lengths, std::size_t 
 }
 
 // Shares sequences out to workers by rows, then cuts each share; worker w runs the chunks up to its end_chunk.
-void share_out(Session::State& state, const std::int32_t* lengths, std::size_t count, std::size_t rows, std::size_t workers) {
+void share_out(Session::State& state, const std::int32_t* lengths, std::size_t count, std::size_t rows,
+               std::size_t workers) {
   std::size_t chunks = 0, s = 0, before = 0;
   for (std::size_t w = 0; w < workers; ++w) {
     const std::size_t first = s;
-    for (; s < count && (w + 1 == workers || (before + static_cast<std::size_t>(lengths[s]) / 2) * workers < (w + 1) * rows); ++s)
+    for (; s < count &&
+           (w + 1 == workers || (before + static_cast<std::size_t>(lengths[s]) / 2) * workers < (w + 1) * rows);
+         ++s)
       before += static_cast<std::size_t>(lengths[s]);
     chunks = cut(state, lengths, first, s, chunks);
     state.layer_scratch[w].end_chunk = chunks;
   }
 }
 
-// Rows of a large table are read from its file: through the mapping each would bring 64 KB of its neighbours into memory.
+// Rows of a large table are read from its file: through the mapping each would bring 64 KB of its neighbours into
+// memory.
 void fetch_words(const WordTable& words, WordCache& cache, const std::int32_t* ids, std::size_t count, float* x) {
   for (std::size_t i = 0; i < count; ++i, x += words.table.width) {
     const std::size_t id = static_cast<std::size_t>(ids[i]);
@@ -226,13 +247,14 @@ void project_words(Session::State& state, const std::int32_t* ids, std::size_t c
     some = std::min(state.chunk_rows, count - done);
     fetch_words(e.word, state.word_caches[0], ids + done, some, scratch.wide);
     run_linear(Spread{*state.table, *state.pool, state.attention_stride}, e.projection,
-               linear_args(e.projection, scratch.wide, e.projection.k, some, x, state.parts->hidden), scratch.quantized);
+               linear_args(e.projection, scratch.wide, e.projection.k, some, x, state.parts->hidden),
+               scratch.quantized);
   }
 }
 
 // x = word + position + type of `count` tokens; x holds the words where they are projected.
-void embed_words(const Session::State& state, WordCache& cache, const std::int32_t* ids, const std::int32_t* positions, const std::int32_t* types, std::size_t count,
-                 float* x) {
+void embed_words(const Session::State& state, WordCache& cache, const std::int32_t* ids, const std::int32_t* positions,
+                 const std::int32_t* types, std::size_t count, float* x) {
   constexpr std::size_t kAtOnce = 16;
   constexpr std::int32_t kInOrder[kAtOnce] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const Embedding& e = state.parts->embedding;
@@ -247,23 +269,30 @@ void embed_words(const Session::State& state, WordCache& cache, const std::int32
 }
 
 void embed_text(Session::State& state) {
-  constexpr std::size_t kAlone = 16;      // rows: reading one takes most of a microsecond, asking a thread that spins as much
-  constexpr std::size_t kNumbers = 4096;  // of fewer the layers, too, are this thread's alone, and one that has parked would be woken for nothing
+  constexpr std::size_t kAlone =
+      16;  // rows: reading one takes most of a microsecond, asking a thread that spins as much
+  constexpr std::size_t kNumbers =
+      4096;  // of fewer the layers, too, are this thread's alone, and one that has parked would be woken for nothing
   const Plan::Parts& parts = *state.parts;
   const Embedding& e = parts.embedding;
   for (std::size_t s = 0, from = 0; s < state.active;) {  // inputs whose rows touch at once
     const std::size_t first = static_cast<std::size_t>(state.starts[s]);
     std::size_t rows = 0;
-    for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s) rows += static_cast<std::size_t>(state.lengths[s]);
+    for (; s < state.active && static_cast<std::size_t>(state.starts[s]) == first + rows; ++s)
+      rows += static_cast<std::size_t>(state.lengths[s]);
     float* x = state.x + first * parts.hidden;
     if (e.projection.n > 0) project_words(state, state.ids + from, rows, x);
     const int pieces = rows < kAlone || rows * parts.hidden < kNumbers ? 1 : state.pool->threads();
     state.pool->parallel(pieces, [&](int piece) {
-      const std::size_t i = static_cast<std::size_t>(piece), n = static_cast<std::size_t>(pieces), begin = rows * i / n, count = rows * (i + 1) / n - begin;
+      const std::size_t i = static_cast<std::size_t>(piece), n = static_cast<std::size_t>(pieces), begin = rows * i / n,
+                        count = rows * (i + 1) / n - begin;
       const std::size_t at = from + begin;
       float* y = x + begin * parts.hidden;
-      embed_words(state, state.word_caches[i], state.ids + at, state.positions + at, state.types == nullptr ? nullptr : state.types + at, count, y);
-      if (e.norm.gamma != nullptr) state.table->layernorm(y, parts.hidden, count, parts.hidden, e.norm.gamma, e.norm.beta, parts.spec.layer_norm_eps, y, parts.hidden);
+      embed_words(state, state.word_caches[i], state.ids + at, state.positions + at,
+                  state.types == nullptr ? nullptr : state.types + at, count, y);
+      if (e.norm.gamma != nullptr)
+        state.table->layernorm(y, parts.hidden, count, parts.hidden, e.norm.gamma, e.norm.beta,
+                               parts.spec.layer_norm_eps, y, parts.hidden);
     });
     from += rows;
   }
@@ -272,7 +301,8 @@ void embed_text(Session::State& state) {
 // One picture's patches as rows of [y][x][channel]; `value`(pixel, channel) reads it.
 template <class Value>
 void cut_patches(const Plan::Parts& parts, float* to, const Value& value) {
-  const std::size_t patch = static_cast<std::size_t>(parts.spec.patch), width = static_cast<std::size_t>(parts.spec.image_width);
+  const std::size_t patch = static_cast<std::size_t>(parts.spec.patch),
+                    width = static_cast<std::size_t>(parts.spec.image_width);
   for (std::size_t r = 0; r < parts.extractor.rows; ++r)
     for (std::size_t c = 0; c < parts.extractor.columns; ++c)
       for (std::size_t y = 0; y < patch; ++y) {
@@ -284,7 +314,8 @@ void cut_patches(const Plan::Parts& parts, float* to, const Value& value) {
 
 // One picture: the projection of its patches with the positions as residual, CLS in front.
 template <class Exec>
-void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const Batch& batch, std::size_t index, float* x, const Exec& exec) {
+void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const Batch& batch, std::size_t index,
+                   float* x, const Exec& exec) {
   const ModelSpec& spec = parts.spec;
   const Embedding& e = parts.embedding;
   const std::size_t elems = static_cast<std::size_t>(spec.patch_elems()), hidden = parts.hidden;
@@ -292,10 +323,13 @@ void embed_picture(const Plan::Parts& parts, const InputScratch& scratch, const 
   const std::size_t plane = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width);
   if (batch.values != nullptr) {
     const float* from = batch.values + 3 * index * plane;
-    cut_patches(parts, scratch.patches, [=](std::size_t pixel, std::size_t channel) { return from[channel * plane + pixel]; });
+    cut_patches(parts, scratch.patches,
+                [=](std::size_t pixel, std::size_t channel) { return from[channel * plane + pixel]; });
   } else {
     const std::uint8_t* from = batch.pixels + 3 * index * plane;
-    cut_patches(parts, scratch.patches, [&e, from](std::size_t pixel, std::size_t channel) { return e.pixel[channel][from[3 * pixel + channel]]; });
+    cut_patches(parts, scratch.patches, [&e, from](std::size_t pixel, std::size_t channel) {
+      return e.pixel[channel][from[3 * pixel + channel]];
+    });
   }
   const std::size_t prefix = static_cast<std::size_t>(spec.prefix_tokens) * hidden;
   for (std::size_t i = 0; i < prefix; ++i) x[i] = e.prefix[i / hidden][i % hidden] + e.position[i];
@@ -327,13 +361,18 @@ GemmArgs linear_args(const Linear& linear, const float* a, std::size_t lda, std:
 std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table) {
   constexpr std::size_t kCacheFloats = 160 * 1024;  // 640 KiB of a worker's L2
   constexpr std::size_t kLargeCache = 2 * 1024 * 1024;
-  constexpr std::size_t kBytesARowHides = 32 * 1024;  // of weights: as long as tiles multiply one row, so much is read (measured)
+  constexpr std::size_t kBytesARowHides =
+      32 * 1024;  // of weights: as long as tiles multiply one row, so much is read (measured)
   const std::size_t hidden = static_cast<std::size_t>(spec.hidden), ffn = static_cast<std::size_t>(spec.ffn);
-  const std::size_t fit = kCacheFloats / (2 * hidden + std::max(3 * hidden, ffn) + static_cast<std::size_t>(spec.ranks.most()));
-  const std::size_t weights = 4 * hidden * hidden + 2 * hidden * ffn, bytes = precision == Precision::int8 ? weights : 2 * weights;
+  const std::size_t fit =
+      kCacheFloats / (2 * hidden + std::max(3 * hidden, ffn) + static_cast<std::size_t>(spec.ranks.most()));
+  const std::size_t weights = 4 * hidden * hidden + 2 * hidden * ffn,
+                    bytes = precision == Precision::int8 ? weights : 2 * weights;
   const std::size_t hiding = table.tiles && precision != Precision::fp32 ? bytes / kBytesARowHides : 0;
-  // Where buffers of more rows would leave the cache, and weights are read quickly enough for few: a picture or two texts.
-  const std::size_t cache = core_cache_bytes(), least = precision != Precision::fp32 && cache > 0 && cache < kLargeCache ? 48 : 144;
+  // Where buffers of more rows would leave the cache, and weights are read quickly enough for few: a picture or two
+  // texts.
+  const std::size_t cache = core_cache_bytes(),
+                    least = precision != Precision::fp32 && cache > 0 && cache < kLargeCache ? 48 : 144;
   return std::clamp<std::size_t>(std::max(fit, hiding), least, 512);
 }
 
@@ -341,10 +380,13 @@ void embed(Session::State& state, const Batch& batch) {
   const Plan::Parts& parts = *state.parts;
   if (parts.spec.modality == Modality::text) return embed_text(state);
   const std::size_t n = state.active, workers = static_cast<std::size_t>(state.pool->threads());
-  const auto rows_of = [&](std::size_t slot) { return state.x + static_cast<std::size_t>(state.starts[slot]) * parts.hidden; };
+  const auto rows_of = [&](std::size_t slot) {
+    return state.x + static_cast<std::size_t>(state.starts[slot]) * parts.hidden;
+  };
   if (n < workers || workers == 1) {
     for (std::size_t s = 0; s < n; ++s)
-      embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s), Spread{*state.table, *state.pool, state.attention_stride});
+      embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s),
+                    Spread{*state.table, *state.pool, state.attention_stride});
     return;
   }
   state.pool->parallel(static_cast<int>(workers), [&](int worker) {
@@ -354,8 +396,8 @@ void embed(Session::State& state, const Batch& batch) {
   });
 }
 
-void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
-                       std::size_t count, const Watcher& see) {
+void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts,
+                       const std::int32_t* lengths, std::size_t count, const Watcher& see) {
   const std::size_t chunks = cut(state, lengths, 0, count, 0);
   for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
     const Watched exec{{*state.table, *state.pool, state.attention_stride}, see, index};
@@ -374,14 +416,18 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
   const bool owned = threads > 1 && count >= threads && rows >= threads * kRowsOfOwn;
   const auto run_chunks = [&](const auto& exec, const LayerScratch& scratch, std::size_t first, std::size_t end) {
     for (std::size_t c = first; c < end; ++c)
-      run_chunk(state, layer, exec, scratch, starts, lengths, c == 0 ? 0 : static_cast<std::size_t>(state.chunk_ends[c - 1]),
+      run_chunk(state, layer, exec, scratch, starts, lengths,
+                c == 0 ? 0 : static_cast<std::size_t>(state.chunk_ends[c - 1]),
                 static_cast<std::size_t>(state.chunk_ends[c]));
   };
-  if (!owned) return run_chunks(Spread{*state.table, *state.pool, state.attention_stride}, state.layer_scratch[0], 0, cut(state, lengths, 0, count, 0));
+  if (!owned)
+    return run_chunks(Spread{*state.table, *state.pool, state.attention_stride}, state.layer_scratch[0], 0,
+                      cut(state, lengths, 0, count, 0));
   share_out(state, lengths, count, rows, threads);
   state.pool->parallel(static_cast<int>(threads), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
-    run_chunks(Alone{*state.table}, state.layer_scratch[w], w == 0 ? 0 : state.layer_scratch[w - 1].end_chunk, state.layer_scratch[w].end_chunk);
+    run_chunks(Alone{*state.table}, state.layer_scratch[w], w == 0 ? 0 : state.layer_scratch[w - 1].end_chunk,
+               state.layer_scratch[w].end_chunk);
   });
 }
 

@@ -7,7 +7,8 @@
 
 namespace fathom::engine {
 
-// x of all slots, in the order of the batch: text from state.ids and state.positions, image from the batch's pixels or values.
+// x of all slots, in the order of the batch: text from state.ids and state.positions, image from the batch's pixels or
+// values.
 void embed(Session::State& state, const Batch& batch);
 
 // Runs layer `index` (0-based) on `count` sequences of x, in place. `rows` is the sum of their lengths; sequences rise
@@ -16,10 +17,11 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
                std::size_t count, std::size_t rows);
 
 // run_layer, in fp32, showing what the layer's maps read.
-void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,
-                       std::size_t count, const Watcher& see);
+void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts,
+                       const std::int32_t* lengths, std::size_t count, const Watcher& see);
 
-// Rows a worker takes through a layer at once: few enough that its working set stays in its core's cache, or, with tiles, enough to hide the reading of weights.
+// Rows a worker takes through a layer at once: few enough that its working set stays in its core's cache, or, with
+// tiles, enough to hide the reading of weights.
 std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const kernels::Table& table);
 
 // GEMM arguments of a linear map on m rows.

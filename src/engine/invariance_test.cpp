@@ -23,8 +23,12 @@ void* counted(std::size_t bytes, std::size_t align) {
 
 void* operator new(std::size_t bytes) { return counted(bytes, 0); }
 void* operator new[](std::size_t bytes) { return counted(bytes, 0); }
-void* operator new(std::size_t bytes, std::align_val_t align) { return counted(bytes, static_cast<std::size_t>(align)); }
-void* operator new[](std::size_t bytes, std::align_val_t align) { return counted(bytes, static_cast<std::size_t>(align)); }
+void* operator new(std::size_t bytes, std::align_val_t align) {
+  return counted(bytes, static_cast<std::size_t>(align));
+}
+void* operator new[](std::size_t bytes, std::align_val_t align) {
+  return counted(bytes, static_cast<std::size_t>(align));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
@@ -61,7 +65,9 @@ TEST(Invariance, BatchOf32IsBitEqualToSingleRuns) {
           RunOptions alone = request.options;
           if (!alone.masks.empty()) alone.masks = alone.masks.subspan(i, 1);
           const auto single = loaded.run(inputs.one(i, ends), alone);
-          ASSERT_TRUE(same(single[0], together[i])) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " input " << i;
+          ASSERT_TRUE(same(single[0], together[i]))
+              << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " input "
+              << i;
           ASSERT_EQ(std::memcmp(loaded.session->logits().data(), logits.data() + i * 3, 3 * sizeof(float)), 0);
         }
       }
@@ -83,10 +89,13 @@ TEST(Invariance, ThreadsNeverShow) {
             const auto expected = one.run(batch, request.options);
             const auto got = many.run(batch, request.options);
             for (std::size_t i = 0; i < count; ++i)
-              ASSERT_TRUE(same(got[i], expected[i])) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " " << threads;
+              ASSERT_TRUE(same(got[i], expected[i]))
+                  << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name << " "
+                  << threads;
             const auto a = one.session->logits(), b = many.session->logits();
             ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0);
-            const auto ta = one.session->trace_scores(policy::Score::fused), tb = many.session->trace_scores(policy::Score::fused);
+            const auto ta = one.session->trace_scores(policy::Score::fused),
+                       tb = many.session->trace_scores(policy::Score::fused);
             ASSERT_EQ(ta.size(), tb.size());
             if (!ta.empty()) {
               ASSERT_EQ(std::memcmp(ta.data(), tb.data(), ta.size_bytes()), 0);
@@ -110,7 +119,8 @@ TEST(Invariance, RunningAllocatesNothing) {
           const Status status = loaded.session->run(inputs.batch(), request.options, predictions);
           const long after = allocations;
           ASSERT_TRUE(status);
-          ASSERT_EQ(after - before, 0) << tier << " " << which.name << " " << precision_name(which.precision) << " " << request.name;
+          ASSERT_EQ(after - before, 0) << tier << " " << which.name << " " << precision_name(which.precision) << " "
+                                       << request.name;
         }
         const long before = allocations;
         const Status status = loaded.session->run_backbone(inputs.batch());

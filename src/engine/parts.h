@@ -17,7 +17,7 @@ struct Norm {
   const float* beta = nullptr;
 };
 
-struct Map {  // of a layer: one matrix, or two whose product it is
+struct Map {      // of a layer: one matrix, or two whose product it is
   Linear factor;  // reads first, no bias; n = 0: none
   Linear out;
   const Linear& first() const { return factor.n > 0 ? factor : out; }
@@ -44,7 +44,7 @@ struct WordTable {
 
 struct Embedding {  // text: word rows straight from the safetensors; image: projection, CLS, positions
   WordTable word;
-  Linear projection;            // of its rows to hidden; n = 0: none
+  Linear projection;  // of its rows to hidden; n = 0: none
   const float* position = nullptr;
   const float* type = nullptr;  // [token_types, hidden], or null
   Norm norm;                    // post-LN text only
@@ -55,8 +55,8 @@ struct Embedding {  // text: word rows straight from the safetensors; image: pro
 
 struct Extractor {
   Linear proj, conv1, conv2;
-  int kernel_rows = 1;                          // 1 or 3
-  std::size_t rows = 1, columns = 0;            // image only: the grid
+  int kernel_rows = 1;                              // 1 or 3
+  std::size_t rows = 1, columns = 0;                // image only: the grid
   std::size_t pooled_rows = 1, pooled_columns = 0;  // after the 2x2 max-pool
 };
 
@@ -68,12 +68,12 @@ struct PolicyNet {
 struct Plan::Parts {
   std::shared_ptr<const Model> model;
   ModelSpec spec;
-  bool decides = false;   // heads, extractor and policy are there
-  bool answers = false;   // the last head is there
+  bool decides = false;  // heads, extractor and policy are there
+  bool answers = false;  // the last head is there
   policy::Policy policy;
   const kernels::Table* kernels = nullptr;
   PackedWeights weights;
-  std::vector<std::size_t> depth_bytes;  // [layers + 1]: Plan::weight_bytes
+  std::vector<std::size_t> depth_bytes;                 // [layers + 1]: Plan::weight_bytes
   std::vector<std::span<const std::byte>> layer_bytes;  // [layers]: where each layer lies in `weights`
 
   Embedding embedding;

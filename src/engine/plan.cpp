@@ -35,7 +35,8 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
     word.table = model.table_of(kWords);
     word.read = word.table.rows * word.table.row_bytes() >= kLargeTable;
     const bool aligned = reinterpret_cast<std::uintptr_t>(word.table.data) % alignof(float) == 0;
-    if (!word.read && word.table.type == Stored::f32 && aligned) word.here = reinterpret_cast<const float*>(word.table.data);
+    if (!word.read && word.table.type == Stored::f32 && aligned)
+      word.here = reinterpret_cast<const float*>(word.table.data);
     if (spec.word_width > 0) embedding.projection = cursor.next();
     embedding.position = cursor.next().floats();
     if (spec.token_types > 0) embedding.type = cursor.next().floats();
@@ -85,13 +86,15 @@ void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit, const Linear& sh
   if (head.shape.norm > 0) head.norm = norm_of(cursor.next());
   if (head.shape.dense > 0) head.dense = cursor.next();
   head.out = parts.spec.heads_shared ? shared : cursor.next();
-  if (!parts.policy.temperature.empty()) head.temperature = parts.policy.temperature[static_cast<std::size_t>(exit - 1)];
+  if (!parts.policy.temperature.empty())
+    head.temperature = parts.policy.temperature[static_cast<std::size_t>(exit - 1)];
   parts.head_width = std::max(parts.head_width, head.dense.n);
   parts.head_input = std::max(parts.head_input, static_cast<std::size_t>(head.shape.input));
   parts.heads.push_back(head);
 }
 
-// Layers, each followed by its head if it has one; before the first head stand empty ones, so that exit e is heads[e - 1].
+// Layers, each followed by its head if it has one; before the first head stand empty ones, so that exit e is heads[e -
+// 1].
 void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
   Factors factors;
   if (parts.spec.ranks.shared)
@@ -159,8 +162,10 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
 Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeOptions& options) {
   constexpr int kMostThreads = 1024;
   if (options.threads < 0 || options.threads > kMostThreads)
-    return Error{Code::usage, "threads: expected 0 (all cores) to " + std::to_string(kMostThreads) + ", got " +
-                                  std::to_string(options.threads), "0 takes all usable cores"};
+    return Error{Code::usage,
+                 "threads: expected 0 (all cores) to " + std::to_string(kMostThreads) + ", got " +
+                     std::to_string(options.threads),
+                 "0 takes all usable cores"};
   FATHOM_TRY(const Tier tier, choose_tier(options.tier, detect_cpu()));
   const int threads = options.threads == 0 ? usable_cores() : options.threads;
   return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), threads, options));
@@ -179,7 +184,8 @@ Result<std::shared_ptr<const Plan>> Plan::compile(std::shared_ptr<const Model> m
     FATHOM_TRY(auto parts, resolve(std::move(model), runtime));
     return std::shared_ptr<const Plan>(new Plan(std::move(parts)));
   } catch (const std::bad_alloc&) {
-    return Error{Code::out_of_memory, "Plan::compile: no memory for the packed weights", "a smaller model, or more memory"};
+    return Error{Code::out_of_memory, "Plan::compile: no memory for the packed weights",
+                 "a smaller model, or more memory"};
   }
 }
 

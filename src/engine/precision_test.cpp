@@ -1,5 +1,5 @@
-// The layers in bf16 and int8 against the same model in fp32, on every tier of this CPU: what rounding may change, and what
-// a map wired to the wrong rows would.
+// The layers in bf16 and int8 against the same model in fp32, on every tier of this CPU: what rounding may change, and
+// what a map wired to the wrong rows would.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -62,7 +62,8 @@ TEST(Precision, ARowLongerThanInt8SumsUpIsRefused) {
   const auto plan = Plan::compile(testing::load_model(folder), *runtime);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().code, Code::unsupported);
-  EXPECT_NE(plan.error().message.find("'encoder.layer.0.output.dense' reads 33024 values"), std::string::npos) << plan.error().message;
+  EXPECT_NE(plan.error().message.find("'encoder.layer.0.output.dense' reads 33024 values"), std::string::npos)
+      << plan.error().message;
 }
 
 TEST(Precision, PackedFilesAreOfTheirOwn) {

@@ -53,8 +53,9 @@ struct Forward {
     const float *g = model.weight(name + ".weight"), *b = model.weight(name + ".bias");
     Row y(x.size());
     for (std::size_t i = 0; i < x.size(); ++i)
-      y[i] = (x[i] - mean) / std::sqrt(variance + static_cast<double>(spec.layer_norm_eps)) * static_cast<double>(g[i]) +
-             static_cast<double>(b[i]);
+      y[i] =
+          (x[i] - mean) / std::sqrt(variance + static_cast<double>(spec.layer_norm_eps)) * static_cast<double>(g[i]) +
+          static_cast<double>(b[i]);
     return y;
   }
   static double gelu(double x) { return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))); }
@@ -77,7 +78,9 @@ struct Forward {
       if (spec.word_width > 0) x = times(x, "embeddings.word_projection.weight", spec.hidden);
       for (std::size_t i = 0; i < h; ++i) {
         x[i] += static_cast<double>(position[t * h + i]);
-        if (spec.token_types > 0) x[i] += static_cast<double>(model.weight("embeddings.token_type_embeddings.weight")[static_cast<std::size_t>(types[t]) * h + i]);
+        if (spec.token_types > 0)
+          x[i] += static_cast<double>(
+              model.weight("embeddings.token_type_embeddings.weight")[static_cast<std::size_t>(types[t]) * h + i]);
       }
       rows.push_back(spec.norm == NormOrder::post ? norm(x, "embeddings.LayerNorm") : x);
     }
@@ -93,7 +96,8 @@ struct Forward {
     if (spec.prefix_tokens == 2) {
       const float* second = model.weight("embeddings.distillation_token");
       rows.emplace_back(h);
-      for (std::size_t i = 0; i < h; ++i) rows[1][i] = static_cast<double>(second[i]) + static_cast<double>(position[h + i]);
+      for (std::size_t i = 0; i < h; ++i)
+        rows[1][i] = static_cast<double>(second[i]) + static_cast<double>(position[h + i]);
     }
     for (int r = 0; r < spec.grid_rows(); ++r)
       for (int c = 0; c < spec.grid_columns(); ++c) {
@@ -142,7 +146,8 @@ struct Forward {
           }
           most = std::max(most, weight[j]);
         }
-        for (std::size_t j = 0; j < n; ++j) total += weight[j] = linear ? weight[j] : sees(j) ? std::exp(weight[j] - most) : 0.0;
+        for (std::size_t j = 0; j < n; ++j)
+          total += weight[j] = linear ? weight[j] : sees(j) ? std::exp(weight[j] - most) : 0.0;
         for (std::size_t j = 0; j < n; ++j)
           for (std::size_t d = 0; d < dim; ++d) out[i][head * dim + d] += weight[j] / total * v[j][head * dim + d];
       }
@@ -159,7 +164,8 @@ struct Forward {
     for (std::size_t t = 0; t < x.size(); ++t) {
       Row y = sum(x[t], linear(read_by(attended[t], index, 1), name + "attention.output.dense", spec.hidden));
       if (!pre) y = norm(y, name + "attention.output.LayerNorm");
-      Row inner = linear(read_by(pre ? norm(y, name + "layernorm_after") : y, index, 2), name + "intermediate.dense", spec.ffn);
+      Row inner =
+          linear(read_by(pre ? norm(y, name + "layernorm_after") : y, index, 2), name + "intermediate.dense", spec.ffn);
       for (double& value : inner) value = gelu(value);
       y = sum(y, linear(read_by(inner, index, 3), name + "output.dense", spec.hidden));
       out.push_back(pre ? y : norm(y, name + "output.LayerNorm"));
@@ -200,7 +206,9 @@ struct Forward {
       in = linear(in, name + "dense", spec.head_hidden(exit));
       const TaskHead form = exit == spec.layers ? spec.task_head : TaskHead::exit;
       for (double& value : in)
-        value = form == TaskHead::pooler_tanh ? std::tanh(value) : form == TaskHead::pooler_relu ? std::max(0.0, value) : gelu(value);
+        value = form == TaskHead::pooler_tanh   ? std::tanh(value)
+                : form == TaskHead::pooler_relu ? std::max(0.0, value)
+                                                : gelu(value);
     }
     return linear(in, spec.heads_shared ? "exits.out" : name + "out", spec.classes());
   }
@@ -264,7 +272,8 @@ struct Forward {
   Extracted extract(const Rows& h0) const {
     const bool text = spec.modality == Modality::text;
     Map grid{text ? 1 : spec.grid_rows(), text ? static_cast<int>(h0.size()) : spec.grid_columns(), {}};
-    for (std::size_t t = text ? 0 : static_cast<std::size_t>(spec.prefix_tokens); t < h0.size(); ++t) grid.at.push_back(linear(h0[t], "extractor.proj", spec.extractor.embed));
+    for (std::size_t t = text ? 0 : static_cast<std::size_t>(spec.prefix_tokens); t < h0.size(); ++t)
+      grid.at.push_back(linear(h0[t], "extractor.proj", spec.extractor.embed));
     const Map h1 = convolve(grid, "extractor.conv1", spec.extractor.c1);
     const Map h2 = convolve(text ? h1 : max_pool(h1), "extractor.conv2", spec.extractor.c2);
     Extracted out;
@@ -275,18 +284,21 @@ struct Forward {
       if (most > 0)
         while (h1.at[static_cast<std::size_t>(first)][c] < 0.5 * most) ++first;
       const double mean = total / n;
-      for (const double f : {mean, most, std::sqrt(std::max(0.0, squares / n - mean * mean)), first / n}) out.features.push_back(f);
+      for (const double f : {mean, most, std::sqrt(std::max(0.0, squares / n - mean * mean)), first / n})
+        out.features.push_back(f);
     }
     out.features.push_back(text ? static_cast<double>(h0.size()) / spec.max_tokens : 1.0);
     out.features.push_back(0.0);
     Row u, most = h2.at[0];
     for (std::size_t c = 0; c < h2.at[0].size(); ++c) {
       double mean = 0;
-      for (const Row& row : h2.at) mean += row[c] / static_cast<double>(h2.at.size()), most[c] = std::max(most[c], row[c]);
+      for (const Row& row : h2.at)
+        mean += row[c] / static_cast<double>(h2.at.size()), most[c] = std::max(most[c], row[c]);
       u.push_back(mean);
     }
     u.insert(u.end(), most.begin(), most.end());
-    u.push_back(policy.policy_reads_level ? policy::predicted_depth(policy, out.features, spec.layers) / spec.layers : 0.0);
+    u.push_back(policy.policy_reads_level ? policy::predicted_depth(policy, out.features, spec.layers) / spec.layers
+                                          : 0.0);
     out.h = linear(u, "policy.init", spec.policy_hidden);
     for (double& value : out.h) value = std::tanh(value);
     return out;
@@ -307,11 +319,11 @@ struct Forward {
   }
 
   struct Answer {
-    Rows logits;                  // [layers][classes]
-    std::vector<double> norms;    // [layers]
-    std::vector<float> scores[4]; // [layers - 1]
+    Rows logits;                   // [layers][classes]
+    std::vector<double> norms;     // [layers]
+    std::vector<float> scores[4];  // [layers - 1]
     std::uint64_t gates = 0;
-    Rows hidden;                  // after the last layer
+    Rows hidden;  // after the last layer
   };
   Answer run(const Rows& h0) const {
     Answer answer;

@@ -40,11 +40,13 @@ Status check_types(const Session::State& st, const Batch& batch) {
   const int known = st.parts->spec.token_types;
   if (batch.types.empty() || known == 0) return {};
   if (batch.types.size() != batch.ids.size())
-    return refuse("batch: expected " + number(batch.ids.size()) + " token types, got " + number(batch.types.size()), "one for each id, or none");
+    return refuse("batch: expected " + number(batch.ids.size()) + " token types, got " + number(batch.types.size()),
+                  "one for each id, or none");
   const std::size_t end = static_cast<std::size_t>(batch.offsets[batch.count]);
   for (std::size_t i = static_cast<std::size_t>(batch.offsets[0]); i < end; ++i)
     if (batch.types[i] < 0 || batch.types[i] >= known)
-      return refuse("id " + number(i) + ": expected a token type in 0.." + std::to_string(known - 1) + ", got " + std::to_string(batch.types[i]),
+      return refuse("id " + number(i) + ": expected a token type in 0.." + std::to_string(known - 1) + ", got " +
+                        std::to_string(batch.types[i]),
                     "encode with the bundle's own tokenizer");
   return {};
 }
@@ -64,13 +66,15 @@ Status check_batch(const Session::State& st, const Batch& batch) {
     FATHOM_TRY_VOID(check_text(st, batch));
     return check_types(st, batch);
   }
-  if (batch.pixels == nullptr && batch.values == nullptr) return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
+  if (batch.pixels == nullptr && batch.values == nullptr)
+    return refuse("batch: an image model needs pixels, got none", "give [count, height, width, 3] bytes");
   return {};
 }
 
 Status check_masks(const Session::State& st, const Batch& batch, std::span<const std::uint64_t> masks) {
   if (masks.size() < batch.count)
-    return refuse("masks: expected " + number(batch.count) + ", got " + number(masks.size()), "one trajectory for each input");
+    return refuse("masks: expected " + number(batch.count) + ", got " + number(masks.size()),
+                  "one trajectory for each input");
   const int layers = st.parts->spec.layers;
   for (std::size_t i = 0; i < batch.count; ++i)
     if (layers < 64 && masks[i] >> layers != 0)
@@ -82,22 +86,30 @@ Status check_masks(const Session::State& st, const Batch& batch, std::span<const
 Status check_options(const Session::State& st, const RunOptions& options) {
   const Plan::Parts& parts = *st.parts;
   if (!parts.answers)
-    return Error{Code::unsupported, "this plan is a backbone alone: it has no heads", "call run_backbone, or load a bundle"};
-  const bool plain = options.mode == Mode::adaptive && options.score < 0 && options.lambda < 0.0f;  // as the bundle says: full depth
+    return Error{Code::unsupported, "this plan is a backbone alone: it has no heads",
+                 "call run_backbone, or load a bundle"};
+  const bool plain =
+      options.mode == Mode::adaptive && options.score < 0 && options.lambda < 0.0f;  // as the bundle says: full depth
   const bool last = plain || options.mode == Mode::full_depth || options.mode == Mode::masks ||
                     (options.mode == Mode::fixed_exit && options.exit == parts.spec.layers);
   if (!parts.decides && !last)
-    return Error{Code::unsupported, "this model has no exits yet: it runs at full depth only", "make it adaptive with `fathom fit --from`"};
+    return Error{Code::unsupported, "this model has no exits yet: it runs at full depth only",
+                 "make it adaptive with `fathom fit --from`"};
   if (options.mode == Mode::fixed_exit && (options.exit < 1 || options.exit > parts.spec.layers))
     return refuse("exit: expected 1.." + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.exit),
                   "exit l reads the state after layer l");
   if (options.max_depth < 0 || options.max_depth > parts.spec.layers)
-    return refuse("max_depth: expected 0 (no bound) to " + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.max_depth), "");
-  if (options.max_depth > 0 && options.mode == Mode::adaptive && (!parts.decides || (parts.policy.kind == policy::PolicyKind::gates && options.score < 0)))
-    return Error{Code::unsupported, "a bound on depth needs a bundle that decides after each layer", "fit it with the default recipe"};
+    return refuse("max_depth: expected 0 (no bound) to " + std::to_string(parts.spec.layers) + ", got " +
+                      std::to_string(options.max_depth),
+                  "");
+  if (options.max_depth > 0 && options.mode == Mode::adaptive &&
+      (!parts.decides || (parts.policy.kind == policy::PolicyKind::gates && options.score < 0)))
+    return Error{Code::unsupported, "a bound on depth needs a bundle that decides after each layer",
+                 "fit it with the default recipe"};
   if (options.mode == Mode::adaptive && options.score >= 0) {
     if (options.score > 3)
-      return refuse("score: expected 0..3 (confidence, predictor, policy, fused), got " + std::to_string(options.score), "");
+      return refuse("score: expected 0..3 (confidence, predictor, policy, fused), got " + std::to_string(options.score),
+                    "");
     const auto score = static_cast<policy::Score>(options.score);
     const bool level = parts.policy.policy_reads_level && score == policy::Score::policy;
     if (!has_parts(parts, score) || (level && !parts.policy.predictor))

@@ -8,7 +8,8 @@
 
 namespace fathom::engine {
 
-Status check_batch(const Session::State& state, const Batch& batch);  // at most state.max_batch inputs, each one fit to run
+Status check_batch(const Session::State& state,
+                   const Batch& batch);  // at most state.max_batch inputs, each one fit to run
 Status check_options(const Session::State& state, const RunOptions& options);
 Status check_masks(const Session::State& state, const Batch& batch, std::span<const std::uint64_t> masks);
 

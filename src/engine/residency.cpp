@@ -14,7 +14,8 @@ constexpr double kLikely = 0.5;  // share of a layer's inputs from which the nex
 
 }  // namespace
 
-Residency::Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget) : forget_(forget) {
+Residency::Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget)
+    : forget_(forget) {
   for (const auto& bytes : layers) {
     Layer layer;
     layer.bytes = bytes;
@@ -42,8 +43,10 @@ void Residency::enter(std::size_t index, std::size_t inputs) {
     ++report_.hits;
   } else {
     const auto begin = std::chrono::steady_clock::now();
-    if (layer.reading) ++report_.read_ahead;
-    else ++report_.misses;
+    if (layer.reading)
+      ++report_.read_ahead;
+    else
+      ++report_.misses;
     if (!layer.reading) make_room(layer.bytes.size(), index);
     MappedFile::populate(layer.bytes);
     if (!layer.reading) report_.held_bytes += layer.bytes.size();
@@ -62,7 +65,9 @@ void Residency::make_room(std::size_t bytes, std::size_t keep) {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       Layer& layer = layers_[i];
       if (i == keep || (!layer.held && !layer.reading)) continue;
-      if (least == nullptr || layer.chosen < least->chosen || (layer.chosen == least->chosen && layer.used > least->used)) least = &layer;
+      if (least == nullptr || layer.chosen < least->chosen ||
+          (layer.chosen == least->chosen && layer.used > least->used))
+        least = &layer;
     }
     if (least == nullptr) return;
     MappedFile::release(least->bytes, forget_);

@@ -1,11 +1,12 @@
-// Which layers' packed weights are held in memory under a budget of bytes: layers stay in proportion to how often inputs
-// choose them, an exponential moving average of weight 0.9 (the paper's probability-driven memory pool).
-// Weights are mapped from a file, so an evicted layer is unmapped and comes back by being read: results never change.
+// Which layers' packed weights are held in memory under a budget of bytes: layers stay in proportion to how often
+// inputs choose them, an exponential moving average of weight 0.9 (the paper's probability-driven memory pool). Weights
+// are mapped from a file, so an evicted layer is unmapped and comes back by being read: results never change.
 //   hit         the layer was in memory
 //   read ahead  it was not, but it was expected, and reading had begun while the layer before it ran
 //   miss        it was not, and the run waited for all of it
-// Bytes are of layers alone; embeddings, heads and decision are held besides. Pages at a layer's two ends stay (large ones: 2 MB).
-// Thread rule: one run at a time. Allocates nothing once made; where nothing is missing it makes no system call.
+// Bytes are of layers alone; embeddings, heads and decision are held besides. Pages at a layer's two ends stay (large
+// ones: 2 MB). Thread rule: one run at a time. Allocates nothing once made; where nothing is missing it makes no system
+// call.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +20,13 @@ namespace fathom::engine {
 
 class Residency {
  public:
-  // `layers`: each layer's bytes in the mapping. budget >= the largest. forget: evicted layers leave the page cache too.
+  // `layers`: each layer's bytes in the mapping. budget >= the largest. forget: evicted layers leave the page cache
+  // too.
   Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget);
 
-  void start(std::size_t inputs);        // that many inputs begin: the average moves on
-  void expect(std::uint64_t trajectory); // bit l - 1: some input of this start will run layer l. Without it the average says
+  void start(std::size_t inputs);  // that many inputs begin: the average moves on
+  void expect(
+      std::uint64_t trajectory);  // bit l - 1: some input of this start will run layer l. Without it the average says
   void enter(std::size_t layer, std::size_t inputs);  // before layer `layer` (0-based) runs on that many of them
   const ResidencyReport& report() const { return report_; }
   double share(std::size_t layer) const { return layers_[layer].chosen; }  // the moving average, 0..1
@@ -31,8 +34,8 @@ class Residency {
  private:
   struct Layer {
     std::span<const std::byte> bytes;
-    double chosen = 0;        // average share of inputs that ran it
-    std::uint64_t used = 0;   // when it ran last
+    double chosen = 0;       // average share of inputs that ran it
+    std::uint64_t used = 0;  // when it ran last
     bool held = false, reading = false;
   };
   void make_room(std::size_t bytes, std::size_t keep);
@@ -41,7 +44,7 @@ class Residency {
 
   std::vector<Layer> layers_;
   bool forget_;
-  double weight_ = 0;             // of one input that begins now
+  double weight_ = 0;  // of one input that begins now
   std::uint64_t expected_ = 0, clock_ = 0;
   ResidencyReport report_;
 };

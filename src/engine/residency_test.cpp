@@ -73,7 +73,8 @@ TEST_F(ResidencyTest, OneLayerIsEnough) {
   EXPECT_EQ(residency.report().most_held_bytes, kLayer);
 }
 
-// A scan over more layers than fit: keeping the least recent ones serves some of them, forgetting them first would serve none.
+// A scan over more layers than fit: keeping the least recent ones serves some of them, forgetting them first would
+// serve none.
 TEST_F(ResidencyTest, AScanKeepsItsFirstLayers) {
   Residency residency(layers_, 4 * kLayer, false);
   run(residency, kLayers);

@@ -39,7 +39,8 @@ struct Carvers {
 };
 
 QuantizedRows carve_quantized(Carvers& carvers, std::size_t rows, std::size_t width) {
-  return {carvers.bytes.take(rows * kernels::int8_row_bytes(width)), carvers.floats.take(rows), carvers.ints.take(rows)};
+  return {carvers.bytes.take(rows * kernels::int8_row_bytes(width)), carvers.floats.take(rows),
+          carvers.ints.take(rows)};
 }
 
 void carve_layers(Session::State& st, Carvers& carvers) {
@@ -54,7 +55,8 @@ void carve_layers(Session::State& st, Carvers& carvers) {
     scratch.inner = floats.take(st.chunk_rows * static_cast<std::size_t>(parts.spec.ranks.most()));
     scratch.attention = attention == nullptr ? nullptr : attention + w * st.attention_stride;
     scratch.offsets = ints.take(st.max_batch + 1);
-    if (parts.model->precision() == Precision::int8) scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));
+    if (parts.model->precision() == Precision::int8)
+      scratch.quantized = carve_quantized(carvers, st.chunk_rows, std::max(parts.hidden, parts.ffn));
   }
 }
 
@@ -67,7 +69,8 @@ void carve_inputs(Session::State& st, Carvers& carvers) {
   const std::size_t second = text ? st.max_tokens : e.pooled_rows * e.pooled_columns;
   for (InputScratch& scratch : st.input_scratch) {
     if (!text) scratch.patches = floats.take(positions * parts.embedding.patch.k);
-    if (!text && parts.model->precision() == Precision::int8) scratch.quantized = carve_quantized(carvers, positions, parts.embedding.patch.k);
+    if (!text && parts.model->precision() == Precision::int8)
+      scratch.quantized = carve_quantized(carvers, positions, parts.embedding.patch.k);
     if (!parts.decides) continue;
     scratch.proj = floats.take((positions + 2) * e.proj.n);
     scratch.h1 = floats.take((positions + 2) * e.conv1.n);
@@ -113,12 +116,14 @@ void carve(Session::State& st, Carvers& carvers) {
   carve_inputs(st, carvers);
   carve_decision(st, carvers);
   st.positions = ints.take(st.max_rows);
-  for (std::int32_t** list : {&st.slots, &st.starts, &st.lengths, &st.picked, &st.sub_starts, &st.sub_lengths, &st.chunk_ends})
+  for (std::int32_t** list :
+       {&st.slots, &st.starts, &st.lengths, &st.picked, &st.sub_starts, &st.sub_lengths, &st.chunk_ends})
     *list = ints.take(st.max_batch);
 }
 
 void plan_buffers(Session::State& st) {
-  Carvers sizes{Carver<float>(nullptr), Carver<std::int32_t>(nullptr), Carver<double>(nullptr), Carver<std::uint8_t>(nullptr)};
+  Carvers sizes{Carver<float>(nullptr), Carver<std::int32_t>(nullptr), Carver<double>(nullptr),
+                Carver<std::uint8_t>(nullptr)};
   carve(st, sizes);
   st.floats = Buffer<float>(sizes.floats.used());
   st.ints = Buffer<std::int32_t>(sizes.ints.used());
@@ -126,8 +131,8 @@ void plan_buffers(Session::State& st) {
   st.bytes = Buffer<std::uint8_t>(sizes.bytes.used());
   st.masks = Buffer<std::uint64_t>(st.max_batch);
   st.signals = Buffer<policy::Signals>(st.max_batch);
-  Carvers pieces{Carver<float>(st.floats.data()), Carver<std::int32_t>(st.ints.data()), Carver<double>(st.doubles.data()),
-                 Carver<std::uint8_t>(st.bytes.data())};
+  Carvers pieces{Carver<float>(st.floats.data()), Carver<std::int32_t>(st.ints.data()),
+                 Carver<double>(st.doubles.data()), Carver<std::uint8_t>(st.bytes.data())};
   carve(st, pieces);
 }
 
@@ -141,12 +146,15 @@ Status plan_residency(Session::State& st, const Runtime& runtime) {
   if (runtime.memory_budget() == 0) return {};
   const Plan::Parts& parts = *st.parts;
   if (!parts.weights.mapped())
-    return Error{Code::unsupported, "memory budget: this model's packed weights are not mapped from a file, so layers cannot leave memory",
+    return Error{Code::unsupported,
+                 "memory budget: this model's packed weights are not mapped from a file, so layers cannot leave memory",
                  "let the bundle's folder be written once: the first start keeps the packed weights there"};
   std::size_t largest = 0;
   for (const auto& bytes : parts.layer_bytes) largest = std::max(largest, bytes.size());
   if (runtime.memory_budget() < largest)
-    return Error{Code::usage, "memory budget: " + megabytes(runtime.memory_budget()) + ", and one layer takes " + megabytes(largest), "give at least that"};
+    return Error{Code::usage,
+                 "memory budget: " + megabytes(runtime.memory_budget()) + ", and one layer takes " + megabytes(largest),
+                 "give at least that"};
   st.residency = std::make_unique<Residency>(parts.layer_bytes, runtime.memory_budget(), runtime.forget_evicted());
   return {};
 }
@@ -157,21 +165,26 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
   const bool text = parts.spec.modality == Modality::text;
   if (limits.max_batch == 0) return refuse("max_batch: expected at least 1, got 0", "");
   if (text && limits.max_tokens > most)
-    return refuse("max_tokens: the model takes at most " + number(most) + ", got " + number(limits.max_tokens), "0 takes the model's");
+    return refuse("max_tokens: the model takes at most " + number(most) + ", got " + number(limits.max_tokens),
+                  "0 takes the model's");
   st.max_batch = limits.max_batch;
   st.max_tokens = text && limits.max_tokens > 0 ? limits.max_tokens : most;
   constexpr std::size_t kMostRows = std::size_t{1} << 27;
   if (st.max_batch > kMostRows / st.max_tokens)
-    return Error{Code::limit, "session: " + number(st.max_batch) + " inputs of " + number(st.max_tokens) +
-                                  " tokens pass " + number(kMostRows) + " rows", "lower max_batch or max_tokens"};
+    return Error{Code::limit,
+                 "session: " + number(st.max_batch) + " inputs of " + number(st.max_tokens) + " tokens pass " +
+                     number(kMostRows) + " rows",
+                 "lower max_batch or max_tokens"};
   st.max_rows = st.max_batch * st.max_tokens;
-  st.chunk_rows = std::min(std::max(rows_per_chunk(parts.spec, parts.model->precision(), *st.table), st.max_tokens), st.max_rows);
+  st.chunk_rows =
+      std::min(std::max(rows_per_chunk(parts.spec, parts.model->precision(), *st.table), st.max_tokens), st.max_rows);
   const std::size_t threads = static_cast<std::size_t>(runtime.pool().threads());
   st.layer_scratch.resize(threads);
   st.input_scratch.resize(threads);
   for (std::size_t w = 0; text && w < threads; ++w) st.word_caches.emplace_back(parts.embedding.word);
-  st.attention_stride = kernels::attention_scratch_stride(*st.table, st.max_tokens, static_cast<std::size_t>(parts.spec.head_dim()),
-                                                           parts.spec.attention == Attention::linear);
+  st.attention_stride =
+      kernels::attention_scratch_stride(*st.table, st.max_tokens, static_cast<std::size_t>(parts.spec.head_dim()),
+                                        parts.spec.attention == Attention::linear);
   if (!text) st.ledgers = {ledger_for(parts.spec, parts.spec.tokens())};
   for (std::size_t tokens = 0; text && tokens <= st.max_tokens; ++tokens)
     st.ledgers.push_back(ledger_for(parts.spec, static_cast<int>(tokens)));
@@ -181,7 +194,8 @@ Status plan_session(Session::State& st, Runtime& runtime, const SessionLimits& l
 
 }  // namespace
 
-Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits) {
+Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> plan, Runtime& runtime,
+                                                   const SessionLimits& limits) {
   if (plan == nullptr) return refuse("session: no plan", "compile one first");
   if (plan->parts().kernels != &runtime.kernels())
     return refuse(std::string("session: the plan was compiled for kernels '") + tier_name(plan->parts().kernels->tier) +
@@ -269,7 +283,8 @@ Status Session::run_backbone(const Batch& batch) {
   return {};
 }
 
-Status Session::run_states(const Batch& batch, std::span<float> states, std::span<float> logits, std::span<float> start) {
+Status Session::run_states(const Batch& batch, std::span<float> states, std::span<float> logits,
+                           std::span<float> start) {
   State& st = *state_;
   const Plan::Parts& parts = *st.parts;
   st.inputs = st.rows = 0;
@@ -282,7 +297,8 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
     return refuse("run_states: no room for " + number(batch.count) + " inputs", "");
   if (batch.count == 0) return {};
   lay_out(st, batch);
-  if (!start.empty() && start.size() < st.rows * parts.hidden) return refuse("run_states: no room for " + number(st.rows) + " rows of h^0", "");
+  if (!start.empty() && start.size() < st.rows * parts.hidden)
+    return refuse("run_states: no room for " + number(st.rows) + " rows of h^0", "");
   embed(st, batch);
   if (!start.empty()) std::copy_n(st.x, st.rows * parts.hidden, start.data());
   engine::run_states(st, states.data());
@@ -296,12 +312,16 @@ Status Session::watch(const Batch& batch, int layers, const Watcher& see) {
   st.inputs = st.rows = 0;
   FATHOM_TRY_VOID(check_batch(st, batch));
   if (parts.model->precision() != Precision::fp32)
-    return Error{Code::unsupported, "what maps read is watched in fp32, and these layers are in " + std::string(precision_name(parts.model->precision())), "use the bundle it was made from"};
+    return Error{Code::unsupported,
+                 "what maps read is watched in fp32, and these layers are in " +
+                     std::string(precision_name(parts.model->precision())),
+                 "use the bundle it was made from"};
   FATHOM_CHECK(layers >= 0 && layers <= parts.spec.layers, "more layers than there are");
   if (batch.count == 0) return {};
   lay_out(st, batch);
   embed(st, batch);
-  for (std::size_t l = 0; l < static_cast<std::size_t>(layers); ++l) run_layer_watched(st, l, st.starts, st.lengths, st.active, see);
+  for (std::size_t l = 0; l < static_cast<std::size_t>(layers); ++l)
+    run_layer_watched(st, l, st.starts, st.lengths, st.active, see);
   return {};
 }
 
@@ -325,6 +345,8 @@ std::span<const float> Session::hidden() const { return {state_->x, state_->rows
 std::size_t Session::buffer_bytes() const { return state_->buffer_bytes(); }
 double Session::decision_seconds() const { return state_->decision_seconds; }
 void Session::reset_decision_seconds() { state_->decision_seconds = 0; }
-ResidencyReport Session::residency() const { return state_->residency ? state_->residency->report() : ResidencyReport{}; }
+ResidencyReport Session::residency() const {
+  return state_->residency ? state_->residency->report() : ResidencyReport{};
+}
 
 }  // namespace fathom::engine

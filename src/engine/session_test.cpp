@@ -77,7 +77,8 @@ TEST(SessionTest, NormalisedValuesStandForPixels) {
   for (std::size_t i = 0; i < inputs.pixels.size(); ++i) {
     const std::size_t picture = i / inputs.picture_bytes, pixel = i % inputs.picture_bytes / 3, channel = i % 3;
     values[(3 * picture + channel) * plane + pixel] =
-        (static_cast<float>(inputs.pixels[i]) / 255.0f - which.spec.pixel_mean[channel]) / which.spec.pixel_std[channel];
+        (static_cast<float>(inputs.pixels[i]) / 255.0f - which.spec.pixel_mean[channel]) /
+        which.spec.pixel_std[channel];
   }
   testing::must(loaded.session->run_backbone({4, {}, {}, nullptr, {}, values.data()}));
   EXPECT_EQ(testing::copy(loaded.session->hidden()), expected);
@@ -242,7 +243,8 @@ TEST_F(PackedTest, DamageIsRebuilt) {
     bad[at] = static_cast<char>(bad[at] ^ 0x10);
     return bad;
   };
-  for (const std::size_t at : {std::size_t{3}, std::size_t{8}, std::size_t{20}, std::size_t{60}, std::size_t{100}, std::size_t{108}})
+  for (const std::size_t at :
+       {std::size_t{3}, std::size_t{8}, std::size_t{20}, std::size_t{60}, std::size_t{100}, std::size_t{108}})
     expect_rebuilt(flipped(at), "bit flipped at " + std::to_string(at));
 }
 
@@ -317,9 +319,13 @@ void write_with_words_as(const testing::Case& which, const std::string& dtype) {
   }
   if (dtype == "I8") scales.assign(static_cast<std::size_t>(words.shape[0]), 0.01f);
   std::vector<StoredTensor> list = {{kWords, dtype, words.shape, std::as_bytes(std::span(stored))}};
-  if (!scales.empty()) list.insert(list.begin(), {std::string(kWords) + ".scale", "F32", {words.shape[0]}, std::as_bytes(std::span(scales))});
+  if (!scales.empty())
+    list.insert(list.begin(),
+                {std::string(kWords) + ".scale", "F32", {words.shape[0]}, std::as_bytes(std::span(scales))});
   for (const auto& [name, view] : weights.all())
-    if (name != kWords) list.insert(list.begin(), {name, "F32", view.shape, std::as_bytes(std::span(view.data, static_cast<std::size_t>(view.elements())))});
+    if (name != kWords)
+      list.insert(list.begin(), {name, "F32", view.shape,
+                                 std::as_bytes(std::span(view.data, static_cast<std::size_t>(view.elements())))});
   std::map<std::string, std::string> files = {{"model.safetensors", safetensors_bytes(list)}};
   for (const auto& [name, entry] : bundle->fathom()["files"].items())
     if (!files.contains(name)) files[name] = testing::must(read_file(folder / name));
@@ -328,8 +334,10 @@ void write_with_words_as(const testing::Case& which, const std::string& dtype) {
 
 // Random rows all over a table of 1.5 MB and more would bring most of it into memory, 64 KB at each fault.
 TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
-  for (const auto& [dtype, vocab] : {std::pair("F32", 50'000), std::pair("BF16", 80'000), std::pair("I8", 150'000), std::pair("I8", 50)}) {
-    testing::Case which{std::string("words_") + dtype + std::to_string(vocab), testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
+  for (const auto& [dtype, vocab] :
+       {std::pair("F32", 50'000), std::pair("BF16", 80'000), std::pair("I8", 150'000), std::pair("I8", 50)}) {
+    testing::Case which{
+        std::string("words_") + dtype + std::to_string(vocab), testing::text_spec(NormOrder::post, 2, 32, 2, 64), {}};
     which.spec.vocab = vocab;
     which.policy = random_policy(which.spec, 5);
     write_with_words_as(which, dtype);
@@ -346,7 +354,8 @@ TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
     const reference::Forward forward{*loaded.model, loaded.plan->policy()};  // reads the table, so only now
     for (std::size_t i = 0; i < inputs.count; ++i) {
       const auto expected = forward.run(forward.text(inputs.texts[i], inputs.kinds[i])).logits.back();
-      for (std::size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4) << dtype;
+      for (std::size_t c = 0; c < expected.size(); ++c)
+        EXPECT_NEAR(loaded.session->logits()[i * expected.size() + c], expected[c], 1e-4) << dtype;
     }
   }
 }

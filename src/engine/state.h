@@ -1,7 +1,8 @@
-// Session::State: every buffer a Session or Stream touches, planned once for (max_batch, max_tokens). Private to the engine room.
-// Words: a place holds one input from its start to its prediction (a Session's place i is input i of the batch); a slot is
-// one of the inputs that the next layer may run on. Slots rise by place; slot s owns rows starts[s] .. starts[s] + lengths[s]
-// of x. A Session's rows are contiguous and close up when an input leaves; a Stream's stay where their place is.
+// Session::State: every buffer a Session or Stream touches, planned once for (max_batch, max_tokens). Private to the
+// engine room. Words: a place holds one input from its start to its prediction (a Session's place i is input i of the
+// batch); a slot is one of the inputs that the next layer may run on. Slots rise by place; slot s owns rows starts[s]
+// .. starts[s] + lengths[s] of x. A Session's rows are contiguous and close up when an input leaves; a Stream's stay
+// where their place is.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct LayerScratch {
   float* inner = nullptr;      // [rows, largest rank]: between the two factors of a map
   float* attention = nullptr;  // attention_stride floats; worker 0's begins the block of all workers
   std::int32_t* offsets = nullptr;
-  QuantizedRows quantized;     // int8 only: what the next map reads
-  std::size_t end_chunk = 0;   // of a layer: this worker runs the chunks from where the one before ends up to here
+  QuantizedRows quantized;    // int8 only: what the next map reads
+  std::size_t end_chunk = 0;  // of a layer: this worker runs the chunks from where the one before ends up to here
 };
 
 // Working space of one worker for one input's extractor or patches.
@@ -56,22 +57,22 @@ struct Session::State {
   Buffer<std::int32_t> ints;
   Buffer<double> doubles;
   Buffer<std::uint8_t> bytes;
-  Buffer<std::uint64_t> masks;  // [batch] trajectory by place: planned at the start, cut where the input stops
+  Buffer<std::uint64_t> masks;      // [batch] trajectory by place: planned at the start, cut where the input stops
   Buffer<policy::Signals> signals;  // [batch]
   std::vector<LayerScratch> layer_scratch;  // one a thread
   std::vector<InputScratch> input_scratch;  // one a thread
   std::vector<WordCache> word_caches;       // one a thread; text
 
   // Rows.
-  float* x = nullptr;                  // [rows, hidden]
-  const std::int32_t* ids = nullptr;   // the caller's
+  float* x = nullptr;                   // [rows, hidden]
+  const std::int32_t* ids = nullptr;    // the caller's
   const std::int32_t* types = nullptr;  // the caller's, or null: all 0
-  std::int32_t* positions = nullptr;   // [rows]
-  std::int32_t* slots = nullptr;       // [batch]: place of each slot
-  std::int32_t* starts = nullptr;      // [batch]
-  std::int32_t* lengths = nullptr;     // [batch]
-  std::int32_t* picked = nullptr;      // [batch]: slots whose head is wanted, or that stop
-  std::int32_t* sub_starts = nullptr;  // [batch]: the subset a layer runs on
+  std::int32_t* positions = nullptr;    // [rows]
+  std::int32_t* slots = nullptr;        // [batch]: place of each slot
+  std::int32_t* starts = nullptr;       // [batch]
+  std::int32_t* lengths = nullptr;      // [batch]
+  std::int32_t* picked = nullptr;       // [batch]: slots whose head is wanted, or that stop
+  std::int32_t* sub_starts = nullptr;   // [batch]: the subset a layer runs on
   std::int32_t* sub_lengths = nullptr;
   std::int32_t* chunk_ends = nullptr;  // [batch]
 
@@ -81,8 +82,8 @@ struct Session::State {
 
   // Policy, one row a slot: [six signals, observed, h], cell state, gates, [stop, skip].
   float *policy_in = nullptr, *policy_start = nullptr, *cell = nullptr, *gates = nullptr, *policy_out = nullptr;
-  double* features = nullptr;    // [batch, features + 1], by place
-  double* predicted = nullptr;   // [batch]: l_pred of `huber`, by place
+  double* features = nullptr;   // [batch, features + 1], by place
+  double* predicted = nullptr;  // [batch]: l_pred of `huber`, by place
 
   // Results by place.
   float *logits = nullptr, *trace_logits = nullptr, *trace_norms = nullptr;
@@ -93,10 +94,12 @@ struct Session::State {
   Prediction* out = nullptr;                     // by place: a Session's caller's, or a Stream's own
   double decision_seconds = 0;
 
-  std::int32_t start_of_place(std::int32_t place) const { return place * static_cast<std::int32_t>(max_tokens); }  // a Stream's
+  std::int32_t start_of_place(std::int32_t place) const {
+    return place * static_cast<std::int32_t>(max_tokens);
+  }  // a Stream's
   std::size_t buffer_bytes() const {
-    return floats.size() * sizeof(float) + ints.size() * sizeof(std::int32_t) + doubles.size() * sizeof(double) + bytes.size() +
-           masks.size() * sizeof(std::uint64_t) + signals.size() * sizeof(policy::Signals);
+    return floats.size() * sizeof(float) + ints.size() * sizeof(std::int32_t) + doubles.size() * sizeof(double) +
+           bytes.size() + masks.size() * sizeof(std::uint64_t) + signals.size() * sizeof(policy::Signals);
   }
   const Ledger& ledger(std::size_t input_tokens) const {
     return ledgers.size() == 1 ? ledgers[0] : ledgers[input_tokens];
@@ -104,7 +107,8 @@ struct Session::State {
 };
 
 // A state with every buffer. Errors: invalid_argument, limit, out_of_memory.
-Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits);
+Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> plan, Runtime& runtime,
+                                                   const SessionLimits& limits);
 // Slots 0..count-1 are the inputs of a checked batch in order: packed, or each at its own place (rising).
 void lay_out(Session::State& state, const Batch& batch, std::span<const std::int32_t> places = {});
 void open_predictions(Session::State& state);  // of all slots: nothing but the embedding's cost

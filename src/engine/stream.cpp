@@ -15,15 +15,15 @@ namespace fathom::engine {
 namespace {
 
 constexpr int kFree = 0, kDone = -1;
-constexpr std::size_t kMostLayers = 64;   // a trajectory is 64 bits
-constexpr std::uint64_t kPatience = 4;    // steps an input may wait, times the model's layers
+constexpr std::size_t kMostLayers = 64;  // a trajectory is 64 bits
+constexpr std::uint64_t kPatience = 4;   // steps an input may wait, times the model's layers
 
 // One input of the stream. Its rows of x, its features and its prediction lie at its place in Session::State.
 struct Place {
-  int next = kFree;          // the layer it waits for (1-based), kFree or kDone
-  std::int32_t length = 0;   // rows
+  int next = kFree;         // the layer it waits for (1-based), kFree or kDone
+  std::int32_t length = 0;  // rows
   std::uint64_t ticket = 0;
-  std::uint64_t since = 0;   // step at which it began to wait
+  std::uint64_t since = 0;  // step at which it began to wait
 };
 
 // The lowest layer of a trajectory above `layer`, 0 if there is none.
@@ -38,12 +38,12 @@ struct Stream::State {
   std::unique_ptr<Session::State> run;  // its slots are the group that runs now
   Course course;
   std::vector<Place> places;
-  std::vector<Prediction> predictions;    // by place
-  std::vector<float> chain;               // by place: what the LSTM carries from checkpoint to checkpoint, and the last p
-  std::vector<std::int32_t> entering;     // scratch of submit
+  std::vector<Prediction> predictions;  // by place
+  std::vector<float> chain;             // by place: what the LSTM carries from checkpoint to checkpoint, and the last p
+  std::vector<std::int32_t> entering;   // scratch of submit
   std::size_t held = 0, done = 0;
   std::uint64_t tickets = 0, steps = 0;
-  std::uint64_t patience = 0;             // in steps
+  std::uint64_t patience = 0;  // in steps
 
   int choose() const;
   void gather(int layer);
@@ -63,8 +63,9 @@ struct Stream::State {
   }
 };
 
-// The deepest layer with as many rows as all workers take at once: more would not make it faster, and its inputs are the
-// nearest to leaving. Where none is so full, the one with the most rows. Before either, inputs that have waited too long.
+// The deepest layer with as many rows as all workers take at once: more would not make it faster, and its inputs are
+// the nearest to leaving. Where none is so full, the one with the most rows. Before either, inputs that have waited too
+// long.
 int Stream::State::choose() const {
   std::array<std::size_t, kMostLayers + 1> rows{};
   const Place* oldest = nullptr;
@@ -76,7 +77,8 @@ int Stream::State::choose() const {
   if (oldest == nullptr) return 0;
   if (steps - oldest->since > patience) return oldest->next;
   const std::size_t full = run->chunk_rows * static_cast<std::size_t>(run->pool->threads());
-  const auto deepest_full = std::find_if(rows.rbegin(), rows.rend(), [&](std::size_t waiting) { return waiting >= full; });
+  const auto deepest_full =
+      std::find_if(rows.rbegin(), rows.rend(), [&](std::size_t waiting) { return waiting >= full; });
   if (deepest_full != rows.rend()) return static_cast<int>(rows.rend() - deepest_full) - 1;
   return static_cast<int>(std::max_element(rows.begin(), rows.end()) - rows.begin());
 }
@@ -90,7 +92,8 @@ void Stream::State::gather(int layer) {
     st.slots[count] = static_cast<std::int32_t>(i);
     st.starts[count] = st.start_of_place(st.slots[count]);
     st.lengths[count] = places[i].length;
-    each_of_chain(count, [](const float* there, float* here, std::size_t n) { std::memcpy(here, there, n * sizeof(float)); });
+    each_of_chain(count,
+                  [](const float* there, float* here, std::size_t n) { std::memcpy(here, there, n * sizeof(float)); });
     ++count;
   }
   st.active = count;
@@ -100,7 +103,8 @@ void Stream::State::wait_for(std::size_t slot, int layer) {
   Place& place = places[static_cast<std::size_t>(run->slots[slot])];
   place.next = layer;
   place.since = steps;
-  each_of_chain(slot, [](float* there, const float* here, std::size_t n) { std::memcpy(there, here, n * sizeof(float)); });
+  each_of_chain(slot,
+                [](float* there, const float* here, std::size_t n) { std::memcpy(there, here, n * sizeof(float)); });
 }
 
 // After `layer` ran on the slots: some stop, some are through, the others wait again.
@@ -116,8 +120,10 @@ void Stream::State::move_on(int layer) {
   for (std::size_t s = 0; s < st.active; ++s) {
     if (place_of(s).next == kDone) continue;
     const int next = next_layer(st.masks[static_cast<std::size_t>(st.slots[s])], layer);
-    if (next > 0) wait_for(s, next);
-    else st.picked[through++] = static_cast<std::int32_t>(s);
+    if (next > 0)
+      wait_for(s, next);
+    else
+      st.picked[through++] = static_cast<std::int32_t>(s);
   }
   if (through == 0) return;
   finish_picked(st, course.exit, through);
@@ -141,7 +147,8 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 
-Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits, const RunOptions& options) {
+Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits,
+                              const RunOptions& options) {
   if (options.mode == Mode::trace) return Error{Code::unsupported, "a stream keeps no traces", "trace with a Session"};
   FATHOM_TRY(auto run, make_state(std::move(plan), runtime, limits));
   FATHOM_TRY_VOID(check_options(*run, options));
@@ -158,7 +165,8 @@ Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime
     state->run = std::move(run);
     return Stream(std::move(state));
   } catch (const std::bad_alloc&) {
-    return Error{Code::out_of_memory, "stream: no memory for " + number(limits.max_batch) + " inputs", "lower max_batch"};
+    return Error{Code::out_of_memory, "stream: no memory for " + number(limits.max_batch) + " inputs",
+                 "lower max_batch"};
   }
 }
 
@@ -219,7 +227,9 @@ std::size_t Stream::finish(std::span<Finished> out) {
 std::size_t Stream::held() const { return state_->held; }
 std::size_t Stream::room() const { return state_->places.size() - state_->held; }
 std::size_t Stream::buffer_bytes() const { return state_->run->buffer_bytes() + state_->chain.size() * sizeof(float); }
-ResidencyReport Stream::residency() const { return state_->run->residency ? state_->run->residency->report() : ResidencyReport{}; }
+ResidencyReport Stream::residency() const {
+  return state_->run->residency ? state_->run->residency->report() : ResidencyReport{};
+}
 double Stream::decision_seconds() const { return state_->run->decision_seconds; }
 
 }  // namespace fathom::engine

@@ -25,7 +25,8 @@ Stream stream_of(const Loaded& loaded, std::size_t most, const RunOptions& optio
 
 // Inputs in a given order, packed anew: what a caller's queue looks like.
 struct Queue {
-  Queue(const Inputs& all, const std::vector<std::uint64_t>& every_mask, const std::vector<std::size_t>& order) : picture_bytes(all.picture_bytes) {
+  Queue(const Inputs& all, const std::vector<std::uint64_t>& every_mask, const std::vector<std::size_t>& order)
+      : picture_bytes(all.picture_bytes) {
     for (const std::size_t i : order) {
       masks.push_back(every_mask[i]);
       if (picture_bytes > 0) {
@@ -103,10 +104,12 @@ TEST_P(StreamInvariance, EveryInputAnswersAsAlone) {
       for (const std::size_t most : {std::size_t{1}, 2 + random.below(6), std::size_t{32}}) {
         for (std::size_t i = kInputs - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
         Stream stream = stream_of(loaded, most, request.options);
-        const auto got = through(stream, Queue(inputs, masks, order), kInputs, request.options.mode == Mode::masks, random);
+        const auto got =
+            through(stream, Queue(inputs, masks, order), kInputs, request.options.mode == Mode::masks, random);
         for (std::size_t i = 0; i < kInputs; ++i)
-          ASSERT_TRUE(same(got[i], expected[order[i]])) << GetParam() << " " << which.name << " " << precision_name(which.precision) << " "
-                                                        << request.name << ", " << most << " held, " << threads << " threads, input " << order[i];
+          ASSERT_TRUE(same(got[i], expected[order[i]]))
+              << GetParam() << " " << which.name << " " << precision_name(which.precision) << " " << request.name
+              << ", " << most << " held, " << threads << " threads, input " << order[i];
       }
     }
   }
@@ -128,12 +131,14 @@ TEST(StreamTest, RunningAllocatesNothing) {
         const long before = testing::allocations;
         bool refused = false;
         for (std::size_t next = 0; next < inputs.count || stream.held() > 0; stream.drain(out)) {
-          const auto taken = stream.submit(queue.slice(next, inputs.count - next), std::span(queue.masks).subspan(next));
+          const auto taken =
+              stream.submit(queue.slice(next, inputs.count - next), std::span(queue.masks).subspan(next));
           refused = refused || !taken;
           if (refused) break;
           next += taken->count;
         }
-        EXPECT_EQ(testing::allocations - before, 0) << which.name << " " << precision_name(which.precision) << " " << request.name;
+        EXPECT_EQ(testing::allocations - before, 0)
+            << which.name << " " << precision_name(which.precision) << " " << request.name;
         ASSERT_FALSE(refused);
       }
     }
@@ -172,7 +177,9 @@ struct Pictures : ::testing::Test {  // inputs of equal length: groups are count
   Case which = testing::all_cases()[2];
   Loaded loaded{which, "", 1};
   Inputs inputs = testing::random_inputs(which.spec, 8, 44);
-  Batch slice(std::size_t first, std::size_t count) const { return {count, {}, {}, inputs.pixels.data() + first * inputs.picture_bytes, {}}; }
+  Batch slice(std::size_t first, std::size_t count) const {
+    return {count, {}, {}, inputs.pixels.data() + first * inputs.picture_bytes, {}};
+  }
 };
 
 TEST_F(Pictures, InputsJoinThoseAheadOfThem) {
@@ -205,7 +212,8 @@ TEST_F(Pictures, NoInputStarves) {
   for (int round = 0; round < 8 * which.spec.layers; ++round) {
     ASSERT_EQ(must(stream.submit(slice(1, 3), shallow)).count, 3u);  // more rows than the one that waits
     const std::size_t n = stream.drain(out);
-    if (std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n), [](const Finished& one) { return one.ticket == 0; })) {
+    if (std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n),
+                    [](const Finished& one) { return one.ticket == 0; })) {
       EXPECT_GE(round, 2);  // it did wait
       return;
     }

@@ -38,9 +38,9 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
   return spec;
 }
 
-// text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token types,
-// first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint: maps of two factors.
-// text_linear: linear attention. wide: large enough to use several threads.
+// text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token
+// types, first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint:
+// maps of two factors. text_linear: linear attention. wide: large enough to use several threads.
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   ModelSpec post = text_spec(NormOrder::post, 4, 32, 4, 64);
@@ -75,7 +75,8 @@ inline std::vector<Case> all_cases() {
   folded.ranks = {24, 0, 17, 0, false};
   cases.push_back({"folded", folded, random_policy(folded, 6)});
 
-  ModelSpec joint = text_spec(NormOrder::pre, 3, 32, 2, 48);  // all of them, with factors that the layers share, behind narrow word rows
+  ModelSpec joint = text_spec(NormOrder::pre, 3, 32, 2,
+                              48);  // all of them, with factors that the layers share, behind narrow word rows
   joint.ranks = {20, 16, 24, 12, true};
   joint.word_width = 16;
   cases.push_back({"joint", joint, random_policy(joint, 7)});
@@ -86,7 +87,8 @@ inline std::vector<Case> all_cases() {
   linear.exit_head_hidden = 16;
   cases.push_back({"text_linear", linear, random_policy(linear, 8)});
 
-  ModelSpec broad = text_spec(NormOrder::post, 2, 128, 4, 128);  // heads in whole panels: threads share them out behind their map
+  ModelSpec broad =
+      text_spec(NormOrder::post, 2, 128, 4, 128);  // heads in whole panels: threads share them out behind their map
   broad.max_tokens = 48;
   broad.exit_head_hidden = 16;
   cases.push_back({"broad", broad, random_policy(broad, 9)});
@@ -134,7 +136,8 @@ inline Inputs random_inputs(const ModelSpec& spec, std::size_t count, std::uint6
     for (std::uint64_t t = 0; t < tokens; ++t)
       ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
     auto& kinds = inputs.kinds.emplace_back();  // from a third of an odd text on, the last type
-    for (std::uint64_t t = 0; t < tokens; ++t) kinds.push_back(i % 2 == 1 && 3 * t >= tokens ? std::max(spec.token_types, 1) - 1 : 0);
+    for (std::uint64_t t = 0; t < tokens; ++t)
+      kinds.push_back(i % 2 == 1 && 3 * t >= tokens ? std::max(spec.token_types, 1) - 1 : 0);
     inputs.types.insert(inputs.types.end(), kinds.begin(), kinds.end());
     inputs.ids.insert(inputs.ids.end(), ids.begin(), ids.end());
     inputs.offsets.push_back(static_cast<std::int32_t>(inputs.ids.size()));

@@ -20,9 +20,11 @@ std::map<Map, reference::Rows> inputs_of(const reference::Forward& forward, cons
   for (const auto& row : x) out[Map::qkv].push_back(pre ? forward.norm(row, name + "layernorm_before") : row);
   out[Map::o] = forward.attention(out[Map::qkv], layer);
   for (std::size_t t = 0; t < x.size(); ++t) {
-    const auto mixed = forward.sum(x[t], forward.linear(forward.read_by(out[Map::o][t], layer, 1), name + "attention.output.dense", forward.spec.hidden));
+    const auto mixed = forward.sum(x[t], forward.linear(forward.read_by(out[Map::o][t], layer, 1),
+                                                        name + "attention.output.dense", forward.spec.hidden));
     out[Map::f1].push_back(forward.norm(mixed, name + (pre ? "layernorm_after" : "attention.output.LayerNorm")));
-    auto inner = forward.linear(forward.read_by(out[Map::f1].back(), layer, 2), name + "intermediate.dense", forward.spec.ffn);
+    auto inner =
+        forward.linear(forward.read_by(out[Map::f1].back(), layer, 2), name + "intermediate.dense", forward.spec.ffn);
     for (double& value : inner) value = forward.gelu(value);
     out[Map::f2].push_back(inner);
   }
@@ -55,7 +57,8 @@ TEST(Watch, EveryMapShowsWhatItReads) {
           for (std::size_t t = 0; t < rows.size(); ++t) {
             ASSERT_EQ(got[first + t].size(), rows[t].size());
             for (std::size_t k = 0; k < rows[t].size(); ++k)
-              ASSERT_NEAR(got[first + t][k], rows[t][k], 1e-4) << which.name << " layer " << layer << " map " << static_cast<int>(map) << " token " << t;
+              ASSERT_NEAR(got[first + t][k], rows[t][k], 1e-4)
+                  << which.name << " layer " << layer << " map " << static_cast<int>(map) << " token " << t;
           }
         }
         x = forward.layer(x, layer);

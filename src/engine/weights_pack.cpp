@@ -20,8 +20,8 @@ struct Header {
   std::uint32_t version;
   std::uint32_t panel;
   char tier[16];
-  char source[64];  // SHA-256 (hex) over the bundle's listed hashes of config.json and both safetensors
-  std::uint64_t layout;     // hash of a small matrix packed by this tier: changes when the panel layout does
+  char source[64];       // SHA-256 (hex) over the bundle's listed hashes of config.json and both safetensors
+  std::uint64_t layout;  // hash of a small matrix packed by this tier: changes when the panel layout does
   std::uint64_t file_bytes;
   std::uint64_t payload_hash;
 };
@@ -57,12 +57,17 @@ std::uint64_t layout_hash(const kernels::Table& table, Precision precision) {
   return hash_bytes(packed.data(), packed.size()) + static_cast<std::uint64_t>(precision);
 }
 
-bool is_map(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table; }
+bool is_map(const PackedEntry& entry) {
+  return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table;
+}
 
 std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) {
-  return aligned(is_map(entry) ? kernels::packed_bytes(table, entry.precision, entry.n, entry.k) : entry.n * entry.k * sizeof(float));
+  return aligned(is_map(entry) ? kernels::packed_bytes(table, entry.precision, entry.n, entry.k)
+                               : entry.n * entry.k * sizeof(float));
 }
-bool has_bias(const PackedEntry& entry) { return entry.kind != PackedEntry::Kind::table && entry.kind != PackedEntry::Kind::factor; }
+bool has_bias(const PackedEntry& entry) {
+  return entry.kind != PackedEntry::Kind::table && entry.kind != PackedEntry::Kind::factor;
+}
 std::size_t bias_bytes(const PackedEntry& entry) { return has_bias(entry) ? aligned(entry.n * sizeof(float)) : 0; }
 
 std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::Table& table) {
@@ -77,7 +82,8 @@ void interleave(const PackedEntry& map, const Model& model, const char* which, s
   std::size_t part = 0;
   for (const char* name : {".query", ".key", ".value"}) {
     const float* from = model.weight(map.prefix + name + which);
-    for (std::size_t head = 0; head < map.heads; ++head) std::memcpy(to + (3 * head + part) * of_head, from + head * of_head, of_head * sizeof(float));
+    for (std::size_t head = 0; head < map.heads; ++head)
+      std::memcpy(to + (3 * head + part) * of_head, from + head * of_head, of_head * sizeof(float));
     ++part;
   }
 }
@@ -142,7 +148,8 @@ std::string source_of(const Model& model) {
   if (json.contains("model")) hash.update(json["model"].dump());  // an imported checkpoint's spec and names
   std::map<std::string, std::string> listed;                      // weights may lie in several files
   for (const auto& [name, entry] : files.items()) {
-    if (name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json")) continue;
+    if (name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json"))
+      continue;
     if (!entry.is_object() || !entry.contains("sha256") || !entry["sha256"].is_string()) return {};
     listed[name] = entry["sha256"].get<std::string>();
   }
@@ -178,11 +185,13 @@ bool hash_agrees(std::span<const std::byte> file) {
 }
 
 // One entry at `at`, which holds zeros; returns where the next one begins.
-std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table, std::vector<float>& temp,
-                       std::byte* at) {
+std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table,
+                       std::vector<float>& temp, std::byte* at) {
   const float* numbers = assemble(entry, model, temp);
-  if (is_map(entry)) kernels::pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
-  else std::memcpy(at, numbers, entry.n * entry.k * sizeof(float));
+  if (is_map(entry))
+    kernels::pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
+  else
+    std::memcpy(at, numbers, entry.n * entry.k * sizeof(float));
   at += number_bytes(entry, table);
   copy_bias(entry, model, reinterpret_cast<float*>(at));
   return at + bias_bytes(entry);
@@ -233,13 +242,17 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden);
   if (spec.modality == Modality::text) {
-    if (spec.word_width > 0) entries.push_back({Kind::factor, "embeddings.word_projection", hidden, size(spec.word_width), 1, scope.precision});
+    if (spec.word_width > 0)
+      entries.push_back(
+          {Kind::factor, "embeddings.word_projection", hidden, size(spec.word_width), 1, scope.precision});
     entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
-    if (spec.token_types > 0) entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
+    if (spec.token_types > 0)
+      entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});
     return;
   }
-  entries.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()), size(spec.patch * spec.patch), scope.precision});
+  entries.push_back({Kind::conv, "embeddings.patch_embeddings.projection", hidden, size(spec.patch_elems()),
+                     size(spec.patch * spec.patch), scope.precision});
   entries.push_back({Kind::table, "embeddings.cls_token", 1, hidden, 1});
   if (spec.prefix_tokens == 2) entries.push_back({Kind::table, "embeddings.distillation_token", 1, hidden, 1});
   entries.push_back({Kind::table, "embeddings.position_embeddings", size(spec.tokens()), hidden, 1});
@@ -259,7 +272,8 @@ void add_layer(std::vector<PackedEntry>& entries, const ModelSpec& spec, Precisi
   const auto add_map = [&](const LayerMap& map) {
     if (map.rank > 0 && !spec.ranks.shared) entries.push_back(factor_entry(spec, map, precision, index));
     const bool three = map.parts.size() == 3;
-    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), size(map.outputs()), size(map.reads()), 1, precision, size(spec.heads)});
+    entries.push_back({three ? Kind::qkv : Kind::plain, layer + (three ? map.name : map.parts[0]), size(map.outputs()),
+                       size(map.reads()), 1, precision, size(spec.heads)});
   };
   add_map(maps[0]);
   add_map(maps[1]);
@@ -275,7 +289,8 @@ void add_head(std::vector<PackedEntry>& entries, const ModelSpec& spec, int exit
   const HeadShape head = spec.head_shape(exit);
   if (head.norm > 0) entries.push_back({Kind::norm, name + "norm", size(head.norm), 1, 1});
   if (head.dense > 0) entries.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
-  if (!spec.heads_shared) entries.push_back({Kind::plain, name + "out", size(spec.classes()), size(head.out_input()), 1});
+  if (!spec.heads_shared)
+    entries.push_back({Kind::plain, name + "out", size(spec.classes()), size(head.out_input()), 1});
 }
 
 void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
@@ -301,8 +316,10 @@ std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope
     for (const LayerMap& map : layer_maps(spec))
       if (map.rank > 0) entries.push_back(factor_entry(spec, map, scope.precision, 0));
   const int first_head = scope.decision ? 1 : scope.task_head ? spec.layers : spec.layers + 1;
-  if (spec.heads_shared && first_head <= spec.layers) entries.push_back({PackedEntry::Kind::plain, "exits.out", size(spec.classes()), size(spec.pooled()), 1});
-  for (int layer = 1; layer <= spec.layers; ++layer) {  // in the order of use: whoever reads a map brings the next one near
+  if (spec.heads_shared && first_head <= spec.layers)
+    entries.push_back({PackedEntry::Kind::plain, "exits.out", size(spec.classes()), size(spec.pooled()), 1});
+  for (int layer = 1; layer <= spec.layers;
+       ++layer) {  // in the order of use: whoever reads a map brings the next one near
     add_layer(entries, spec, scope.precision, layer - 1);
     if (layer >= first_head) add_head(entries, spec, layer);
   }
@@ -310,7 +327,8 @@ std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope
   return entries;
 }
 
-void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>& entries, const kernels::Table& table) {
+void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>& entries,
+                          const kernels::Table& table) {
   linears_.clear();
   ends_.assign(1, 0);
   const std::byte* at = image + kHeaderBytes;
@@ -334,7 +352,9 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
   const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
   for (const PackedEntry& entry : entries)
     if (entry.precision == Precision::int8 && entry.k > kernels::kInt8MaxK)
-      return Error{Code::unsupported, "'" + entry.prefix + "' reads " + std::to_string(entry.k) + " values a row, more than int8 sums up (" + std::to_string(kernels::kInt8MaxK) + ")",
+      return Error{Code::unsupported,
+                   "'" + entry.prefix + "' reads " + std::to_string(entry.k) +
+                       " values a row, more than int8 sums up (" + std::to_string(kernels::kInt8MaxK) + ")",
                    "run the bundle it was made from, in fp32 or bf16"};
   const std::string source = source_of(model);
   const Header header = header_for(table, model.precision(), source, image_bytes(entries, table));
@@ -350,7 +370,8 @@ Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Tab
     }
     weights.file_ = std::move(*file);
     weights.point(weights.file_.bytes().data(), entries, table);
-    MappedFile::use_large_pages(weights.file_.bytes(), true);  // read front to back at each run: fewer walks of page tables
+    MappedFile::use_large_pages(weights.file_.bytes(),
+                                true);  // read front to back at each run: fewer walks of page tables
     return true;
   };
   if (map_file(false)) return weights;
@@ -385,7 +406,8 @@ Result<std::vector<PackedCheck>> verify_packed(const Model& model) {
     if (file.bytes().size() == expected && expected > kHeaderBytes) {
       // Code of another machine's tier does not run here: such a file is held to its own hash alone.
       check.used = !runs_here || fits(file.bytes(), header_for(table, model.precision(), source, expected));
-      const bool good = !check.used || (hash_agrees(file.bytes()) && (!runs_here || equals_weights(file.bytes(), model, table, entries)));
+      const bool good = !check.used || (hash_agrees(file.bytes()) &&
+                                        (!runs_here || equals_weights(file.bytes(), model, table, entries)));
       if (!good)
         return Error{Code::corrupt_bundle, "'" + path.string() + "' is damaged: its weights are not those of the model",
                      "delete this file; the next run packs it again from the model's own weights"};

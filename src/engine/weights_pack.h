@@ -1,12 +1,12 @@
-// Packed weights: all that a Plan reads while it runs, in one tier's layout and in the order in which a forward pass needs
-// it, as one contiguous image: a layer's maps and norms lie together, so a layer that does not run is never read.
-// The image is mapped from <bundle>/packed.<precision>.<tier>.bin when its header says that it is whole and was made from these
-// very tensors by this very packing; else it is built, and written for the next time if the folder allows it. The payload
-// is hashed when it is written and by verify_packed(), not at each start: hashing would make every page resident. No
-// offset comes from the file: all are computed from the spec, and the file's size is checked against them.
+// Packed weights: all that a Plan reads while it runs, in one tier's layout and in the order in which a forward pass
+// needs it, as one contiguous image: a layer's maps and norms lie together, so a layer that does not run is never read.
+// The image is mapped from <bundle>/packed.<precision>.<tier>.bin when its header says that it is whole and was made
+// from these very tensors by this very packing; else it is built, and written for the next time if the folder allows
+// it. The payload is hashed when it is written and by verify_packed(), not at each start: hashing would make every page
+// resident. No offset comes from the file: all are computed from the spec, and the file's size is checked against them.
 // The word table stays in the safetensors, as it is there; rows of it that no text uses are not read either.
-// Layout: header (kHeaderBytes), then for each entry of packed_entries() its numbers and its bias, each 64-byte aligned.
-// Thread rule: immutable once made.
+// Layout: header (kHeaderBytes), then for each entry of packed_entries() its numbers and its bias, each 64-byte
+// aligned. Thread rule: immutable once made.
 #pragma once
 
 #include <cstddef>
@@ -51,16 +51,16 @@ struct PackedEntry {
 };
 
 struct PackedScope {
-  bool decision = false;    // exits, extractor, policy
-  bool task_head = false;   // the last head
+  bool decision = false;                  // exits, extractor, policy
+  bool task_head = false;                 // the last head
   Precision precision = Precision::fp32;  // of the layers' maps and the patch projection
 };
 
-// All entries in file order: embedding (text: projection of word rows if there is one, positions, token types, post-LN's norm; image: patch
-// projection, CLS and distillation token, positions); factors that all layers share, qkv to f2; where heads are shared, their out; per layer
-// qkv, o, first norm, f1, f2, second norm, each map behind a factor of its own,
-// then of its exit (with task_head alone: of the last one) norm, dense (if any) and out; with decision: extractor proj, conv1, conv2;
-// policy init, lstm, out.
+// All entries in file order: embedding (text: projection of word rows if there is one, positions, token types,
+// post-LN's norm; image: patch projection, CLS and distillation token, positions); factors that all layers share, qkv
+// to f2; where heads are shared, their out; per layer qkv, o, first norm, f1, f2, second norm, each map behind a factor
+// of its own, then of its exit (with task_head alone: of the last one) norm, dense (if any) and out; with decision:
+// extractor proj, conv1, conv2; policy init, lstm, out.
 std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope& scope);
 
 class PackedWeights {
@@ -69,12 +69,14 @@ class PackedWeights {
   const Linear& operator[](std::size_t entry) const { return linears_[entry]; }
   std::size_t size() const { return linears_.size(); }
   bool mapped() const { return !file_.bytes().empty(); }
-  std::size_t bytes_before(std::size_t entry) const { return ends_[entry]; }  // of the entries before it; size(): of all
+  std::size_t bytes_before(std::size_t entry) const {
+    return ends_[entry];
+  }  // of the entries before it; size(): of all
   std::span<const std::byte> piece(std::size_t first, std::size_t end) const;  // entries [first, end) in memory
 
  private:
   void point(const std::byte* image, const std::vector<PackedEntry>& entries, const kernels::Table& table);
-  MappedFile file_;           // one of the two holds the image
+  MappedFile file_;  // one of the two holds the image
   Buffer<std::byte> memory_;
   std::vector<Linear> linears_;
   std::vector<std::size_t> ends_;  // [size() + 1]
@@ -83,8 +85,8 @@ class PackedWeights {
 // packed.<precision>.<tier>.bin
 std::string packed_name(Precision precision, const kernels::Table& table);
 
-// A bundle's packed files, checked: every byte hashed and, for tiers that this CPU has, compared with the model's weights
-// packed anew. A file whose header does not fit is not used by any start and is only named.
+// A bundle's packed files, checked: every byte hashed and, for tiers that this CPU has, compared with the model's
+// weights packed anew. A file whose header does not fit is not used by any start and is only named.
 struct PackedCheck {
   std::string name;
   bool used = false;  // a start would map it; false: left over from other weights or an older version

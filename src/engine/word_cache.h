@@ -1,6 +1,6 @@
-// Rows of a word table that is read from its file: those used last, as they are stored. A row that is found costs no system call
-// (most of a microsecond), and texts repeat few words most of the time. Each row has one place, by its id; places that no row came to
-// take no memory. Thread rule: one worker.
+// Rows of a word table that is read from its file: those used last, as they are stored. A row that is found costs no
+// system call (most of a microsecond), and texts repeat few words most of the time. Each row has one place, by its id;
+// places that no row came to take no memory. Thread rule: one worker.
 #pragma once
 
 #include <algorithm>

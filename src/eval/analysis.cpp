@@ -119,10 +119,14 @@ Json theorem_section(const Adaptive& adaptive, ExitCosts& costs) {
   }
   const double alpha = share(equal, n), measured = mean(fathom.macs);
   const double bound = policy::bound_eq5(alpha, 0.0, mean(at_l_opt), mean(at_full));
-  Json out = {{"alpha", alpha},         {"epsilon", 0.0},
-              {"mean_l_opt", mean_of(adaptive.l_opt)}, {"macs_at_l_opt", mean(at_l_opt)},
-              {"macs_at_full", mean(at_full)},  {"bound_macs", bound},
-              {"measured_macs", measured},      {"holds", measured <= bound},
+  Json out = {{"alpha", alpha},
+              {"epsilon", 0.0},
+              {"mean_l_opt", mean_of(adaptive.l_opt)},
+              {"macs_at_l_opt", mean(at_l_opt)},
+              {"macs_at_full", mean(at_full)},
+              {"bound_macs", bound},
+              {"measured_macs", measured},
+              {"holds", measured <= bound},
               {"disagreement", share(differ, n)}};
   if (adaptive.kind == policy::PolicyKind::exits && !trace.labels.empty()) {
     const Outcome full = simulate_fixed(trace, costs, trace.layers);

@@ -13,8 +13,8 @@ namespace fathom::eval {
 struct Adaptive {
   const Traced& traced;
   const Outcome& outcome;
-  policy::Score score;           // shipped
-  policy::PolicyKind kind;       // gates: the accuracy side of the theorem and exits' statements are left out
+  policy::Score score;              // shipped
+  policy::PolicyKind kind;          // gates: the accuracy side of the theorem and exits' statements are left out
   std::vector<std::int32_t> l_opt;  // stable depth of each input
 };
 

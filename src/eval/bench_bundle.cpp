@@ -23,10 +23,17 @@ using Clock = std::chrono::steady_clock;
 
 Json spread(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  const auto at = [&](double share) { return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))]; };
+  const auto at = [&](double share) {
+    return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+  };
   double sum = 0;
   for (const double value : values) sum += value;
-  return {{"mean", sum / static_cast<double>(values.size())}, {"p10", at(0.1)}, {"p50", at(0.5)}, {"p90", at(0.9)}, {"p99", at(0.99)}, {"runs", values.size()}};
+  return {{"mean", sum / static_cast<double>(values.size())},
+          {"p10", at(0.1)},
+          {"p50", at(0.5)},
+          {"p90", at(0.9)},
+          {"p99", at(0.99)},
+          {"runs", values.size()}};
 }
 
 // The processor's counter of energy, where the system shows it.
@@ -34,12 +41,15 @@ class Energy {
  public:
   Energy() {
     std::error_code error;
-    for (std::filesystem::directory_iterator it("/sys/class/powercap", error), end; !error && it != end; it.increment(error)) {
+    for (std::filesystem::directory_iterator it("/sys/class/powercap", error), end; !error && it != end;
+         it.increment(error)) {
       const auto file = it->path() / "energy_uj";
       const std::string name = it->path().filename().string();
-      if (name.find(':') == name.rfind(':') && name.find(':') != std::string::npos && std::ifstream(file)) files_.push_back(file);  // whole packages
+      if (name.find(':') == name.rfind(':') && name.find(':') != std::string::npos && std::ifstream(file))
+        files_.push_back(file);  // whole packages
     }
-    if (files_.empty()) why_ = error ? "there is no /sys/class/powercap" : "no counter under /sys/class/powercap can be read";
+    if (files_.empty())
+      why_ = error ? "there is no /sys/class/powercap" : "no counter under /sys/class/powercap can be read";
   }
   const std::string& why_not() const { return why_; }
   double joules() const {
@@ -63,7 +73,9 @@ struct Bench {
   const Encoded& inputs;
   double seconds;
 
-  Result<engine::Session> session(std::size_t batch) { return engine::Session::create(plan, *runtime, limits_for(inputs, batch)); }
+  Result<engine::Session> session(std::size_t batch) {
+    return engine::Session::create(plan, *runtime, limits_for(inputs, batch));
+  }
 };
 
 // Batches in turn for about bench.seconds after a warm-up of a tenth of it.
@@ -94,10 +106,14 @@ Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const E
     }
     double sum = 0;
     for (const double time : times) sum += time;
-    if (size == 1) out["latency_ms"] = spread(times);
-    else out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum}, {"ms_per_input", sum / static_cast<double>(done)}};
+    if (size == 1)
+      out["latency_ms"] = spread(times);
+    else
+      out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum},
+                           {"ms_per_input", sum / static_cast<double>(done)}};
     if (size == 1 && bench.runtime->memory_budget() > 0) out["memory"] = memory_json(session.residency());
-    if (size > 1 && energy.why_not().empty()) out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
+    if (size > 1 && energy.why_not().empty())
+      out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
   }
   out["macs"] = macs / static_cast<double>(answered);
   out["mean_depth"] = depth / static_cast<double>(answered);
@@ -136,8 +152,12 @@ Result<Json> run_switching(Bench& bench, int trajectories) {
 }  // namespace
 
 Json memory_json(const engine::ResidencyReport& report) {
-  return {{"budget_mb", static_cast<double>(report.budget_bytes) / 1e6}, {"most_held_mb", static_cast<double>(report.most_held_bytes) / 1e6},
-          {"hits", report.hits}, {"read_ahead", report.read_ahead}, {"misses", report.misses}, {"evictions", report.evictions},
+  return {{"budget_mb", static_cast<double>(report.budget_bytes) / 1e6},
+          {"most_held_mb", static_cast<double>(report.most_held_bytes) / 1e6},
+          {"hits", report.hits},
+          {"read_ahead", report.read_ahead},
+          {"misses", report.misses},
+          {"evictions", report.evictions},
           {"stall_ms", 1e3 * report.stall_seconds}};
 }
 
@@ -158,9 +178,15 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
   const ModelSpec& spec = model->spec();
   Bench bench{plan, std::move(runtime), inputs, options.seconds};
   const Energy energy;
-  Json out = {{"bundle", options.bundle.string()}, {"cpu", cpu_name()}, {"tier", bench.runtime->kernels().name}, {"threads", bench.runtime->pool().threads()},
-              {"precision", precision_name(model->precision())}, {"inputs", inputs.count}, {"start_ms", median(starts)},
-              {"weights_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6}, {"systems", Json::object()}};
+  Json out = {{"bundle", options.bundle.string()},
+              {"cpu", cpu_name()},
+              {"tier", bench.runtime->kernels().name},
+              {"threads", bench.runtime->pool().threads()},
+              {"precision", precision_name(model->precision())},
+              {"inputs", inputs.count},
+              {"start_ms", median(starts)},
+              {"weights_mb", static_cast<double>(plan->weight_bytes(spec.layers)) / 1e6},
+              {"systems", Json::object()}};
   double tokens = 0;
   for (const auto count : inputs.tokens) tokens += count;
   out["mean_tokens"] = tokens / static_cast<double>(inputs.count);
@@ -173,7 +199,8 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
     FATHOM_TRY(Json row, run_system(bench, run, energy));
     row["share_of_hot_gemm"] = row["gmacs_per_s"].get<double>() / hot;
     if (!options.self.empty()) {
-      const auto file = std::filesystem::temp_directory_path() / ("fathom_bench_" + std::to_string(::getpid()) + ".bin");
+      const auto file =
+          std::filesystem::temp_directory_path() / ("fathom_bench_" + std::to_string(::getpid()) + ".bin");
       std::vector<std::size_t> some(std::min<std::size_t>(inputs.count, 16));
       for (std::size_t i = 0; i < some.size(); ++i) some[i] = i;
       FATHOM_TRY_VOID(write_inputs(file, select(inputs, some)));
@@ -192,7 +219,8 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
   if (options.trajectories > 0) {
     FATHOM_TRY(out["switching"], run_switching(bench, options.trajectories));
   }
-  out["energy"] = energy.why_not().empty() ? Json("joules_per_input of every system") : Json("not measured: " + energy.why_not());
+  out["energy"] =
+      energy.why_not().empty() ? Json("joules_per_input of every system") : Json("not measured: " + energy.why_not());
   return out;
 }
 

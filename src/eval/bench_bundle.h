@@ -23,8 +23,8 @@ namespace fathom::eval {
 struct BenchOptions {
   std::filesystem::path bundle, self;  // self: the program that `peak` starts; empty: memory is left out
   engine::RuntimeOptions runtime;
-  double seconds = 3;                  // of every figure, about
-  int trajectories = 1000;             // 0: switching is left out
+  double seconds = 3;       // of every figure, about
+  int trajectories = 1000;  // 0: switching is left out
 };
 
 // budget_mb, most_held_mb, hits, read_ahead, misses, evictions, stall_ms.

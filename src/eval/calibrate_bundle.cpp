@@ -12,8 +12,7 @@ namespace fathom::eval {
 namespace {
 
 Json point_json(const policy::Trace& trace, policy::Score score, float lambda, int first_exit, double budget) {
-  const auto exits =
-      policy::exits_at(trace.scores[static_cast<std::size_t>(score)], trace.layers, lambda, first_exit);
+  const auto exits = policy::exits_at(trace.scores[static_cast<std::size_t>(score)], trace.layers, lambda, first_exit);
   const std::size_t layers = static_cast<std::size_t>(trace.layers);
   std::size_t differ = 0;
   double depth = 0;

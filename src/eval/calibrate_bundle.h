@@ -28,8 +28,8 @@ inline constexpr const char* kPolicyOnly = "policy_only";
 // The "operating_points" object for a trace of the calibrate split. Systems whose score has no parts are left out.
 Json choose_operating_points(const policy::Trace& calibrate, const policy::Policy& policy, double budget);
 
-// The "budget_table" object: what thresholds of the bundle's own score cost and agree with on the calibrate split, about
-// evenly spread over the MACs between full depth and stopping at once. null for gates, which have no threshold.
+// The "budget_table" object: what thresholds of the bundle's own score cost and agree with on the calibrate split,
+// about evenly spread over the MACs between full depth and stopping at once. null for gates, which have no threshold.
 Json make_budget_table(const Traced& calibrate, const ModelSpec& spec, const policy::Policy& policy);
 
 // "operating_points".<system> of fathom.json. Errors: corrupt_bundle when it is not there or out of range.
@@ -38,8 +38,8 @@ Result<OperatingPoint> read_operating_point(const Json& fathom, const std::strin
 // The budget that the bundle's own operating point was chosen with; none where there is no such point.
 std::optional<double> recorded_budget(const Json& fathom);
 
-// Budget: a fraction in [0, 1]. keep_points: only the budget table is written. Errors: usage, and everything reading and
-// running can say.
+// Budget: a fraction in [0, 1]. keep_points: only the budget table is written. Errors: usage, and everything reading
+// and running can say.
 Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
                         double budget, const Tick& tick = nullptr, bool keep_points = false);
 

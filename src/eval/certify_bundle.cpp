@@ -15,11 +15,21 @@ namespace {
 
 std::string precision_of(const Json& fathom) { return fathom.value("precision", precision_name(Precision::fp32)); }
 
-Json certificate_json(const Certified& got, const policy::CertificateAim& aim, const Json& fathom, const std::string& data) {
+Json certificate_json(const Certified& got, const policy::CertificateAim& aim, const Json& fathom,
+                      const std::string& data) {
   const policy::Certificate& c = got.certificate;
-  Json out = {{"loss", policy::loss_name(aim.loss)}, {"delta", aim.delta},  {"alpha", aim.alpha},       {"lambda", c.lambda},
-              {"n", c.n},                            {"losses", c.losses},  {"p_value", c.p_value},     {"mean_exit", c.mean_exit},
-              {"tested", c.tested},                  {"rejected", c.rejected}, {"precision", precision_of(fathom)}, {"data", data},
+  Json out = {{"loss", policy::loss_name(aim.loss)},
+              {"delta", aim.delta},
+              {"alpha", aim.alpha},
+              {"lambda", c.lambda},
+              {"n", c.n},
+              {"losses", c.losses},
+              {"p_value", c.p_value},
+              {"mean_exit", c.mean_exit},
+              {"tested", c.tested},
+              {"rejected", c.rejected},
+              {"precision", precision_of(fathom)},
+              {"data", data},
               {"subject", certified_subject(fathom)}};
   if (c.groups.empty()) return out;
   out["groups_by"] = policy::group_by_name(got.by);
@@ -28,11 +38,15 @@ Json certificate_json(const Certified& got, const policy::CertificateAim& aim, c
   return out;
 }
 
-Result<policy::Groups> groups_of(CertifyGroups by, const policy::Trace& tune, const policy::Trace& calibrate, const ModelSpec& spec) {
+Result<policy::Groups> groups_of(CertifyGroups by, const policy::Trace& tune, const policy::Trace& calibrate,
+                                 const ModelSpec& spec) {
   switch (by) {
-    case CertifyGroups::by_class: return policy::groups_by_class(tune, calibrate, spec.label_names);
-    case CertifyGroups::by_length: return policy::groups_by_length(tune, calibrate);
-    case CertifyGroups::none: break;
+    case CertifyGroups::by_class:
+      return policy::groups_by_class(tune, calibrate, spec.label_names);
+    case CertifyGroups::by_length:
+      return policy::groups_by_length(tune, calibrate);
+    case CertifyGroups::none:
+      break;
   }
   return policy::Groups{};
 }
@@ -73,34 +87,44 @@ CertificateState certificate_state(const Json& fathom) {
   return same ? CertificateState::valid : CertificateState::voided;
 }
 
-Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                                 const policy::CertificateAim& aim, CertifyGroups by, const Tick& tick) {
+Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset,
+                                 engine::Runtime& runtime, const policy::CertificateAim& aim, CertifyGroups by,
+                                 const Tick& tick) {
   FATHOM_TRY(auto bundle, Bundle::open(folder));
   FATHOM_TRY(auto model, Model::load(bundle));
   if (!model->has_decision())
-    return Error{Code::unsupported, "bundle '" + folder.string() + "' has no exits: full depth needs no certificate", "make it adaptive with `fathom fit --from`"};
+    return Error{Code::unsupported, "bundle '" + folder.string() + "' has no exits: full depth needs no certificate",
+                 "make it adaptive with `fathom fit --from`"};
   FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
   const policy::Policy& policy = plan->policy();
   if (policy.kind == policy::PolicyKind::gates)
-    return Error{Code::unsupported, "the gates of this bundle decide without a threshold", "fit it with the default recipe"};
+    return Error{Code::unsupported, "the gates of this bundle decide without a threshold",
+                 "fit it with the default recipe"};
   FATHOM_TRY(const Encoded tune_inputs, encode_split(dataset, data::Part::tune, model->spec(), folder));
   FATHOM_TRY(const Encoded inputs, encode_split(dataset, data::Part::calibrate, model->spec(), folder));
   const std::size_t all = tune_inputs.count + inputs.count;
-  const auto part = [&](std::size_t before) { return [&, before](std::size_t done, std::size_t) { if (tick) tick(before + done, all); }; };
+  const auto part = [&](std::size_t before) {
+    return [&, before](std::size_t done, std::size_t) {
+      if (tick) tick(before + done, all);
+    };
+  };
   FATHOM_TRY(const Traced tune, trace_inputs(plan, runtime, tune_inputs, part(0)));
   FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, part(tune_inputs.count)));
   const std::size_t score = static_cast<std::size_t>(policy.score);
   Certified out;
   FATHOM_TRY(const policy::Groups groups, groups_of(by, tune.trace, traced.trace, model->spec()));
   out.by = groups.by;
-  FATHOM_TRY(out.certificate, policy::certify(tune.trace, tune.trace.scores[score], traced.trace, traced.trace.scores[score], policy.first_exit, aim, groups));
+  FATHOM_TRY(out.certificate, policy::certify(tune.trace, tune.trace.scores[score], traced.trace,
+                                              traced.trace.scores[score], policy.first_exit, aim, groups));
   out.inputs_needed = policy::inputs_needed(aim.delta, out.certificate.level);
   if (out.certificate.rejected == 0) return out;
   out.macs_saved = saved(traced, model->spec(), policy, out.certificate.lambda);
   Json fathom = bundle->fathom();
   fathom["policy"]["lambda"] = out.certificate.lambda;
-  fathom["operating_points"][kFathom] = {{"score", policy::score_name(policy.score)}, {"lambda", out.certificate.lambda},
-                                         {"set_to", "certificate"}, {"calibrate_n", out.certificate.n},
+  fathom["operating_points"][kFathom] = {{"score", policy::score_name(policy.score)},
+                                         {"lambda", out.certificate.lambda},
+                                         {"set_to", "certificate"},
+                                         {"calibrate_n", out.certificate.n},
                                          {"calibrate_mean_exit", out.certificate.mean_exit}};
   fathom["budget_table"] = make_budget_table(traced, model->spec(), policy);
   fathom["certificate"] = certificate_json(out, aim, fathom, dataset.fingerprint);

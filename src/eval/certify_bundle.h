@@ -1,7 +1,8 @@
 // A certificate on a bundle's shipped decision: traced by the engine that will run it, on the calibrate split; written
 // into fathom.json, whose lambda becomes the certified one. What it vouches for is named by a hash of the weights, the
 // tokenizer and the decision: any change of them, or of lambda, voids it (`certificate_state`).
-// Errors: usage, bad_input; unsupported for gates, which have no threshold. Thread rule: one call at a time on one folder.
+// Errors: usage, bad_input; unsupported for gates, which have no threshold. Thread rule: one call at a time on one
+// folder.
 #pragma once
 
 #include <filesystem>
@@ -24,8 +25,9 @@ struct Certified {
 };
 
 // Writes the bundle only if a threshold was proven (certificate.rejected > 0).
-Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                                 const policy::CertificateAim& aim, CertifyGroups by = CertifyGroups::none, const Tick& tick = nullptr);
+Result<Certified> certify_bundle(const std::filesystem::path& folder, const data::Dataset& dataset,
+                                 engine::Runtime& runtime, const policy::CertificateAim& aim,
+                                 CertifyGroups by = CertifyGroups::none, const Tick& tick = nullptr);
 
 // "groups" of the certificate: [{name, n, losses, p_value}], as of its threshold.
 Json groups_json(const policy::Certificate& certificate);

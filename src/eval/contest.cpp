@@ -11,13 +11,14 @@ namespace fathom::eval {
 namespace {
 
 constexpr std::size_t kCurvePoints = 60;
-constexpr std::size_t kCheckRows = 256;     // engine check of the systems that are not Fathom: the same code runs them
-constexpr std::size_t kDynamicRows = 512;   // rows of dynamic depth's curve points
-constexpr std::size_t kLongestName = 40;    // of a rival
-constexpr double kDefaultBudget = 0.005;    // disagreement, where a bundle carries no operating point
+constexpr std::size_t kCheckRows = 256;    // engine check of the systems that are not Fathom: the same code runs them
+constexpr std::size_t kDynamicRows = 512;  // rows of dynamic depth's curve points
+constexpr std::size_t kLongestName = 40;   // of a rival
+constexpr double kDefaultBudget = 0.005;   // disagreement, where a bundle carries no operating point
 
 // How far the engine is from the simulation on these rows: labels, depths, and the largest relative difference of MACs.
-Json compare(const std::string& name, const Outcome& simulated, const Outcome& engine, std::span<const std::size_t> rows) {
+Json compare(const std::string& name, const Outcome& simulated, const Outcome& engine,
+             std::span<const std::size_t> rows) {
   std::size_t labels = 0, depths = 0;
   double macs = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -28,15 +29,18 @@ Json compare(const std::string& name, const Outcome& simulated, const Outcome& e
   return {{"system", name}, {"inputs", engine.size()}, {"labels", labels}, {"depths", depths}, {"macs", macs}};
 }
 
-// Every class of a guest as a number of the bundle's, by name; a checkpoint whose classes nobody named has them in order.
-Result<std::vector<std::int32_t>> classes_in(const std::vector<std::string>& theirs, const std::vector<std::string>& ours, const std::string& who) {
+// Every class of a guest as a number of the bundle's, by name; a checkpoint whose classes nobody named has them in
+// order.
+Result<std::vector<std::int32_t>> classes_in(const std::vector<std::string>& theirs,
+                                             const std::vector<std::string>& ours, const std::string& who) {
   std::vector<std::int32_t> out(theirs.size());
   std::iota(out.begin(), out.end(), 0);
   const bool same_number = theirs.size() == ours.size();
   if (same_number && (theirs == ours || unnamed_labels(theirs))) return out;
   auto by_name = data::classes_by_name(theirs, ours);
   if (same_number && by_name) return by_name;
-  return Error{Code::bad_input, who + " knows other classes than the bundle", "give a bundle that was trained on the same data"};
+  return Error{Code::bad_input, who + " knows other classes than the bundle",
+               "give a bundle that was trained on the same data"};
 }
 
 std::vector<std::string> renamed(const std::vector<std::int32_t>& classes, const std::vector<std::string>& names) {
@@ -48,9 +52,11 @@ std::vector<std::string> renamed(const std::vector<std::int32_t>& classes, const
 Status check_rivals(const std::vector<Rival>& rivals) {
   std::vector<std::string> taken(std::begin(kSystemNames), std::end(kSystemNames));
   for (const Rival& rival : rivals) {
-    const bool plain = std::all_of(rival.name.begin(), rival.name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
+    const bool plain = std::all_of(rival.name.begin(), rival.name.end(),
+                                   [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
     if (!plain || rival.name.empty() || rival.name.size() > kLongestName)
-      return Error{Code::usage, "--rival: '" + rival.name + "' cannot name a row", "1 to " + std::to_string(kLongestName) + " letters, digits, '_', '-' or '.'"};
+      return Error{Code::usage, "--rival: '" + rival.name + "' cannot name a row",
+                   "1 to " + std::to_string(kLongestName) + " letters, digits, '_', '-' or '.'"};
     if (std::find(taken.begin(), taken.end(), rival.name) != taken.end())
       return Error{Code::usage, "--rival: the table already has a row '" + rival.name + "'", "choose another name"};
     taken.push_back(rival.name);
@@ -104,7 +110,8 @@ Status Contest::open(const EvalOptions& options) {
   FATHOM_TRY(crew_, engine::Runtime::create({options.tier, 0}));
   FATHOM_TRY(loaded_, load(options.bundle, *runtime_));
   if (!loaded_.model->has_decision())
-    return Error{Code::unsupported, "bundle '" + options.bundle.string() + "' has no exits: there is nothing to compare",
+    return Error{Code::unsupported,
+                 "bundle '" + options.bundle.string() + "' has no exits: there is nothing to compare",
                  "make it adaptive with `fathom fit --from`"};
   const std::string where = (options.bundle / "fathom.json").string();
   FATHOM_TRY(data_, read_eval_data(loaded_.bundle->fathom(), options.data, where));
@@ -159,7 +166,8 @@ Status Contest::add_guest(const std::string& name, const std::filesystem::path& 
   guest.test = std::move(test).value();
   System system{name, &guest.loaded, &guest.test, {}, {}, {}, {}, facts, ""};
   system.options.mode = engine::Mode::full_depth;
-  FATHOM_TRY(const auto predictions, run_inputs(guest.loaded.plan, *crew_, guest.test, system.options, {}, ticker("full depth, " + name)));
+  FATHOM_TRY(const auto predictions,
+             run_inputs(guest.loaded.plan, *crew_, guest.test, system.options, {}, ticker("full depth, " + name)));
   system.outcome = outcome_of(predictions);
   for (std::int32_t& label : system.outcome.labels) label = classes[static_cast<std::size_t>(label)];
   system.facts["layers"] = spec.layers;
@@ -182,14 +190,17 @@ Status Contest::add_fathom() {
   System fathom{kFathom, &loaded_, &test_, {}, {}, {}, {}, Json::object(), ""};
   fathom.options.mode = engine::Mode::adaptive;
   if (policy().kind == policy::PolicyKind::gates) {
-    FATHOM_TRY(const auto calibrated, run_inputs(loaded_.plan, *crew_, calibrate_, fathom.options, {}, ticker("gates, calibrate")));
+    FATHOM_TRY(const auto calibrated,
+               run_inputs(loaded_.plan, *crew_, calibrate_, fathom.options, {}, ticker("gates, calibrate")));
     budget_macs_ = mean(outcome_of(calibrated).macs);
-    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, test_, fathom.options, {}, ticker("gates, test")));
+    FATHOM_TRY(const auto predictions,
+               run_inputs(loaded_.plan, *crew_, test_, fathom.options, {}, ticker("gates, test")));
     fathom.outcome = outcome_of(predictions);
     fathom.facts["score"] = "gates";
   } else {
     const OperatingPoint point = {policy().score, policy().lambda};
-    const Outcome calibrated = simulate_exits(calibrate_trace_, *costs_, point.score, point.lambda, policy().first_exit);
+    const Outcome calibrated =
+        simulate_exits(calibrate_trace_, *costs_, point.score, point.lambda, policy().first_exit);
     budget_macs_ = mean(calibrated.macs);
     fathom.options.lambda = point.lambda;
     fathom.outcome = simulate_exits(test_trace_, *costs_, point.score, point.lambda, policy().first_exit);
@@ -224,15 +235,15 @@ void Contest::add_exit_system(const std::string& name, OperatingPoint point, con
 
 Status Contest::add_exit_systems() {
   using policy::Score;
-  const float matched =
-      lambda_at_macs(calibrate_trace_, *costs_, Score::confidence, policy().first_exit, budget_macs_);
+  const float matched = lambda_at_macs(calibrate_trace_, *costs_, Score::confidence, policy().first_exit, budget_macs_);
   add_exit_system(kEarlyExit, {Score::confidence, matched}, "macs");
   FATHOM_TRY(const OperatingPoint own, point_of(kEarlyExit, Score::confidence));
   add_exit_system("early_exit_calibrated", own, "consistency");
   system("early_exit_calibrated").curve.clear();  // the same curve as early_exit's
   if (options_.at_macs > 0) FATHOM_TRY_VOID(add_at_macs());
   const bool closed = policy().kind == policy::PolicyKind::exits;  // gates' LSTM has not learnt to stop
-  for (const auto& [name, score] : {std::pair(kPredictorOnly, Score::predictor), std::pair(kPolicyOnly, Score::policy)}) {
+  for (const auto& [name, score] :
+       {std::pair(kPredictorOnly, Score::predictor), std::pair(kPolicyOnly, Score::policy)}) {
     if (test_trace_.trace.scores[static_cast<std::size_t>(score)].empty()) continue;
     if (score == Score::policy && !closed) continue;
     FATHOM_TRY(const OperatingPoint point, point_of(name, score));
@@ -244,7 +255,8 @@ Status Contest::add_exit_systems() {
 // For comparison with another bundle at the MACs that one uses.
 Status Contest::add_at_macs() {
   if (policy().kind == policy::PolicyKind::gates)
-    return Error{Code::unsupported, "--at-macs: the gates of this bundle decide without a threshold, so they cannot be set to MACs",
+    return Error{Code::unsupported,
+                 "--at-macs: the gates of this bundle decide without a threshold, so they cannot be set to MACs",
                  "give it for the other bundle, with this one's MACs"};
   const float lambda = lambda_at_macs(calibrate_trace_, *costs_, policy().score, policy().first_exit, options_.at_macs);
   add_exit_system("fathom_at_macs", {policy().score, lambda}, "macs");
@@ -258,7 +270,8 @@ Status Contest::add_dynamic_depth() {
   System dynamic{"dynamic_depth", &loaded_, &test_, {}, {}, {}, {}, Json::object(), ""};
   dynamic.options.mode = engine::Mode::masks;
   dynamic.masks = random_masks(test_.tokens, *costs_, budget_macs_, data_.seed);
-  FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, test_, dynamic.options, dynamic.masks, ticker("dynamic depth")));
+  FATHOM_TRY(const auto predictions,
+             run_inputs(loaded_.plan, *crew_, test_, dynamic.options, dynamic.masks, ticker("dynamic depth")));
   dynamic.outcome = outcome_of(predictions);
   dynamic.facts = {{"set_to", "macs"}};
   const int layers = loaded_.model->spec().layers;
@@ -274,7 +287,8 @@ Status Contest::add_dynamic_depth() {
       for (const std::size_t row : rows) outcome.labels.push_back(system("full_depth").outcome.labels[row]);
     } else {
       const auto masks = random_masks(few.tokens, *costs_, macs, data_.seed);
-      FATHOM_TRY(const auto run, run_inputs(loaded_.plan, *crew_, few, dynamic.options, masks, ticker("dynamic depth, curve")));
+      FATHOM_TRY(const auto run,
+                 run_inputs(loaded_.plan, *crew_, few, dynamic.options, masks, ticker("dynamic depth, curve")));
       outcome = outcome_of(run);
     }
     dynamic.curve.push_back({macs, accuracy(outcome, few.labels), 0, kept});
@@ -285,14 +299,16 @@ Status Contest::add_dynamic_depth() {
 
 // The simulation must be what the engine does: Fathom on every test input, the others on some of them.
 Status Contest::check_engine() {
-  const std::vector<std::size_t> every = spread_rows(test_.count, test_.count), some = spread_rows(test_.count, kCheckRows);
+  const std::vector<std::size_t> every = spread_rows(test_.count, test_.count),
+                                 some = spread_rows(test_.count, kCheckRows);
   const Encoded few = select(test_, some);
   for (System& system : systems_) {
     const bool fathom = system.name == kFathom;
     if (system.options.mode == engine::Mode::masks || system.loaded != &loaded_ || system.name == "base") continue;
     if (fathom && policy().kind == policy::PolicyKind::gates) continue;  // is the engine's own run
     const Tick tick = ticker("engine check, " + system.name);
-    FATHOM_TRY(const auto predictions, run_inputs(loaded_.plan, *crew_, fathom ? test_ : few, system.options, {}, tick));
+    FATHOM_TRY(const auto predictions,
+               run_inputs(loaded_.plan, *crew_, fathom ? test_ : few, system.options, {}, tick));
     const Outcome engine = outcome_of(predictions);
     engine_check_.push_back(compare(system.name, system.outcome, engine, fathom ? every : some));
     if (fathom) system.outcome = engine;  // the row shows what was really run

@@ -1,6 +1,6 @@
-// The contest behind one eval.json: loads the bundle, its data and the bundles it is compared with, traces calibrate and test,
-// fixes every system's setting on calibrate and collects what each answers on test. evaluate.cpp turns it into JSON.
-// Thread rule: one thread at a time.
+// The contest behind one eval.json: loads the bundle, its data and the bundles it is compared with, traces calibrate
+// and test, fixes every system's setting on calibrate and collects what each answers on test. evaluate.cpp turns it
+// into JSON. Thread rule: one thread at a time.
 #pragma once
 
 #include <deque>
@@ -18,8 +18,9 @@
 namespace fathom::eval {
 
 // Rows of the table in their order; rivals follow.
-inline constexpr const char* kSystemNames[] = {"base",          "full_depth",     "fixed_depth", "early_exit", "early_exit_calibrated",
-                                               "dynamic_depth", "predictor_only", "policy_only", "fathom",     "fathom_at_macs"};
+inline constexpr const char* kSystemNames[] = {
+    "base",          "full_depth",     "fixed_depth", "early_exit", "early_exit_calibrated",
+    "dynamic_depth", "predictor_only", "policy_only", "fathom",     "fathom_at_macs"};
 
 struct Loaded {
   std::filesystem::path folder;
@@ -53,8 +54,8 @@ class Contest {
   static Result<std::unique_ptr<Contest>> prepare(const EvalOptions& options);
 
   const EvalOptions& options() const { return options_; }
-  engine::Runtime& runtime() { return *runtime_; }   // of the threads that times are taken with
-  engine::Runtime& crew() { return *crew_; }         // every core: for all that is not timed
+  engine::Runtime& runtime() { return *runtime_; }  // of the threads that times are taken with
+  engine::Runtime& crew() { return *crew_; }        // every core: for all that is not timed
   const Loaded& loaded() const { return loaded_; }
   const EvalData& data() const { return data_; }
   const Encoded& test() const { return test_; }

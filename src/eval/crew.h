@@ -1,7 +1,7 @@
 // One split run by every core of a Runtime: each thread has a session of one thread and takes the next batch when it is
-// done with one. Faster than cutting every kernel into pieces, and the results are the same: an answer depends neither on
-// threads nor on its neighbours. For work that is not timed.
-// Errors: the engine's, with the number of the batch's first input. Thread rule: one call at a time on one Runtime.
+// done with one. Faster than cutting every kernel into pieces, and the results are the same: an answer depends neither
+// on threads nor on its neighbours. For work that is not timed. Errors: the engine's, with the number of the batch's
+// first input. Thread rule: one call at a time on one Runtime.
 #pragma once
 
 #include <functional>

@@ -60,7 +60,8 @@ Json versus_section(Contest& contest) {
     out[name] = {{"difference", d.mean}, {"interval", {d.low, d.high}}};
   }
   for (const Rival& rival : contest.options().rivals) {
-    const policy::Interval d = difference(fathom.outcome, contest.system(rival.name).outcome, contest.test().labels, contest.data().seed);
+    const policy::Interval d =
+        difference(fathom.outcome, contest.system(rival.name).outcome, contest.test().labels, contest.data().seed);
     out["rivals"][rival.name] = {{"difference", d.mean}, {"interval", {d.low, d.high}}};
   }
   const std::vector<Point>& rival = contest.system("early_exit").curve;
@@ -106,9 +107,10 @@ Json* row_of(Json& eval, const std::string& name) {
   return nullptr;
 }
 
-// Settings on the curves, timed in rounds of their own: "curve_ms" = [[ms at batch 1, value], ...]; Fathom's own also into
-// `thresholds`, for costs.json.
-Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions& base_options, Json& eval, Json& thresholds) {
+// Settings on the curves, timed in rounds of their own: "curve_ms" = [[ms at batch 1, value], ...]; Fathom's own also
+// into `thresholds`, for costs.json.
+Status time_curves(Contest& contest, const Encoded& sample, const TimingOptions& base_options, Json& eval,
+                   Json& thresholds) {
   std::vector<TimedRun> runs;
   std::vector<Point> points;
   for (const System& system : contest.systems()) {
@@ -165,9 +167,12 @@ NeverExit never_exit_rows(Contest& contest, std::size_t most) {
 Result<Json> overhead_section(Contest& contest, const Encoded* sample, const TimingOptions& timing) {
   const System& fathom = contest.system("fathom");
   const double full = mean(contest.system("full_depth").outcome.macs);
-  Json out = {{"macs_share_used", mean(fathom.outcome.decision_macs) / full}, {"macs_share_every", nullptr},
-              {"time_share_used", nullptr},  {"time_share_every", nullptr},
-              {"never_exit_inputs", 0},      {"never_exit_time_ratio", nullptr}};
+  Json out = {{"macs_share_used", mean(fathom.outcome.decision_macs) / full},
+              {"macs_share_every", nullptr},
+              {"time_share_used", nullptr},
+              {"time_share_every", nullptr},
+              {"never_exit_inputs", 0},
+              {"never_exit_time_ratio", nullptr}};
   const bool exits = contest.policy().kind == policy::PolicyKind::exits;
   if (exits) {
     double every = 0;
@@ -223,7 +228,8 @@ Workload workload_of(Contest& contest) {
 Status add_times(Contest& contest, Json& eval, Json& thresholds) {
   TimingOptions options;
   options.seconds = contest.options().timing_seconds;
-  FATHOM_TRY(options, fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), workload_of(contest), options));
+  FATHOM_TRY(options,
+             fit_to_budget(contest.loaded().plan, contest.runtime(), contest.test(), workload_of(contest), options));
   const std::size_t count = options.inputs;
   const Samples samples = samples_of(contest, count);
   std::vector<TimedRun> runs;
@@ -236,7 +242,10 @@ Status add_times(Contest& contest, Json& eval, Json& thresholds) {
     row["ms_batch32"] = run.ms_batch32;
   }
   const std::size_t at_batch1 = options.batch1_inputs == 0 ? count : options.batch1_inputs;
-  eval["timing"] = {{"inputs", count}, {"inputs_batch1", std::min(count, at_batch1)}, {"rounds", options.rounds}, {"method", "median of interleaved rounds"}};
+  eval["timing"] = {{"inputs", count},
+                    {"inputs_batch1", std::min(count, at_batch1)},
+                    {"rounds", options.rounds},
+                    {"method", "median of interleaved rounds"}};
   const Encoded& sample = samples.at(&contest.test());
   FATHOM_TRY_VOID(time_curves(contest, sample, options, eval, thresholds));
   FATHOM_TRY(eval["overhead"], overhead_section(contest, &sample, options));
@@ -280,9 +289,9 @@ Status add_peaks(Contest& contest, Json& eval) {
   std::size_t done = 0;
   const auto measure = [&](int index) {
     const System& system = *systems[static_cast<std::size_t>(index)];
-    const PeakRun run{system.loaded->folder, system.options.mode, system.options.exit, system.options.score,
-                      system.options.lambda, system.masks.empty() ? 0 : system.masks[0], contest.options().tier,
-                      contest.options().threads};
+    const PeakRun run{system.loaded->folder,  system.options.mode,      system.options.exit,
+                      system.options.score,   system.options.lambda,    system.masks.empty() ? 0 : system.masks[0],
+                      contest.options().tier, contest.options().threads};
     peaks[static_cast<std::size_t>(index)] = measure_peak(contest.options().self, run, files.of(system));
     std::lock_guard lock(mutex);
     contest.tell("peak memory", ++done, systems.size());
@@ -346,8 +355,12 @@ void add_analysis(Contest& contest, Json& eval) {
 
 // Measured times beside the bundle; a bundle in a read-only place simply has none.
 void write_costs(Contest& contest, const Json& eval, const Json& thresholds) {
-  Json costs = {{"format", 1},          {"precision", precision_name(contest.loaded().model->precision())},          {"cpu", eval["cpu"]},
-                {"tier", eval["tier"]}, {"threads", contest.runtime().pool().threads()}, {"systems", Json::array()}};
+  Json costs = {{"format", 1},
+                {"precision", precision_name(contest.loaded().model->precision())},
+                {"cpu", eval["cpu"]},
+                {"tier", eval["tier"]},
+                {"threads", contest.runtime().pool().threads()},
+                {"systems", Json::array()}};
   for (const Json& row : eval["systems"])
     costs["systems"].push_back({{"name", row["name"]},
                                 {"macs", row["macs"]},

@@ -21,17 +21,17 @@ struct Rival {
 
 struct EvalOptions {
   std::filesystem::path bundle;
-  std::filesystem::path data;   // empty: the folder recorded at fit, whose fingerprint must match
-  std::filesystem::path base;   // bundle of the plainly trained model; empty: the same trunk at full depth
+  std::filesystem::path data;  // empty: the folder recorded at fit, whose fingerprint must match
+  std::filesystem::path base;  // bundle of the plainly trained model; empty: the same trunk at full depth
   std::vector<Rival> rivals;
-  std::filesystem::path self;   // this program, for peak memory in fresh processes; empty: peak_mb is null
-  std::string tier;             // "": best
+  std::filesystem::path self;  // this program, for peak memory in fresh processes; empty: peak_mb is null
+  std::string tier;            // "": best
   int threads = 1;
-  std::size_t max_test = 0;     // 0: every row of the test split
-  double at_macs = 0;           // > 0: also system fathom_at_macs, whose mean MACs on calibrate are at least these
-  bool times = true;            // false: ms are null
-  double timing_seconds = 40;   // rough budget of the timed part
-  bool write_costs = true;      // measured times into <bundle>/costs.json
+  std::size_t max_test = 0;    // 0: every row of the test split
+  double at_macs = 0;          // > 0: also system fathom_at_macs, whose mean MACs on calibrate are at least these
+  bool times = true;           // false: ms are null
+  double timing_seconds = 40;  // rough budget of the timed part
+  bool write_costs = true;     // measured times into <bundle>/costs.json
   std::function<void(const std::string& stage, std::size_t done, std::size_t total)> progress;
 };
 

@@ -84,9 +84,14 @@ struct EvaluateTest : ::testing::Test {
 
   void record_data(const std::string& fingerprint) {
     Json fathom = must(Bundle::open(bundle))->fathom();
-    fathom["data"] = {{"folder", data_folder.string()}, {"task", data::task_name(dataset.task)},
-                      {"text_columns", Json::array()}, {"label_column", ""}, {"seed", 3}, {"max_train", 0},
-                      {"fingerprint", fingerprint}, {"sizes", {64, 16, 150, 200}}};
+    fathom["data"] = {{"folder", data_folder.string()},
+                      {"task", data::task_name(dataset.task)},
+                      {"text_columns", Json::array()},
+                      {"label_column", ""},
+                      {"seed", 3},
+                      {"max_train", 0},
+                      {"fingerprint", fingerprint},
+                      {"sizes", {64, 16, 150, 200}}};
     must(update_bundle(bundle, fathom));
   }
 
@@ -191,7 +196,8 @@ TEST_F(EvaluateTest, TheBudgetTableIsWhatTheEngineDoes) {
       exits[static_cast<std::size_t>(got[i].depth) - 1] += 1;
     }
     EXPECT_NEAR(agree / static_cast<double>(got.size()), point.agreement, 1e-5) << point.lambda;
-    for (std::size_t e = 0; e < exits.size(); ++e) EXPECT_NEAR(exits[e] / static_cast<double>(got.size()), point.exits[e], 1e-5);
+    for (std::size_t e = 0; e < exits.size(); ++e)
+      EXPECT_NEAR(exits[e] / static_cast<double>(got.size()), point.exits[e], 1e-5);
   }
   // Written again without touching what was chosen.
   Json fathom = opened->fathom();
@@ -240,7 +246,8 @@ TEST_F(EvaluateTest, RivalsAreRowsAtFullDepthWithClassesMatchedByName) {
   const std::int32_t last = static_cast<std::int32_t>(dataset.label_names.size()) - 1;
   ASSERT_EQ(full.size(), 200u);
   for (std::size_t i = 0; i < full.size(); ++i) {
-    EXPECT_EQ(contest->system("turned").outcome.labels[i], last - full[i]);  // the same output, which bears another name
+    EXPECT_EQ(contest->system("turned").outcome.labels[i],
+              last - full[i]);  // the same output, which bears another name
     EXPECT_EQ(contest->system("twin").outcome.labels[i], full[i]);
   }
   const Json eval = must(evaluate(options));
@@ -298,7 +305,8 @@ TEST_F(EvaluateTest, TracesAndRunsAreTheSameForAnyNumberOfThreads) {
   }
   EXPECT_EQ(traces[0].trace.logits, traces[1].trace.logits);
   EXPECT_EQ(traces[0].norms, traces[1].norms);
-  for (std::size_t score = 0; score < 4; ++score) EXPECT_EQ(traces[0].trace.scores[score], traces[1].trace.scores[score]);
+  for (std::size_t score = 0; score < 4; ++score)
+    EXPECT_EQ(traces[0].trace.scores[score], traces[1].trace.scores[score]);
   ASSERT_EQ(runs[0].size(), runs[1].size());
   for (std::size_t i = 0; i < runs[0].size(); ++i) {
     EXPECT_EQ(runs[0][i].label, runs[1][i].label);
@@ -312,7 +320,8 @@ TEST_F(EvaluateTest, AnErrorOfABatchNamesItsFirstInput) {
   auto runtime = must(engine::Runtime::create({"", 3}));
   const Loaded loaded = must(load(bundle, *runtime));
   Encoded inputs = must(encode_split(dataset, data::Part::test, loaded.model->spec(), bundle));
-  for (const std::size_t bad : {std::size_t{70}, std::size_t{190}}) inputs.ids[static_cast<std::size_t>(inputs.offsets[bad])] = 1 << 30;
+  for (const std::size_t bad : {std::size_t{70}, std::size_t{190}})
+    inputs.ids[static_cast<std::size_t>(inputs.offsets[bad])] = 1 << 30;
   const auto got = trace_inputs(loaded.plan, *runtime, inputs);
   ASSERT_FALSE(got.has_value());
   EXPECT_NE(got.error().message.find("from number 65"), std::string::npos) << got.error().message;
@@ -371,7 +380,8 @@ TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
   ASSERT_EQ(grouped.certificate.groups.size(), dataset.label_names.size());
   const Json written = must(Bundle::open(bundle))->fathom();
   EXPECT_EQ(written["certificate"]["groups_by"], "label");
-  EXPECT_EQ(written["certificate"]["level"].get<double>(), 0.05 / static_cast<double>(grouped.certificate.groups.size()));
+  EXPECT_EQ(written["certificate"]["level"].get<double>(),
+            0.05 / static_cast<double>(grouped.certificate.groups.size()));
   std::size_t rows = 0;
   for (const Json& group : written["certificate"]["groups"]) rows += group["n"].get<std::size_t>();
   EXPECT_EQ(rows, grouped.certificate.n);

@@ -24,8 +24,8 @@ class ExitCosts {
   Cost adaptive(policy::Score score, int tokens, int exit, int tree_passes = -1);
   // Nothing is decided above lambda 1 or without a checkpoint: the engine then runs the static model.
   bool decides(float lambda) const { return lambda <= 1.0f && policy_.first_exit < spec_.layers; }
-  Cost fixed(int tokens, int exit);          // layers 1..exit and that exit's head; exit == layers: the static model
-  Cost layers_run(int tokens, int layers);   // any `layers` layers and the last head
+  Cost fixed(int tokens, int exit);         // layers 1..exit and that exit's head; exit == layers: the static model
+  Cost layers_run(int tokens, int layers);  // any `layers` layers and the last head
   Cost full(int tokens) { return fixed(tokens, spec_.layers); }
   int layers() const { return spec_.layers; }
   const policy::Policy& policy() const { return policy_; }

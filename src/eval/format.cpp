@@ -35,7 +35,8 @@ std::string points(const Json& difference) {
 std::string macs_text(const Json& macs) {
   if (!macs.is_number()) return kMissing;
   const double value = macs.get<double>();
-  for (const auto& [unit, scale] : {std::pair("T", 1e12), std::pair("G", 1e9), std::pair("M", 1e6), std::pair("K", 1e3)})
+  for (const auto& [unit, scale] :
+       {std::pair("T", 1e12), std::pair("G", 1e9), std::pair("M", 1e6), std::pair("K", 1e3)})
     if (value >= scale) return fixed(value / scale, value / scale < 100 ? 2 : 1) + " " + unit;
   return fixed(value, 0);
 }

@@ -13,7 +13,7 @@ std::string points(const Json& difference);                 // -0.0012 -> "-0.12
 std::string macs_text(const Json& macs);                    // 5320000 -> "5.32 M"
 std::string grouped(std::uint64_t value);                   // 10000 -> "10,000"
 std::string number_text(const Json& value, int digits);
-std::string ms_text(const Json& ms);                        // digits by size
+std::string ms_text(const Json& ms);  // digits by size
 
 // What a system is, in a few words (describe_system: of a row, a rival's too), and how its setting was found.
 std::string system_title(const std::string& name);

@@ -67,17 +67,20 @@ std::size_t done_before(const fs::path& path, const Json& want) {
 }  // namespace
 
 Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Runtime& runtime, const Encoded& inputs,
-                           const std::filesystem::path& folder, const std::string& part, const std::string& key, bool with_start,
-                           const Tick& tick) {
+                           const std::filesystem::path& folder, const std::string& part, const std::string& key,
+                           bool with_start, const Tick& tick) {
   const ModelSpec& spec = plan->spec();
-  const std::size_t hidden = static_cast<std::size_t>(spec.hidden), width = 2 * hidden, classes = static_cast<std::size_t>(spec.classes());
+  const std::size_t hidden = static_cast<std::size_t>(spec.hidden), width = 2 * hidden,
+                    classes = static_cast<std::size_t>(spec.classes());
   const std::size_t exits = static_cast<std::size_t>(spec.layers - 1), rows = inputs.count;
   const engine::SessionLimits limits = limits_for(inputs, kBatch);
   const std::size_t longest = limits.max_tokens;
-  const Json want = {{"key", key}, {"rows", rows}, {"exits", exits}, {"width", width}, {"classes", classes}, {"longest", longest}, {"start", with_start}};
+  const Json want = {{"key", key},         {"rows", rows},       {"exits", exits},     {"width", width},
+                     {"classes", classes}, {"longest", longest}, {"start", with_start}};
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return Error{Code::io, "cannot make '" + folder.string() + "': " + error.message(), "choose another output folder"};
+  if (error)
+    return Error{Code::io, "cannot make '" + folder.string() + "': " + error.message(), "choose another output folder"};
   const fs::path facts = folder / (part + ".json");
   std::size_t done = std::min(done_before(facts, want), rows);
   const auto sheet = [&](const char* what) { return Sheet::open(folder / (part + "." + what + ".bin")); };
@@ -91,7 +94,8 @@ Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Run
   FATHOM_TRY_VOID(lengths.put(0, inputs.tokens.data(), inputs.tokens.size() * sizeof(std::int32_t)));
 
   FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits));
-  std::vector<float> pooled(exits * kBatch * width), logits(kBatch * classes), first(with_start ? kBatch * longest * hidden : 0), padded;
+  std::vector<float> pooled(exits * kBatch * width), logits(kBatch * classes),
+      first(with_start ? kBatch * longest * hidden : 0), padded;
   std::vector<std::int32_t> offsets;
   const auto save = [&]() -> Status {
     for (Sheet* each : {&states, &last, &labels, &lengths, &start}) FATHOM_TRY_VOID(each->sync());
@@ -103,7 +107,8 @@ Status write_frozen_states(std::shared_ptr<const engine::Plan> plan, engine::Run
     const std::size_t count = std::min(kBatch, rows - done);
     FATHOM_TRY_VOID(session.run_states(batch_of(inputs, done, count, offsets), pooled, logits, first));
     for (std::size_t e = 0; e < exits; ++e)
-      FATHOM_TRY_VOID(states.put((e * rows + done) * width * sizeof(float), pooled.data() + e * count * width, count * width * sizeof(float)));
+      FATHOM_TRY_VOID(states.put((e * rows + done) * width * sizeof(float), pooled.data() + e * count * width,
+                                 count * width * sizeof(float)));
     FATHOM_TRY_VOID(last.put(done * classes * sizeof(float), logits.data(), count * classes * sizeof(float)));
     if (with_start) {
       padded.assign(count * longest * hidden, 0.0f);

@@ -29,7 +29,8 @@ Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec
   return {};
 }
 
-Status encode_pictures(const data::Split& split, std::size_t count, const ModelSpec& spec, const std::filesystem::path& bundle, Encoded& out) {
+Status encode_pictures(const data::Split& split, std::size_t count, const ModelSpec& spec,
+                       const std::filesystem::path& bundle, Encoded& out) {
   FATHOM_TRY(const auto how, data::read_preprocessing(bundle));
   out.picture_bytes = static_cast<std::size_t>(spec.image_height) * static_cast<std::size_t>(spec.image_width) * 3;
   out.tokens.assign(count, spec.tokens());
@@ -118,7 +119,8 @@ engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count,
 engine::SessionLimits limits_for(const Encoded& inputs, std::size_t batch) {
   engine::SessionLimits limits;
   limits.max_batch = batch;
-  if (inputs.count > 0) limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
+  if (inputs.count > 0)
+    limits.max_tokens = static_cast<std::size_t>(*std::max_element(inputs.tokens.begin(), inputs.tokens.end()));
   return limits;
 }
 
@@ -142,7 +144,8 @@ Encoded random_inputs(const ModelSpec& spec, std::size_t count, int tokens, std:
   }
   out.offsets.assign(1, 0);
   for (std::size_t i = 0; i < count; ++i) {
-    for (int t = 0; t < tokens; ++t) out.ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
+    for (int t = 0; t < tokens; ++t)
+      out.ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(spec.vocab))));
     out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
   }
   return out;

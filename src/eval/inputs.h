@@ -21,9 +21,9 @@ struct Encoded {
   std::vector<std::int32_t> types;         // pairs of texts: token type of each id; else empty
   std::vector<std::uint8_t> pixels;        // image: [count, height, width, 3]
   std::size_t picture_bytes = 0;
-  std::size_t truncated = 0;  // texts cut to the model's maximum of tokens
-  std::vector<std::int32_t> tokens;  // [count], CLS included
-  std::vector<std::int32_t> labels;  // [count], the bundle's class numbers; empty if unknown
+  std::size_t truncated = 0;             // texts cut to the model's maximum of tokens
+  std::vector<std::int32_t> tokens;      // [count], CLS included
+  std::vector<std::int32_t> labels;      // [count], the bundle's class numbers; empty if unknown
   std::vector<std::int32_t> complexity;  // generated data only
 };
 
@@ -40,7 +40,8 @@ Encoded select(const Encoded& all, std::span<const std::size_t> rows);
 // Inputs first .. first + count - 1 as an engine batch; `offsets` is scratch that must outlive the batch.
 engine::Batch batch_of(const Encoded& all, std::size_t first, std::size_t count, std::vector<std::int32_t>& offsets);
 
-// Of a session that takes up to `batch` of these inputs at once: sized by the longest of them, not by the model's maximum.
+// Of a session that takes up to `batch` of these inputs at once: sized by the longest of them, not by the model's
+// maximum.
 engine::SessionLimits limits_for(const Encoded& inputs, std::size_t batch);
 
 // The same batches made once, for loops that are timed or repeated.

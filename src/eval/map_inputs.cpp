@@ -13,7 +13,8 @@ using engine::RowsRead;
 
 constexpr std::size_t kBatch = 8;
 
-Status watch(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int layers, const engine::Watcher& see) {
+Status watch(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs,
+             int layers, const engine::Watcher& see) {
   FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(inputs, kBatch)));
   const Batches batches(inputs, kBatch);
   for (std::size_t i = 0; i < batches.size(); ++i) FATHOM_TRY_VOID(session.watch(batches[i], layers, see));
@@ -34,7 +35,8 @@ class ProductAdder {
         to.sums[i] += static_cast<double>(value);
       }
     const kernels::Table& table = runtime_.kernels();
-    if (const std::size_t floats = table.packed_size(width, rows); packed_.size() < floats) packed_ = Buffer<float>(floats);
+    if (const std::size_t floats = table.packed_size(width, rows); packed_.size() < floats)
+      packed_ = Buffer<float>(floats);
     table.pack_weights(columns_.data(), width, rows, packed_.data());
     kernels::GemmArgs args;
     args.a = columns_.data();
@@ -55,7 +57,8 @@ class ProductAdder {
 
 }  // namespace
 
-Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs) {
+Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                             const Encoded& inputs) {
   const kernels::Table& table = runtime.kernels();
   InputSums sums(plan->spec());
   std::vector<std::uint8_t> q(kernels::int8_row_bytes(std::max(sums.hidden, sums.ffn)));
@@ -79,7 +82,8 @@ Result<InputSums> input_sums(const std::shared_ptr<const engine::Plan>& plan, en
   return sums;
 }
 
-Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, int first, int count,
+Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engine::Plan>& plan,
+                                                engine::Runtime& runtime, const Encoded& inputs, int first, int count,
                                                 const WantedMaps& maps) {
   std::vector<InputMoments> moments(static_cast<std::size_t>(count), InputMoments(plan->spec(), maps));
   ProductAdder adder(runtime);
@@ -93,8 +97,11 @@ Result<std::vector<InputMoments>> input_moments(const std::shared_ptr<const engi
   for (std::size_t layer = 0; layer < moments.size(); ++layer)
     for (const Moments& of : moments[layer].of)
       for (std::size_t i = 0; i < of.width; ++i)
-        if (!std::isfinite(of.products[i * of.width + i]))  // its mean is finite where its square is, and so are its products with others
-          return Error{Code::corrupt_bundle, "layer " + std::to_string(static_cast<std::size_t>(first) + layer + 1) + " reads values on this data that are not finite",
+        if (!std::isfinite(of.products[i * of.width + i]))  // its mean is finite where its square is, and so are its
+                                                            // products with others
+          return Error{Code::corrupt_bundle,
+                       "layer " + std::to_string(static_cast<std::size_t>(first) + layer + 1) +
+                           " reads values on this data that are not finite",
                        "its weights are damaged or were never trained; make the bundle again"};
   return moments;
 }

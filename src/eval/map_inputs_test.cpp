@@ -34,13 +34,15 @@ struct MapInputs : ::testing::Test {
     std::vector<std::int32_t> offsets;
     const auto see = [&](const engine::RowsRead& read) {
       if (read.layer != layer || read.map != map) return;
-      for (std::size_t r = 0; r < read.count; ++r) out.emplace_back(read.rows + r * read.stride, read.rows + r * read.stride + read.width);
+      for (std::size_t r = 0; r < read.count; ++r)
+        out.emplace_back(read.rows + r * read.stride, read.rows + r * read.stride + read.width);
     };
     EXPECT_TRUE(session->watch(batch_of(inputs, 0, inputs.count, offsets), plan->spec().layers, see));
     return out;
   }
 
-  std::filesystem::path folder = std::filesystem::temp_directory_path() / ("fathom_map_inputs_" + std::to_string(::getpid()));
+  std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("fathom_map_inputs_" + std::to_string(::getpid()));
   std::unique_ptr<engine::Runtime> runtime;
   std::shared_ptr<const engine::Plan> plan;
   Encoded inputs;
@@ -54,7 +56,9 @@ TEST_F(MapInputs, MomentsOfTheMapsThatAreWanted) {
     const InputMoments* moments = &(*all_layers)[static_cast<std::size_t>(layer) - 1];
     EXPECT_EQ(moments->rows, 21u * 9u);
     EXPECT_EQ(moments->of[2].width, 0u);
-    for (const auto& [of, map] : {std::pair(&moments->of[0], engine::RowsRead::Map::qkv), std::pair(&moments->of[1], engine::RowsRead::Map::o), std::pair(&moments->of[3], engine::RowsRead::Map::f2)}) {
+    for (const auto& [of, map] :
+         {std::pair(&moments->of[0], engine::RowsRead::Map::qkv), std::pair(&moments->of[1], engine::RowsRead::Map::o),
+          std::pair(&moments->of[3], engine::RowsRead::Map::f2)}) {
       const auto all = rows(static_cast<std::size_t>(layer), map);
       ASSERT_EQ(all.size(), moments->rows);
       ASSERT_EQ(all[0].size(), of->width);
@@ -88,7 +92,8 @@ TEST_F(MapInputs, ValuesThatAreNotFiniteAreAnError) {
   ASSERT_TRUE(damaged);
   const auto moments = input_moments(*damaged, *runtime, inputs, 0, 3, {false, false, false, true});
   ASSERT_FALSE(moments);
-  EXPECT_NE(moments.error().message.find("layer 2 reads values on this data that are not finite"), std::string::npos) << moments.error().message;
+  EXPECT_NE(moments.error().message.find("layer 2 reads values on this data that are not finite"), std::string::npos)
+      << moments.error().message;
 }
 
 TEST_F(MapInputs, SumsOfEveryMap) {
@@ -96,7 +101,8 @@ TEST_F(MapInputs, SumsOfEveryMap) {
   ASSERT_TRUE(sums);
   EXPECT_EQ(sums->rows, 21u * 9u);
   using Map = engine::RowsRead::Map;
-  for (const auto& [map, at] : {std::pair(Map::qkv, std::size_t{0}), std::pair(Map::o, sums->at_o()), std::pair(Map::f1, sums->at_f1()), std::pair(Map::f2, sums->at_f2())}) {
+  for (const auto& [map, at] : {std::pair(Map::qkv, std::size_t{0}), std::pair(Map::o, sums->at_o()),
+                                std::pair(Map::f1, sums->at_f1()), std::pair(Map::f2, sums->at_f2())}) {
     const auto all = rows(2, map);
     for (std::size_t i = 0; i < all[0].size(); ++i) {
       double sum = 0, size = 0;

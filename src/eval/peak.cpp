@@ -49,10 +49,14 @@ std::uint64_t own_peak_bytes() {
 
 const char* mode_name(engine::Mode mode) {
   switch (mode) {
-    case engine::Mode::adaptive: return "adaptive";
-    case engine::Mode::fixed_exit: return "fixed_exit";
-    case engine::Mode::masks: return "masks";
-    default: return "full_depth";
+    case engine::Mode::adaptive:
+      return "adaptive";
+    case engine::Mode::fixed_exit:
+      return "fixed_exit";
+    case engine::Mode::masks:
+      return "masks";
+    default:
+      return "full_depth";
   }
 }
 
@@ -68,7 +72,8 @@ Status run_child(const std::map<std::string, std::string>& flags) {
     const auto found = flags.find(name);
     return found == flags.end() ? std::string() : found->second;
   };
-  engine::RuntimeOptions runtime_options{flag("--tier"), std::atoi(flag("--threads").c_str()), std::strtoull(flag("--memory-budget").c_str(), nullptr, 10)};
+  engine::RuntimeOptions runtime_options{flag("--tier"), std::atoi(flag("--threads").c_str()),
+                                         std::strtoull(flag("--memory-budget").c_str(), nullptr, 10)};
   FATHOM_TRY(auto runtime, engine::Runtime::create(runtime_options));
   FATHOM_TRY(auto bundle, Bundle::open(flag("--model")));
   FATHOM_TRY(auto model, Model::load(bundle));
@@ -133,10 +138,16 @@ Result<Encoded> read_inputs(const fs::path& path) {
 Result<double> measure_peak(const fs::path& self, const PeakRun& run, const fs::path& inputs) {
   char lambda[32];
   std::snprintf(lambda, sizeof lambda, "%.9g", static_cast<double>(run.lambda));
-  std::vector<std::string> words = {self.string(), "peak", "--model", run.model.string(), "--inputs", inputs.string(),
-                                    "--mode", mode_name(run.mode), "--exit", std::to_string(run.exit), "--score",
-                                    std::to_string(run.score), "--lambda", lambda, "--mask", std::to_string(run.mask),
-                                    "--threads", std::to_string(run.threads), "--memory-budget", std::to_string(run.memory_budget)};
+  std::vector<std::string> words = {self.string(),     "peak",
+                                    "--model",         run.model.string(),
+                                    "--inputs",        inputs.string(),
+                                    "--mode",          mode_name(run.mode),
+                                    "--exit",          std::to_string(run.exit),
+                                    "--score",         std::to_string(run.score),
+                                    "--lambda",        lambda,
+                                    "--mask",          std::to_string(run.mask),
+                                    "--threads",       std::to_string(run.threads),
+                                    "--memory-budget", std::to_string(run.memory_budget)};
   if (!run.tier.empty()) words.insert(words.end(), {"--tier", run.tier});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

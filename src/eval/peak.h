@@ -15,10 +15,10 @@ namespace fathom::eval {
 struct PeakRun {
   std::filesystem::path model;
   engine::Mode mode = engine::Mode::full_depth;
-  int exit = 0;           // fixed_exit
-  int score = -1;         // adaptive
-  float lambda = -1;      // adaptive
-  std::uint64_t mask = 0; // masks: the same for every input
+  int exit = 0;            // fixed_exit
+  int score = -1;          // adaptive
+  float lambda = -1;       // adaptive
+  std::uint64_t mask = 0;  // masks: the same for every input
   std::string tier;
   int threads = 1;
   std::size_t memory_budget = 0;  // as in RuntimeOptions

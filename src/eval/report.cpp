@@ -32,9 +32,9 @@ std::string tiles(const Json& eval) {
   if (saved["ms_batch1"].is_number())
     out += tile(percent(saved["ms_batch1"], 1),
                 "of time saved at batch 1, " + percent(saved["ms_batch32"], 1) + " at batch 32");
-  out += tile(points((*fathom)["difference"]),
-              "points of accuracy against base's " + percent((*base)["value"]) + ", 95 % interval " +
-                  points((*fathom)["interval"][0]) + " to " + points((*fathom)["interval"][1]));
+  out += tile(points((*fathom)["difference"]), "points of accuracy against base's " + percent((*base)["value"]) +
+                                                   ", 95 % interval " + points((*fathom)["interval"][0]) + " to " +
+                                                   points((*fathom)["interval"][1]));
   out += tile(number_text((*fathom)["mean_depth"], 2),
               "layers of " + std::to_string(eval["layers"].get<int>()) + " on average");
   return out + "</div>\n";
@@ -66,25 +66,28 @@ std::string row(const Json& eval, const Json& s) {
   const std::string setting = setting_text(s);
   const std::string saved =
       is_base || base == nullptr ? "—" : percent(1 - s["macs"].get<double>() / (*base)["macs"].get<double>(), 1);
-  std::string out = std::string("<tr") + (name == "fathom" ? " class=\"us\"" : "") + "><td><span class=\"key\" style=\"background:" +
-                    system_colour(name) + "\"></span>" + breakable(name) + "<small>" +
+  std::string out = std::string("<tr") + (name == "fathom" ? " class=\"us\"" : "") +
+                    "><td><span class=\"key\" style=\"background:" + system_colour(name) + "\"></span>" +
+                    breakable(name) + "<small>" +
                     escape_html(describe_system(s) + (setting.empty() ? "" : ", " + setting)) + "</small></td>";
-  const std::string interval =
-      is_base ? "" : points(s["interval"][0]) + " to " + points(s["interval"][1]);
+  const std::string interval = is_base ? "" : points(s["interval"][0]) + " to " + points(s["interval"][1]);
   out += "<td>" + percent(s["value"]) + "</td><td>" + (is_base ? "—" : points(s["difference"])) + "<small>" + interval +
          "</small></td>";
-  for (const std::string& cell : {macs_text(s["macs"]), saved, macs_text(s["decision_macs"]),
-                                  number_text(s["mean_depth"], 2), ms_text(s["ms_batch1"]), ms_text(s["ms_batch32"]),
-                                  number_text(s["peak_mb"], 1)})
+  for (const std::string& cell :
+       {macs_text(s["macs"]), saved, macs_text(s["decision_macs"]), number_text(s["mean_depth"], 2),
+        ms_text(s["ms_batch1"]), ms_text(s["ms_batch32"]), number_text(s["peak_mb"], 1)})
     out += "<td>" + cell + "</td>";
   return out + "</tr>\n";
 }
 
 std::string table(const Json& eval) {
   std::string out =
-      "<h2>All systems</h2>\n<p>Same test inputs; same backbone, except for a base of its own and rivals. Differences to base in points of accuracy, with 95 % "
-      "paired-bootstrap intervals; MACs include every decision.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-      "aria-label=\"All systems\"><table><thead><tr><th>system</th><th>accuracy</th><th>points vs base</th><th>MACs</th>"
+      "<h2>All systems</h2>\n<p>Same test inputs; same backbone, except for a base of its own and rivals. Differences "
+      "to base in points of accuracy, with 95 % "
+      "paired-bootstrap intervals; MACs include every decision.</p>\n<div class=\"scroll\" tabindex=\"0\" "
+      "role=\"region\" "
+      "aria-label=\"All systems\"><table><thead><tr><th>system</th><th>accuracy</th><th>points vs "
+      "base</th><th>MACs</th>"
       "<th>saved</th><th>decision</th><th>depth</th><th>ms, batch 1</th><th>ms, batch 32</th><th>peak MB</th></tr>"
       "</thead><tbody>\n";
   for (const Json& s : eval["systems"]) out += row(eval, s);
@@ -101,7 +104,8 @@ std::string depths(const Json& eval) {
   if (eval["complexity"].is_object())
     out += "<p>The data was generated with a known complexity per input. Spearman of depth and complexity: " +
            number_text(eval["complexity"]["spearman"], 3) + "; mean depth " +
-           (eval["complexity"]["rises"].get<bool>() ? "rises over every bin" : "does not rise over every bin") + ".</p>\n";
+           (eval["complexity"]["rises"].get<bool>() ? "rises over every bin" : "does not rise over every bin") +
+           ".</p>\n";
   return out + "<div class=\"grid\">\n" + selection_figure(eval) + exit_accuracy_figure(eval) + predictor_figure(eval) +
          "</div>\n";
 }
@@ -109,9 +113,10 @@ std::string depths(const Json& eval) {
 std::string overhead(const Json& eval) {
   const Json& o = eval["overhead"];
   if (!o.is_object()) return "";
-  std::string out = "<h2>What deciding costs</h2>\n<div class=\"box\"><p>Extractor, trees, LSTM and the heads of exits not taken: " +
-                    percent(o["macs_share_used"]) + " of full-depth MACs as used, " + percent(o["macs_share_every"]) +
-                    " if every checkpoint is evaluated.";
+  std::string out =
+      "<h2>What deciding costs</h2>\n<div class=\"box\"><p>Extractor, trees, LSTM and the heads of exits not taken: " +
+      percent(o["macs_share_used"]) + " of full-depth MACs as used, " + percent(o["macs_share_every"]) +
+      " if every checkpoint is evaluated.";
   if (o["time_share_used"].is_number())
     out += " Of the time at batch 1: " + percent(o["time_share_used"]) + " as used, " + percent(o["time_share_every"]) +
            " of full-depth time at every checkpoint. Inputs that never exit take " +
@@ -121,13 +126,16 @@ std::string overhead(const Json& eval) {
 
 std::string theorem(const Json& eval) {
   const Json& t = eval["theorem"];
-  std::string out = "<h2>Theorem 1 beside the measurement</h2>\n<div class=\"box\"><p><code>E[F] ≤ α(1−ε)·F(l_opt) + "
-                    "(1−α(1−ε))·F(L)</code> (eq. 5) with α = " +
-                    number_text(t["alpha"], 3) + ", ε = 0: mean MACs <strong>" + macs_text(t["measured_macs"]) + "</strong> " +
-                    (t["holds"].get<bool>() ? "≤" : "&gt;") + " <strong>" + macs_text(t["bound_macs"]) + "</strong>.</p>\n";
+  std::string out =
+      "<h2>Theorem 1 beside the measurement</h2>\n<div class=\"box\"><p><code>E[F] ≤ α(1−ε)·F(l_opt) + "
+      "(1−α(1−ε))·F(L)</code> (eq. 5) with α = " +
+      number_text(t["alpha"], 3) + ", ε = 0: mean MACs <strong>" + macs_text(t["measured_macs"]) + "</strong> " +
+      (t["holds"].get<bool>() ? "≤" : "&gt;") + " <strong>" + macs_text(t["bound_macs"]) + "</strong>.</p>\n";
   if (t.contains("bound_drop"))
-    out += "<p>The side the theorem leaves out: accuracy can fall by at most the share of inputs stopped before their "
-           "stable depth, " + points(t["bound_drop"]) + " points; measured drop " + points(t["measured_drop"]) + ".</p>\n";
+    out +=
+        "<p>The side the theorem leaves out: accuracy can fall by at most the share of inputs stopped before their "
+        "stable depth, " +
+        points(t["bound_drop"]) + " points; measured drop " + points(t["measured_drop"]) + ".</p>\n";
   const Json& g = eval["gamma"];
   if (g.is_object())
     out += "<p>Error propagation (eq. 9), smallest γ with <code>|CE_l − CE_L| ≤ γ^(L−l)·‖h_l‖</code>: median " +
@@ -140,10 +148,12 @@ std::string gates(const Json& eval) {
   std::string out = "<h2>Targets</h2>\n<ul class=\"gates\">\n";
   for (const Json& gate : eval["gates"]) {
     const bool known = !gate["met"].is_null(), met = known && gate["met"].get<bool>();
-    out += "<li><span>" + escape_html(text_of(gate, "what")) + "<br><span class=\"soft\">" + number_text(gate["value"], 4) +
-           ", target " + escape_html(text_of(gate, "sense")) + " " + number_text(gate["limit"], 3) + "</span></span>" +
+    out += "<li><span>" + escape_html(text_of(gate, "what")) + "<br><span class=\"soft\">" +
+           number_text(gate["value"], 4) + ", target " + escape_html(text_of(gate, "sense")) + " " +
+           number_text(gate["limit"], 3) + "</span></span>" +
            (known ? met ? "<span class=\"met\">met</span>" : "<span class=\"missed\">not met</span>"
-                  : "<span class=\"soft\">unmeasured</span>") + "</li>\n";
+                  : "<span class=\"soft\">unmeasured</span>") +
+           "</li>\n";
   }
   return out + "</ul>\n";
 }
@@ -170,8 +180,8 @@ std::string worst(const Json& eval) {
       out += "<img alt=\"input of row " + number_of(w, "row") + "\" src=\"" + picture + "\">";
     const bool right = text_of(w, "answer") == text_of(w, "label");
     out += std::string("<span class=\"") + (right ? "met" : "missed") + "\">" + escape_html(text_of(w, "answer")) +
-           "</span> <span class=\"soft\">· full depth says " + escape_html(text_of(w, "full_depth_answer")) + " · label " +
-           escape_html(text_of(w, "label")) + "</span></li>\n";
+           "</span> <span class=\"soft\">· full depth says " + escape_html(text_of(w, "full_depth_answer")) +
+           " · label " + escape_html(text_of(w, "label")) + "</span></li>\n";
   }
   return out + "</ol>\n";
 }
@@ -193,9 +203,9 @@ std::string foot(const Json& eval) {
 std::string report_html(const Json& eval) {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
          "content=\"width=device-width,initial-scale=1\">\n<title>Fathom: " +
-         escape_html(text_of(eval, "task")) + "</title>\n<style>" + kReportStyle + "</style>\n</head>\n<body>\n<main>\n" +
-         head(eval) + tiles(eval) + table(eval) + curves(eval) + depths(eval) + overhead(eval) + theorem(eval) +
-         gates(eval) + worst(eval) + foot(eval) + "</main>\n</body>\n</html>\n";
+         escape_html(text_of(eval, "task")) + "</title>\n<style>" + kReportStyle +
+         "</style>\n</head>\n<body>\n<main>\n" + head(eval) + tiles(eval) + table(eval) + curves(eval) + depths(eval) +
+         overhead(eval) + theorem(eval) + gates(eval) + worst(eval) + foot(eval) + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace fathom::eval

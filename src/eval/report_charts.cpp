@@ -95,12 +95,15 @@ Heat heat_of(const Json& groups, const char* key) {
 }  // namespace
 
 std::string system_colour(const std::string& name) {
-  static const std::map<std::string, std::string> colours = {
-      {"base", "var(--base)"},           {"full_depth", "var(--full)"},
-      {"fixed_depth", "var(--fixed)"},   {"early_exit", "var(--early)"},
-      {"early_exit_calibrated", "var(--early)"}, {"dynamic_depth", "var(--dynamic)"},
-      {"predictor_only", "var(--predictor)"}, {"policy_only", "var(--policy)"},
-      {"fathom", "var(--fathom)"}};
+  static const std::map<std::string, std::string> colours = {{"base", "var(--base)"},
+                                                             {"full_depth", "var(--full)"},
+                                                             {"fixed_depth", "var(--fixed)"},
+                                                             {"early_exit", "var(--early)"},
+                                                             {"early_exit_calibrated", "var(--early)"},
+                                                             {"dynamic_depth", "var(--dynamic)"},
+                                                             {"predictor_only", "var(--predictor)"},
+                                                             {"policy_only", "var(--policy)"},
+                                                             {"fathom", "var(--fathom)"}};
   const auto found = colours.find(name);
   return found == colours.end() ? "var(--soft)" : found->second;
 }
@@ -154,7 +157,8 @@ std::string exit_accuracy_figure(const Json& eval) {
   heat.numbers = true;
   return figure("What each exit can know", heat_svg(heat),
                 "Accuracy in percent of exit k on inputs of each complexity. Left of the staircase the evidence is out "
-                "of reach; guessing would score " + percent(complexity["chance"], 0) + ".");
+                "of reach; guessing would score " +
+                    percent(complexity["chance"], 0) + ".");
 }
 
 std::string depth_figure(const Json& eval) {

@@ -12,7 +12,8 @@ inline constexpr const char* kReportStyle = R"css(
 --fathom:#ff8a4c;--early:#5cb8f0;--fixed:#e0b040;--dynamic:#9aa0a6;--predictor:#e08fbd;--policy:#3cc79a;
 --base:#e7e5df;--full:#9aa4ab;--cell:#5cb8f0;--met:#3cc79a;--missed:#ff8f85}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--ground);color:var(--ink);
+  font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1120px;margin:0 auto;padding:32px 20px 64px}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em;font-weight:650}
 h2{font-size:1.12rem;margin:44px 0 6px;font-weight:650}
@@ -21,10 +22,12 @@ p{margin:6px 0 12px;max-width:70ch}
 .facts{font-size:.9rem;margin:0 0 20px}
 .tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;margin:22px 0 8px}
 .tile{background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:14px 16px}
-.tile b{display:block;font-size:1.75rem;line-height:1.15;font-weight:620;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
+.tile b{display:block;font-size:1.75rem;line-height:1.15;font-weight:620;letter-spacing:-.02em;
+  font-variant-numeric:tabular-nums}
 .tile span{color:var(--soft);font-size:.86rem;display:block;margin-top:3px;line-height:1.4}
 .grid{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:16px;margin-top:14px}
-figure{margin:0;background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:14px 14px 10px;min-width:0}
+figure{margin:0;background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:14px 14px 10px;
+  min-width:0}
 figure h3{margin:0 0 8px;font-size:.97rem;font-weight:620}
 figcaption{font-size:.84rem;line-height:1.45;margin-top:6px}
 svg{display:block;width:100%;height:auto;overflow:visible}
@@ -43,7 +46,8 @@ svg .cell{fill:var(--cell)}
 svg .diagonal{stroke:var(--ink);stroke-width:1}
 svg .number{font-size:10px;fill:var(--ink)}
 svg .number.on{fill:var(--panel)}
-.scroll{overflow-x:auto;background:var(--panel);border:1px solid var(--rule);border-radius:10px;-webkit-overflow-scrolling:touch}
+.scroll{overflow-x:auto;background:var(--panel);border:1px solid var(--rule);border-radius:10px;
+  -webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:9px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 th:first-child,td:first-child{text-align:left;padding-left:14px;white-space:normal;min-width:196px}
@@ -55,16 +59,21 @@ td:first-child small{padding-left:17px}
 .key{display:inline-block;width:9px;height:9px;border-radius:50%;margin-right:8px}
 .box{background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:14px 18px;margin-top:14px}
 .box code{font:500 .92em ui-monospace,SFMono-Regular,Menlo,monospace;white-space:normal;overflow-wrap:anywhere}
-ul.gates{list-style:none;margin:14px 0 0;padding:0;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:0 28px}
-ul.gates li{padding:8px 0;border-bottom:1px solid var(--rule);font-size:.9rem;display:grid;grid-template-columns:1fr auto;gap:12px}
+ul.gates{list-style:none;margin:14px 0 0;padding:0;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));
+  gap:0 28px}
+ul.gates li{padding:8px 0;border-bottom:1px solid var(--rule);font-size:.9rem;display:grid;
+  grid-template-columns:1fr auto;gap:12px}
 .met{color:var(--met);font-weight:600}.missed{color:var(--missed);font-weight:600}
-ol.worst{list-style:none;margin:14px 0 0;padding:0;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px}
+ol.worst{list-style:none;margin:14px 0 0;padding:0;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));
+  gap:12px}
 ol.worst li{background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:12px 16px;min-width:0}
 ol.worst q{display:block;quotes:none;overflow-wrap:anywhere;margin:6px 0 8px;max-height:11em;overflow-y:auto}
-ol.worst img{display:block;width:100%;max-height:180px;object-fit:contain;object-position:left;image-rendering:pixelated;margin:8px 0}
+ol.worst img{display:block;width:100%;max-height:180px;object-fit:contain;object-position:left;
+  image-rendering:pixelated;margin:8px 0}
 footer{margin-top:48px;color:var(--soft);font-size:.84rem;overflow-wrap:anywhere}
 @media (max-width:720px){main{padding:22px 14px 48px}.tiles{grid-template-columns:repeat(2,1fr)}
-.grid,ul.gates,ol.worst{grid-template-columns:minmax(0,1fr)}.tile b{font-size:1.45rem}.tile{padding:12px}figure{padding:12px 8px 10px}
+.grid,ul.gates,ol.worst{grid-template-columns:minmax(0,1fr)}.tile b{font-size:1.45rem}.tile{padding:12px}
+  figure{padding:12px 8px 10px}
 figure h3,figcaption{padding:0 4px}th:first-child,td:first-child{min-width:158px}}
 @media print{body{background:#fff}figure,.tile,.box,ol.worst li{break-inside:avoid}}
 )css";

@@ -24,7 +24,8 @@ engine::RunOptions options_of(int system) {
 }
 
 // The shortest of kTurns times of each system, in turn; the first turn also warms up.
-Result<Json> in_turn(std::size_t inputs, std::size_t pieces, const std::function<Result<Cost>(std::size_t piece, int system)>& run) {
+Result<Json> in_turn(std::size_t inputs, std::size_t pieces,
+                     const std::function<Result<Cost>(std::size_t piece, int system)>& run) {
   Cost sums[2];
   for (std::size_t piece = 0; piece < pieces; ++piece) {
     double best[2] = {};
@@ -37,11 +38,15 @@ Result<Json> in_turn(std::size_t inputs, std::size_t pieces, const std::function
     for (const int system : {0, 1}) sums[system].ms += best[system];
   }
   const double count = static_cast<double>(inputs);
-  return Json{{"inputs", inputs}, {"macs_saved", 1 - sums[1].macs / sums[0].macs}, {"ms_saved", 1 - sums[1].ms / sums[0].ms}, {"full_ms", sums[0].ms / count},
+  return Json{{"inputs", inputs},
+              {"macs_saved", 1 - sums[1].macs / sums[0].macs},
+              {"ms_saved", 1 - sums[1].ms / sums[0].ms},
+              {"full_ms", sums[0].ms / count},
               {"adaptive_ms", sums[1].ms / count}};
 }
 
-Result<Json> in_batches(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, std::size_t size, double seconds) {
+Result<Json> in_batches(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                        const Encoded& inputs, std::size_t size, double seconds) {
   FATHOM_TRY(auto session, engine::Session::create(plan, runtime, limits_for(inputs, size)));
   const Batches batches(inputs, size);
   std::vector<engine::Prediction> predictions(size);
@@ -59,7 +64,8 @@ Result<Json> in_batches(const std::shared_ptr<const engine::Plan>& plan, engine:
   return in_turn(std::min(inputs.count, pieces * size), pieces, run);
 }
 
-Result<Json> in_stream(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, double seconds, double ms_an_input) {
+Result<Json> in_stream(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs,
+                       double seconds, double ms_an_input) {
   const double fit = 1e3 * seconds / (2 * kTurns * std::max(ms_an_input, 1e-6));
   const std::size_t count = std::clamp<std::size_t>(static_cast<std::size_t>(fit), 2 * kHeld, kStream);
   const Batches batches(inputs, 1);
@@ -81,7 +87,8 @@ Result<Json> in_stream(const std::shared_ptr<const engine::Plan>& plan, engine::
 
 }  // namespace
 
-Result<Json> measure_saving(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime, const Encoded& inputs, double seconds) {
+Result<Json> measure_saving(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
+                            const Encoded& inputs, double seconds) {
   Json out;
   FATHOM_TRY(out["batch1"], in_batches(plan, runtime, inputs, 1, seconds));
   FATHOM_TRY(out["batch32"], in_batches(plan, runtime, inputs, kCrewBatch, seconds));

@@ -173,7 +173,8 @@ std::string series_svg(const Series& series, const Frame& f, const std::string& 
   const bool strong = series.strong;
   std::string out = "<g style=\"color:" + series.colour + "\">";
   if (!series.line.empty()) {
-    out += "<polyline class=\"line" + std::string(strong ? " strong" : "") + "\" clip-path=\"url(#" + clip + ")\" points=\"";
+    out += "<polyline class=\"line" + std::string(strong ? " strong" : "") + "\" clip-path=\"url(#" + clip +
+           ")\" points=\"";
     for (const XY& p : series.line) out += n(f.x(p.first)) + "," + n(f.y(p.second)) + " ";
     out += "\"/>";
   }
@@ -191,15 +192,30 @@ std::string escape_html(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      case '\n': case '\t': out += c; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '\n':
+      case '\t':
+        out += c;
+        break;
       default:
-        if (static_cast<unsigned char>(c) < 32 || c == 127) out += "\xEF\xBF\xBD";
-        else out += c;
+        if (static_cast<unsigned char>(c) < 32 || c == 127)
+          out += "\xEF\xBF\xBD";
+        else
+          out += c;
     }
   }
   return out;
@@ -209,8 +225,8 @@ std::string plot_svg(const Plot& plot) {
   const Frame f = frame_of(plot);
   const std::string clip = "clip-" + escape_html(plot.id);
   std::string out = open_svg(f.top + f.height + 42, plot.title);
-  out += "<clipPath id=\"" + clip + "\"><rect x=\"" + n(f.left) + "\" y=\"" + n(f.top - 6) +
-         "\" width=\"" + n(f.width + 8) + "\" height=\"" + n(f.height + 6) + "\"/></clipPath>\n";
+  out += "<clipPath id=\"" + clip + "\"><rect x=\"" + n(f.left) + "\" y=\"" + n(f.top - 6) + "\" width=\"" +
+         n(f.width + 8) + "\" height=\"" + n(f.height + 6) + "\"/></clipPath>\n";
   out += axes(plot, f);
   std::vector<XY> drawn;
   for (const Series& series : plot.series) {
@@ -228,9 +244,9 @@ std::string plot_svg(const Plot& plot) {
     if (series->name.empty() || own.empty()) continue;
     const Box box = place_label(series->name, own, drawn, placed, f);
     placed.push_back(box);
-    out += text_at(box.x + 2, box.y + 11.5, series->name, "start",
-                   " class=\"label" + std::string(series->strong ? " strong" : "") + "\" style=\"fill:" +
-                       series->colour + "\"");
+    out += text_at(
+        box.x + 2, box.y + 11.5, series->name, "start",
+        " class=\"label" + std::string(series->strong ? " strong" : "") + "\" style=\"fill:" + series->colour + "\"");
   }
   return out + "</svg>\n";
 }
@@ -248,13 +264,15 @@ std::string bars_svg(const Bars& bars) {
   const auto ys = ticks_between(0, f.y_high, 4);
   for (const double y : ys) {
     out += line_at(f.left, f.y(y), f.left + f.width, f.y(y), "grid");
-    out += text_at(f.left - 6, f.y(y) + 4, tick_text(y, Ticks::percent, ys.size() > 1 ? ys[1] - ys[0] : 1), "end", " class=\"tick\"");
+    out += text_at(f.left - 6, f.y(y) + 4, tick_text(y, Ticks::percent, ys.size() > 1 ? ys[1] - ys[0] : 1), "end",
+                   " class=\"tick\"");
   }
   for (std::size_t i = 0; i < bars.values.size(); ++i) {
     const double x = f.x(static_cast<double>(i)), w = f.width / f.x_high;
     out += "<rect class=\"bar\" x=\"" + n(x + w * 0.14) + "\" y=\"" + n(f.y(bars.values[i])) + "\" width=\"" +
            n(w * 0.72) + "\" height=\"" + n(f.y(0) - f.y(bars.values[i])) + "\"/>\n";
-    out += text_at(x + w / 2, f.y(0) + 17, std::to_string(bars.first + static_cast<int>(i)), "middle", " class=\"tick\"");
+    out +=
+        text_at(x + w / 2, f.y(0) + 17, std::to_string(bars.first + static_cast<int>(i)), "middle", " class=\"tick\"");
   }
   std::string steps;
   for (std::size_t i = 0; i < bars.outline.size(); ++i) {

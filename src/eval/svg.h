@@ -1,5 +1,5 @@
-// Small SVG pieces for the report: a plot area with axes, lines, points and labels that avoid each other, and heat maps.
-// Colours are CSS variables of the page, so one drawing serves light and dark. Every text that enters is escaped.
+// Small SVG pieces for the report: a plot area with axes, lines, points and labels that avoid each other, and heat
+// maps. Colours are CSS variables of the page, so one drawing serves light and dark. Every text that enters is escaped.
 // Units: the viewBox's; drawings are 460 wide so that their text stays readable on a phone.
 #pragma once
 
@@ -13,8 +13,8 @@ std::string escape_html(const std::string& text);  // & < > " '; control charact
 inline constexpr double kChartWidth = 460;
 
 struct Series {
-  std::string name;    // label on the drawing
-  std::string colour;  // CSS value
+  std::string name;                               // label on the drawing
+  std::string colour;                             // CSS value
   std::vector<std::pair<double, double>> line;    // drawn in order; may be empty
   std::vector<std::pair<double, double>> points;  // drawn as dots; the calibrated settings
   bool strong = false;                            // the series the chart is about
@@ -43,8 +43,8 @@ std::string bars_svg(const Bars& bars);
 // Rows of cells shaded by value in [0, 1]; first row at the bottom. `diagonal`: outlines the cells where row = column.
 struct Heat {
   std::string title, x_label, y_label;
-  std::vector<std::string> rows;             // labels, bottom row first
-  std::vector<std::vector<double>> values;   // [rows][columns]
+  std::vector<std::string> rows;            // labels, bottom row first
+  std::vector<std::vector<double>> values;  // [rows][columns]
   int first_column = 1;
   bool diagonal = false;
   bool numbers = false;  // write whole percents into the cells

@@ -39,9 +39,7 @@ double macs_at(const Traced& traced, ExitCosts& costs, policy::Score score, int 
   return sum / static_cast<double>(std::max<std::size_t>(1, exits.size()));
 }
 
-std::uint64_t prefix(int layers) {
-  return layers >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << layers) - 1;
-}
+std::uint64_t prefix(int layers) { return layers >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << layers) - 1; }
 
 Point point_of(const Outcome& outcome, std::span<const std::int32_t> labels) {
   return {mean(outcome.macs), accuracy(outcome, labels), 0, 0};
@@ -62,8 +60,8 @@ Outcome simulate_exits(const Traced& traced, ExitCosts& costs, policy::Score sco
     const std::size_t exit = static_cast<std::size_t>(out.depths[i]);
     out.labels.push_back(trace.predictions[i * static_cast<std::size_t>(trace.layers) + exit - 1]);
     out.trajectories.push_back(prefix(out.depths[i]));
-    const Cost cost = costs.adaptive(score, trace.tokens[i], out.depths[i],
-                                     passes(traced, i, out.depths[i], lambda, first_exit));
+    const Cost cost =
+        costs.adaptive(score, trace.tokens[i], out.depths[i], passes(traced, i, out.depths[i], lambda, first_exit));
     out.macs.push_back(cost.macs);
     out.decision_macs.push_back(cost.decision);
   }

@@ -1,6 +1,6 @@
 // The systems compared, as pure functions of a trace: what each would answer, how deep it went and what it cost.
-// Exit systems are exact simulations of the engine (same scores, same threshold rule); eval runs the engine beside them.
-// Costs are mean MACs per input, the decision included. Thread rule: pure, except ExitCosts' cache.
+// Exit systems are exact simulations of the engine (same scores, same threshold rule); eval runs the engine beside
+// them. Costs are mean MACs per input, the decision included. Thread rule: pure, except ExitCosts' cache.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +58,7 @@ std::vector<std::uint64_t> random_masks(std::span<const std::int32_t> tokens, Ex
                                         std::uint64_t seed);
 
 // Difference of two systems' accuracy on the same inputs (a - b), with its 95 % paired-bootstrap interval.
-policy::Interval difference(const Outcome& a, const Outcome& b, std::span<const std::int32_t> labels, std::uint64_t seed);
+policy::Interval difference(const Outcome& a, const Outcome& b, std::span<const std::int32_t> labels,
+                            std::uint64_t seed);
 
 }  // namespace fathom::eval

@@ -49,8 +49,7 @@ TEST_F(SystemsTest, AboveOneNothingIsDecidedNorPaid) {
 
 TEST_F(SystemsTest, PolicyPaysExtractorHeadsAndSteps) {
   const Cost at_two = costs.adaptive(Score::policy, 10, 2);
-  EXPECT_DOUBLE_EQ(at_two.decision,
-                   ledger.extractor + ledger.policy_init + 2 * ledger.policy_step + ledger.exit_head);
+  EXPECT_DOUBLE_EQ(at_two.decision, ledger.extractor + ledger.policy_init + 2 * ledger.policy_step + ledger.exit_head);
   EXPECT_DOUBLE_EQ(at_two.macs, static_macs(2) + at_two.decision);
   policy.first_exit = 2;  // checkpoint 1 is not evaluated at all
   EXPECT_DOUBLE_EQ(costs.adaptive(Score::policy, 10, 2).decision,
@@ -114,8 +113,8 @@ TEST(Difference, IntervalHoldsTheMeanAndIsSeeded) {
   std::vector<std::int32_t> labels(1000, 1);
   a.labels.assign(1000, 1);
   b.labels.assign(1000, 1);
-  for (std::size_t i = 0; i < 30; ++i) a.labels[i] = 0;       // a misses 3 %
-  for (std::size_t i = 20; i < 40; ++i) b.labels[i] = 0;      // b misses 2 %
+  for (std::size_t i = 0; i < 30; ++i) a.labels[i] = 0;   // a misses 3 %
+  for (std::size_t i = 20; i < 40; ++i) b.labels[i] = 0;  // b misses 2 %
   const policy::Interval d = difference(a, b, labels, 5);
   EXPECT_NEAR(d.mean, -0.01, 1e-12);
   EXPECT_LT(d.low, d.mean);

@@ -43,7 +43,8 @@ std::string saved_against(const Json& system, const Json* base) {
 
 std::string interval_text(const Json& system) {
   if (system["name"] == "base") return "—";
-  return points(system["difference"]) + " [" + points(system["interval"][0]) + ", " + points(system["interval"][1]) + "]";
+  return points(system["difference"]) + " [" + points(system["interval"][0]) + ", " + points(system["interval"][1]) +
+         "]";
 }
 
 std::string systems_table(const Json& eval) {
@@ -51,9 +52,10 @@ std::string systems_table(const Json& eval) {
   std::vector<Row> rows = {
       {"system", "accuracy", "points vs base [95 %]", "MACs", "saved", "decision", "depth", "ms b1", "ms b32", "MB"}};
   for (const Json& s : eval["systems"])
-    rows.push_back({s["name"].get<std::string>() + (s.contains("exit") ? ", " + setting_text(s) : ""), percent(s["value"]), interval_text(s), macs_text(s["macs"]),
-                    saved_against(s, base), macs_text(s["decision_macs"]), number_text(s["mean_depth"], 2),
-                    ms_text(s["ms_batch1"]), ms_text(s["ms_batch32"]), number_text(s["peak_mb"], 1)});
+    rows.push_back({s["name"].get<std::string>() + (s.contains("exit") ? ", " + setting_text(s) : ""),
+                    percent(s["value"]), interval_text(s), macs_text(s["macs"]), saved_against(s, base),
+                    macs_text(s["decision_macs"]), number_text(s["mean_depth"], 2), ms_text(s["ms_batch1"]),
+                    ms_text(s["ms_batch32"]), number_text(s["peak_mb"], 1)});
   return aligned(rows);
 }
 
@@ -87,12 +89,12 @@ std::string guest_lines(const Json& eval) {
     const std::string name = s["name"].get<std::string>();
     if (versus.contains("rivals") && versus["rivals"].contains(name)) {
       const Json& v = versus["rivals"][name];
-      out += name + " (" + describe_system(s) + "): fathom - " + name + " " + points(v["difference"]) + " points [" + points(v["interval"][0]) +
-             ", " + points(v["interval"][1]) + "]\n";
+      out += name + " (" + describe_system(s) + "): fathom - " + name + " " + points(v["difference"]) + " points [" +
+             points(v["interval"][0]) + ", " + points(v["interval"][1]) + "]\n";
     }
     if (s.contains("max_tokens") && eval.contains("max_tokens") && s["max_tokens"] != eval["max_tokens"])
-      out += "note: " + name + " reads at most " + std::to_string(s["max_tokens"].get<int>()) + " tokens of an input, the bundle " +
-             std::to_string(eval["max_tokens"].get<int>()) + "\n";
+      out += "note: " + name + " reads at most " + std::to_string(s["max_tokens"].get<int>()) +
+             " tokens of an input, the bundle " + std::to_string(eval["max_tokens"].get<int>()) + "\n";
   }
   return out;
 }
@@ -155,7 +157,8 @@ std::string table_text(const Json& eval) {
                     eval["tier"].get<std::string>() + ", threads: " + std::to_string(eval["threads"].get<int>()) +
                     "; base is " + eval["base_is"].get<std::string>() + "\n";
   if (eval.contains("note")) out += "note: " + eval["note"].get<std::string>() + "\n";
-  out += "\n" + systems_table(eval) + "\n" + fathom_lines(eval) + guest_lines(eval) + overhead_lines(eval) + theorem_lines(eval);
+  out += "\n" + systems_table(eval) + "\n" + fathom_lines(eval) + guest_lines(eval) + overhead_lines(eval) +
+         theorem_lines(eval);
   const std::string complexity = complexity_lines(eval);
   if (!complexity.empty()) out += "\n" + complexity;
   const std::string gates = gate_lines(eval);

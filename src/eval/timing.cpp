@@ -14,9 +14,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct Key {
   const engine::Plan* plan;
   const Encoded* inputs;
-  bool operator<(const Key& other) const {
-    return std::pair(plan, inputs) < std::pair(other.plan, other.inputs);
-  }
+  bool operator<(const Key& other) const { return std::pair(plan, inputs) < std::pair(other.plan, other.inputs); }
 };
 
 // Sessions and ready-made batches of one batch size, shared by the runs of one plan.
@@ -73,11 +71,12 @@ Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& p
   FATHOM_TRY_VOID(bench.prepare(probe, runtime));
   FATHOM_TRY_VOID(bench.time(probe));  // first touch of the weights
   FATHOM_TRY(const double ms, bench.time(probe));
-  constexpr double kBatch32 = 0.8;    // of batch 1's time, at most
-  constexpr double kNeverExit = 3.0;  // runs of the inputs that never exit
+  constexpr double kBatch32 = 0.8;                                                 // of batch 1's time, at most
+  constexpr double kNeverExit = 3.0;                                               // runs of the inputs that never exit
   const auto passes = [](int rounds) { return static_cast<double>(rounds + 1); };  // one is not recorded
   const double affordable = options.seconds / (ms * 1e-3);                         // runs of one input at full depth
-  const double each = passes(options.rounds) * (work.systems * (1 + kBatch32) + 1 + kNeverExit / 2) + passes(kCurveRounds) * work.curves;
+  const double each = passes(options.rounds) * (work.systems * (1 + kBatch32) + 1 + kNeverExit / 2) +
+                      passes(kCurveRounds) * work.curves;
   TimingOptions out = options;
   if (affordable / each >= 32) {
     out.inputs = static_cast<std::size_t>(std::min(affordable / each, double(options.most_inputs))) / 32 * 32;
@@ -97,7 +96,8 @@ Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& p
   return out;
 }
 
-Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options, const Tick& tick) {
+Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options,
+                 const Tick& tick) {
   const std::size_t all = runs.size() * static_cast<std::size_t>(options.rounds + 1) * (options.batch32 ? 2 : 1);
   std::size_t done = 0;
   for (const std::size_t batch : {std::size_t{1}, std::size_t{32}}) {
@@ -113,7 +113,8 @@ Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const Ti
         if (tick) tick(++done, all);
       }
     }
-    for (std::size_t k = 0; k < runs.size(); ++k) (batch == 1 ? runs[k].ms_batch1 : runs[k].ms_batch32) = median(rounds[k]);
+    for (std::size_t k = 0; k < runs.size(); ++k)
+      (batch == 1 ? runs[k].ms_batch1 : runs[k].ms_batch32) = median(rounds[k]);
   }
   return {};
 }

@@ -17,15 +17,15 @@ namespace fathom::eval {
 struct TimedRun {
   std::string name;
   std::shared_ptr<const engine::Plan> plan;
-  const Encoded* inputs = nullptr;    // the sample; the same rows for every run
+  const Encoded* inputs = nullptr;  // the sample; the same rows for every run
   engine::RunOptions options;
-  std::vector<std::uint64_t> masks;   // Mode::masks: one per input
+  std::vector<std::uint64_t> masks;      // Mode::masks: one per input
   double ms_batch1 = 0, ms_batch32 = 0;  // filled in: milliseconds per input
 };
 
 struct TimingOptions {
   int rounds = 7;
-  double seconds = 40;          // rough budget of all that is timed: fewer inputs for slow models
+  double seconds = 40;  // rough budget of all that is timed: fewer inputs for slow models
   std::size_t most_inputs = 512;
   // Set by fit_to_budget:
   std::size_t inputs = 0;         // of the sample, whole batches of 32 where there are as many
@@ -43,11 +43,13 @@ struct Workload {
 inline constexpr int kCurveRounds = 3;
 
 // Sample and rounds that keep to the budget, measured on a few inputs at full depth; models too slow for that get the
-// least that still means something: 32 inputs at batch 32, 8 to 32 at batch 1, 3 rounds or as many more as there is time for.
+// least that still means something: 32 inputs at batch 32, 8 to 32 at batch 1, 3 rounds or as many more as there is
+// time for.
 Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                                     const Encoded& inputs, const Workload& work, const TimingOptions& options);
 
-Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options, const Tick& tick = nullptr);
+Status time_runs(std::vector<TimedRun>& runs, engine::Runtime& runtime, const TimingOptions& options,
+                 const Tick& tick = nullptr);
 
 // Time of the decision at batch 1: seconds spent deciding and in all, over the sample.
 struct DecisionTime {

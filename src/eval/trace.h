@@ -25,10 +25,12 @@ Result<Traced> trace_inputs(const std::shared_ptr<const engine::Plan>& plan, eng
 // Fills fused_low and fused_high from the trace's logits and policy scores; nothing where there is no fused score.
 void add_fused_bounds(const policy::Policy& policy, Traced& traced);
 
-// Runs `options` over all inputs, on every core of the runtime; `masks` (one per input, Mode::masks) replaces options.masks.
+// Runs `options` over all inputs, on every core of the runtime; `masks` (one per input, Mode::masks) replaces
+// options.masks.
 Result<std::vector<engine::Prediction>> run_inputs(const std::shared_ptr<const engine::Plan>& plan,
                                                    engine::Runtime& runtime, const Encoded& inputs,
                                                    const engine::RunOptions& options,
-                                                   std::span<const std::uint64_t> masks = {}, const Tick& tick = nullptr);
+                                                   std::span<const std::uint64_t> masks = {},
+                                                   const Tick& tick = nullptr);
 
 }  // namespace fathom::eval

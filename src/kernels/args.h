@@ -8,7 +8,11 @@
 
 namespace fathom::kernels {
 
-enum class Activation : std::uint8_t { none, relu, gelu };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|); of -infinity 0 or NaN, by tier
+enum class Activation : std::uint8_t {
+  none,
+  relu,
+  gelu
+};  // gelu: erf form, |error| <= 2e-7 * max(1,|x|); of -infinity 0 or NaN, by tier
 
 // What every GEMM shares: c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a
 // multiple of the panel width: threads split N by panels (or M by rows, by moving the pointers).
@@ -45,13 +49,13 @@ struct Int8GemmArgs : GemmOutput {
 // phi(x) = x + 1 above 0, e^x from -30 to 0, e^-30 below: no denominator is 0, and no e^x is a denormal.
 // One call computes the (sequence, head) pairs [pair_begin, pair_end) of batch*heads, sequence-major.
 struct AttentionArgs {
-  const float* qkv = nullptr;  // [tokens, heads, 3, dim]: each head's q, k and v side by side
-  float* out = nullptr;        // [tokens, heads*dim]
+  const float* qkv = nullptr;             // [tokens, heads, 3, dim]: each head's q, k and v side by side
+  float* out = nullptr;                   // [tokens, heads*dim]
   const std::int32_t* offsets = nullptr;  // [batch + 1]
   int heads = 0, dim = 0;
   bool linear = false;
-  int window = 0;       // softmax; 0: every token sees every token; w: only |i - j| <= w
-  float scale = 0.0f;   // softmax; 1/sqrt(dim)
+  int window = 0;      // softmax; 0: every token sees every token; w: only |i - j| <= w
+  float scale = 0.0f;  // softmax; 1/sqrt(dim)
   std::size_t pair_begin = 0, pair_end = 0;
   float* scratch = nullptr;  // attention_scratch(longest sequence, dim, linear) floats, one per thread
 };

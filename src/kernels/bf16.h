@@ -1,5 +1,5 @@
-// bf16 numbers on any processor: the high half of a float, rounded to nearest even. NaN stays NaN, what exceeds the largest
-// bf16 becomes infinite. Portable code only: tiers round in registers, by the same rule (bf16_test.cpp).
+// bf16 numbers on any processor: the high half of a float, rounded to nearest even. NaN stays NaN, what exceeds the
+// largest bf16 becomes infinite. Portable code only: tiers round in registers, by the same rule (bf16_test.cpp).
 #pragma once
 
 #include <bit>

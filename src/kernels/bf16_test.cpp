@@ -1,5 +1,5 @@
-// The bf16 GEMM of every tier that this CPU can run: against double precision of the rounded numbers, bit by bit against the
-// reference where no bf16 instruction is used, and what table.h promises of it.
+// The bf16 GEMM of every tier that this CPU can run: against double precision of the rounded numbers, bit by bit
+// against the reference where no bf16 instruction is used, and what table.h promises of it.
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -48,7 +48,8 @@ TEST(Bf16, RoundsToNearestEven) {
   EXPECT_EQ(rounded(std::numeric_limits<float>::max()), std::numeric_limits<float>::infinity());
 }
 
-// k = 1 and weight 1: c is the activation as the kernel rounded it. In rows of one call and alone, which are other code.
+// k = 1 and weight 1: c is the activation as the kernel rounded it. In rows of one call and alone, which are other
+// code.
 TEST_P(GemmBf16, RoundsActivationsAsWeights) {
   std::vector<float> x;
   for (std::uint32_t high = 1; high < 0x7F7F; high += 7)
@@ -59,10 +60,13 @@ TEST_P(GemmBf16, RoundsActivationsAsWeights) {
   t().pack_weights_bf16(&one, 1, 1, packed.data());
   std::vector<float> y(x.size());
   GemmArgs g;
-  g.lda = g.ldc = g.n = g.n_end = g.k = 1; g.packed = packed.data();
+  g.lda = g.ldc = g.n = g.n_end = g.k = 1;
+  g.packed = packed.data();
   for (const std::size_t rows : {x.size(), std::size_t{1}}) {
     for (std::size_t i = 0; i < x.size(); i += rows) {
-      g.a = &x[i]; g.c = &y[i]; g.m = rows;
+      g.a = &x[i];
+      g.c = &y[i];
+      g.m = rows;
       t().gemm_bf16(g);
     }
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -72,16 +76,20 @@ TEST_P(GemmBf16, RoundsActivationsAsWeights) {
   }
 }
 
-const struct { std::size_t m, n, k; } kShapes[] = {
-    {1, 1, 1}, {1, 33, 3}, {2, 5, 5}, {3, 70, 2}, {1, 131, 33}, {1, 300, 300}, {2, 63, 64}, {3, 97, 255}, {4, 17, 511},
-    {5, 33, 512}, {6, 31, 513}, {7, 2, 97}, {11, 64, 130}, {12, 37, 31}, {13, 32, 61}, {18, 41, 40}, {33, 69, 127},
-    {84, 7, 3}, {85, 32, 11}, {97, 41, 300}, {25, 96, 769}, {9, 40, 1601}, {89, 70, 1701}, {451, 33, 5}, {33, 7, 8200}, {2, 1, 262200}, {2, 20, 8191}, {1, 40, 8193}, {3, 33, 9001}};
+const struct {
+  std::size_t m, n, k;
+} kShapes[] = {{1, 1, 1},     {1, 33, 3},     {2, 5, 5},     {3, 70, 2},    {1, 131, 33},   {1, 300, 300},
+               {2, 63, 64},   {3, 97, 255},   {4, 17, 511},  {5, 33, 512},  {6, 31, 513},   {7, 2, 97},
+               {11, 64, 130}, {12, 37, 31},   {13, 32, 61},  {18, 41, 40},  {33, 69, 127},  {84, 7, 3},
+               {85, 32, 11},  {97, 41, 300},  {25, 96, 769}, {9, 40, 1601}, {89, 70, 1701}, {451, 33, 5},
+               {33, 7, 8200}, {2, 1, 262200}, {2, 20, 8191}, {1, 40, 8193}, {3, 33, 9001}};
 
 TEST_P(GemmBf16, MatchesDoubleOnRaggedShapes) {
   for (const auto& s : kShapes)
     for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
       for (const bool extras : {false, true}) {
-        if (s.m * s.n * s.k > 2'000'000 && extras == (activation == Activation::none)) continue;  // they take long in double
+        if (s.m * s.n * s.k > 2'000'000 && extras == (activation == Activation::none))
+          continue;  // they take long in double
         const Problem p(t(), s.m, s.n, s.k);
         std::vector<float> c = p.output();
         t().gemm_bf16(p.args(c, activation, extras));
@@ -102,7 +110,8 @@ TEST_P(GemmBf16, HasTheBitsOfTheReference) {
 }
 
 TEST_P(GemmBf16, ResidualMayBeTheOutput) {
-  for (const std::size_t k : {50, 1701}) expect_residual_in_place(Problem(t(), 89, 3 * t().panel + 4, k));  // rows of several tiles, k of several pieces
+  for (const std::size_t k : {50, 1701})
+    expect_residual_in_place(Problem(t(), 89, 3 * t().panel + 4, k));  // rows of several tiles, k of several pieces
 }
 
 TEST_P(GemmBf16, WritesOnlyItsColumns) {
@@ -111,7 +120,8 @@ TEST_P(GemmBf16, WritesOnlyItsColumns) {
 }
 
 TEST_P(GemmBf16, RowsAreBitEqualAloneAndInAnyBatch) {
-  for (const std::size_t k : {37, 300, 1701, 8200}) expect_rows_alone(Problem(t(), 89, (k > 2000 ? 1 : 4) * t().panel + 5, k));
+  for (const std::size_t k : {37, 300, 1701, 8200})
+    expect_rows_alone(Problem(t(), 89, (k > 2000 ? 1 : 4) * t().panel + 5, k));
 }
 
 TEST_P(GemmBf16, IsBitEqualForAnyThreadSplit) {
@@ -132,8 +142,10 @@ TEST_P(GemmBf16, KeepsNanAndInfinityInTheirRows) {
       for (std::size_t i = 0; i < m; ++i)
         for (std::size_t j = 0; j < p.n; ++j) {
           const float y = c[1 + i * p.ldc() + j];
-          if (i == 0) { ASSERT_TRUE(p.w[j * k + k - 1] > 0 ? y == infinity : y == p.residual[1 + j]) << y; }
-          else ASSERT_EQ(std::isnan(y), i == 1) << i << "," << j;
+          if (i == 0) {
+            ASSERT_TRUE(p.w[j * k + k - 1] > 0 ? y == infinity : y == p.residual[1 + j]) << y;
+          } else
+            ASSERT_EQ(std::isnan(y), i == 1) << i << "," << j;
         }
     }
   Problem p(t(), 5, t().panel + 3, 19);

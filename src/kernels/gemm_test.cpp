@@ -25,11 +25,32 @@ struct Problem : FloatCase {
 
 TEST_P(GemmFp32, MatchesDoubleOnRaggedShapes) {
   const std::size_t panel = t().panel;
-  const struct { std::size_t m, n, k; } shapes[] = {
-      {1, 1, 1}, {1, panel, 7}, {1, 4 * panel + 3, 33}, {1, 6 * panel, 300}, {1, 3 * panel - 2, 64}, {2, 2 * panel - 1, 64}, {3, 3 * panel + 1, 5},
-      {4, 17, 255}, {5, panel + 1, 256}, {6, panel - 1, 257}, {7, 2, 97}, {11, 2 * panel, 130}, {12, 37, 31}, {13, panel, 61},
-      {14, 5, 8}, {18, 41, 40}, {33, 2 * panel + 5, 127}, {83, 3, 19}, {84, 7, 3}, {85, panel, 11}, {97, panel + 9, 300},
-      {2, panel, 769}, {5, panel + 2, 1537}, {25, 3 * panel, 1601}};
+  const struct {
+    std::size_t m, n, k;
+  } shapes[] = {{1, 1, 1},
+                {1, panel, 7},
+                {1, 4 * panel + 3, 33},
+                {1, 6 * panel, 300},
+                {1, 3 * panel - 2, 64},
+                {2, 2 * panel - 1, 64},
+                {3, 3 * panel + 1, 5},
+                {4, 17, 255},
+                {5, panel + 1, 256},
+                {6, panel - 1, 257},
+                {7, 2, 97},
+                {11, 2 * panel, 130},
+                {12, 37, 31},
+                {13, panel, 61},
+                {14, 5, 8},
+                {18, 41, 40},
+                {33, 2 * panel + 5, 127},
+                {83, 3, 19},
+                {84, 7, 3},
+                {85, panel, 11},
+                {97, panel + 9, 300},
+                {2, panel, 769},
+                {5, panel + 2, 1537},
+                {25, 3 * panel, 1601}};
   for (const auto& s : shapes)
     for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
       for (const bool extras : {false, true}) {
@@ -60,9 +81,14 @@ TEST_P(GemmFp32, IsBitEqualForAnyThreadSplit) {
 }
 
 TEST_P(GemmFp32, AttentionMayFollow) {
-  for (const auto& [heads, hidden] : {std::pair<std::size_t, std::size_t>{4, 128}, {3, 96}, {4, 96}, {1, 96}}) {  // heads in whole panels for some numbers of threads, and none
+  for (const auto& [heads, hidden] : {std::pair<std::size_t, std::size_t>{4, 128},
+                                      {3, 96},
+                                      {4, 96},
+                                      {1, 96}}) {  // heads in whole panels for some numbers of threads, and none
     Problem p(t(), 33, 3 * hidden, 170);
-    const auto spread = [](const Table& table, ThreadPool& pool, const GemmArgs& g, const Mixing& mixing) { gemm(table, pool, g, &mixing); };
+    const auto spread = [](const Table& table, ThreadPool& pool, const GemmArgs& g, const Mixing& mixing) {
+      gemm(table, pool, g, &mixing);
+    };
     expect_mixes_what_it_makes(p, heads, nullptr, spread);
     expect_mixes_what_it_makes(p, heads, &p.a, spread);
   }
@@ -105,8 +131,14 @@ TEST_P(GemmFp32, GeluIsAccurateEverywhere) {
   t().pack_weights(&one, 1, 1, packed.data());
   std::vector<float> y(x.size());
   GemmArgs g;
-  g.a = x.data(); g.lda = 1; g.packed = packed.data(); g.c = y.data(); g.ldc = 1;
-  g.m = x.size(); g.n = g.n_end = g.k = 1; g.activation = Activation::gelu;
+  g.a = x.data();
+  g.lda = 1;
+  g.packed = packed.data();
+  g.c = y.data();
+  g.ldc = 1;
+  g.m = x.size();
+  g.n = g.n_end = g.k = 1;
+  g.activation = Activation::gelu;
   t().gemm(g);
   for (std::size_t i = 0; i < x.size(); ++i)
     ASSERT_NEAR(y[i], gelu(x[i]), 2e-7 * std::max(1.0, std::abs(static_cast<double>(x[i])))) << x[i];

@@ -1,5 +1,5 @@
-// Quantization and the int8 GEMM of every tier that this CPU can run, bit by bit: expected values are computed here in the one
-// order of operations that table.h promises, from integers summed exactly.
+// Quantization and the int8 GEMM of every tier that this CPU can run, bit by bit: expected values are computed here in
+// the one order of operations that table.h promises, from integers summed exactly.
 #include <algorithm>
 #include <limits>
 
@@ -67,7 +67,8 @@ TEST_P(Int8, QuantizesByTheDefinition) {
           ASSERT_TRUE(std::equal(expected.q.begin(), expected.q.end(), got.row(r))) << "k " << k << " row " << r;
           ASSERT_EQ(got.row(r)[int8_row_bytes(k)], 0xEE) << "row " << r << " was overrun";
           for (std::size_t i = 0; i < k; ++i)
-            ASSERT_NEAR(static_cast<double>(got.scale[r]) * (got.row(r)[i] - got.zero[r]), x[r * ld + i], got.scale[r] * 0.5001);
+            ASSERT_NEAR(static_cast<double>(got.scale[r]) * (got.row(r)[i] - got.zero[r]), x[r * ld + i],
+                        got.scale[r] * 0.5001);
         }
         ASSERT_EQ(got.q[0], 0xEE);
         ASSERT_EQ(got.scale[rows], kGuard);
@@ -135,14 +136,15 @@ TEST_P(Int8, LayernormQuantizeHasTheBitsOfItsTwoSteps) {
       std::vector<float> scale(rows);
       std::vector<std::int32_t> zero(rows);
       for (std::size_t r = 0; r < rows; ++r) std::fill_n(&x[r * ld + n], 3, kGuard);  // as y has there
-      layernorm_quantize(t(), pool, x.data(), ld, rows, n, gamma.data(), beta.data(), 1e-5f, x.data(), ld, q.data(), stride,
-                         scale.data(), zero.data());  // in place
+      layernorm_quantize(t(), pool, x.data(), ld, rows, n, gamma.data(), beta.data(), 1e-5f, x.data(), ld, q.data(),
+                         stride, scale.data(), zero.data());  // in place
       ASSERT_EQ(0, std::memcmp(x.data(), y.data(), x.size() * 4)) << n << " " << rows;
       ASSERT_EQ(0, std::memcmp(scale.data(), expected.scale.data(), rows * 4)) << n << " " << rows;
       for (std::size_t r = 0; r < rows; ++r) {
         ASSERT_EQ(zero[r], expected.zero[r]);
         ASSERT_EQ(std::isnan(scale[r]), rows == 7 && r == 3);
-        ASSERT_TRUE(std::equal(&q[r * stride], &q[r * stride + int8_row_bytes(n)], expected.row(r))) << n << " row " << r;
+        ASSERT_TRUE(std::equal(&q[r * stride], &q[r * stride + int8_row_bytes(n)], expected.row(r)))
+            << n << " row " << r;
         ASSERT_EQ(q[r * stride + int8_row_bytes(n)], 0xEE);
       }
     }
@@ -157,7 +159,11 @@ struct Problem : GemmCase {
   Buffer<std::byte> packed;
 
   Problem(const Table& table_, std::size_t m_, std::size_t n_, std::size_t k_)
-      : GemmCase(table_, m_, n_, k_), a(1 + m * lda()), row_scale(noise(m, 8)), w(noise(n * k, 2)), row_zero(m),
+      : GemmCase(table_, m_, n_, k_),
+        a(1 + m * lda()),
+        row_scale(noise(m, 8)),
+        w(noise(n * k, 2)),
+        row_zero(m),
         packed(table_.packed_size_int8(n, k)) {
     Noise next(9);
     const auto level = [&] { return static_cast<int>((next() + 1) / 2 * static_cast<float>(table->levels + 1)); };
@@ -171,7 +177,11 @@ struct Problem : GemmCase {
   Int8GemmArgs args(std::vector<float>& c, Activation activation, bool extras) const {
     Int8GemmArgs g;
     set_output(g, c, activation, extras);
-    g.a = a.data() + 1; g.lda = lda(); g.row_scale = row_scale.data(); g.row_zero = row_zero.data(); g.packed = packed.data();
+    g.a = a.data() + 1;
+    g.lda = lda();
+    g.row_scale = row_scale.data();
+    g.row_zero = row_zero.data();
+    g.packed = packed.data();
     return g;
   }
   static void skip(Int8GemmArgs& g, std::size_t rows) {
@@ -182,8 +192,8 @@ struct Problem : GemmCase {
 };
 
 // The value before the activation, exactly as promised.
-float expected_value(const Problem& p, std::size_t i, std::size_t j, const std::vector<std::int8_t>& weights, float column_scale,
-                     bool extras) {
+float expected_value(const Problem& p, std::size_t i, std::size_t j, const std::vector<std::int8_t>& weights,
+                     float column_scale, bool extras) {
   std::int64_t sum = 0;
   for (std::size_t l = 0; l < p.k; ++l) sum += (p.a[1 + i * p.lda() + l] - p.row_zero[i]) * weights[l];
   return std::fma(static_cast<float>(sum), p.row_scale[i] * column_scale, extras ? p.bias[1 + j] : 0.0f);
@@ -214,10 +224,13 @@ void expect_gemm(const Problem& p, const std::vector<float>& c, Activation activ
 }
 
 TEST_P(Int8, GemmHasTheBitsOfTheDefinitionOnRaggedShapes) {
-  const struct { std::size_t m, n, k; } shapes[] = {
-      {1, 1, 1}, {1, 33, 3}, {2, 5, 5}, {3, 70, 2}, {1, 131, 33}, {1, 300, 300}, {2, 63, 64}, {3, 97, 255}, {4, 17, 1021},
-      {5, 33, 1024}, {6, 31, 1027}, {7, 2, 97}, {11, 64, 130}, {12, 37, 31}, {13, 32, 61}, {18, 41, 40}, {33, 69, 127},
-      {84, 7, 3}, {85, 32, 11}, {97, 41, 300}, {25, 96, 769}, {9, 40, 3073}, {20, 70, 6149}, {89, 70, 1701}, {85, 70, 128}, {97, 70, 832}, {451, 33, 64}, {451, 33, 7}, {1, 40, 8193}, {3, 33, 9001}};
+  const struct {
+    std::size_t m, n, k;
+  } shapes[] = {{1, 1, 1},     {1, 33, 3},    {2, 5, 5},     {3, 70, 2},    {1, 131, 33},   {1, 300, 300},
+                {2, 63, 64},   {3, 97, 255},  {4, 17, 1021}, {5, 33, 1024}, {6, 31, 1027},  {7, 2, 97},
+                {11, 64, 130}, {12, 37, 31},  {13, 32, 61},  {18, 41, 40},  {33, 69, 127},  {84, 7, 3},
+                {85, 32, 11},  {97, 41, 300}, {25, 96, 769}, {9, 40, 3073}, {20, 70, 6149}, {89, 70, 1701},
+                {85, 70, 128}, {97, 70, 832}, {451, 33, 64}, {451, 33, 7},  {1, 40, 8193},  {3, 33, 9001}};
   for (const auto& s : shapes)
     for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu})
       for (const bool extras : {false, true}) {
@@ -263,7 +276,10 @@ TEST_P(Int8, GemmHasTheBitsOfTheReferenceForQuantizedRows) {
   std::vector<float> c = p.output(), expected = p.output();
   for (const auto& [problem, out] : {std::pair{&p, &c}, std::pair{&q, &expected}}) {
     Int8GemmArgs g = problem->args(*out, Activation::relu, true);
-    g.a = rows.row(0); g.lda = rows.stride; g.row_scale = rows.scale.data(); g.row_zero = rows.zero.data();
+    g.a = rows.row(0);
+    g.lda = rows.stride;
+    g.row_scale = rows.scale.data();
+    g.row_zero = rows.zero.data();
     problem->table->gemm_int8(g);
   }
   ASSERT_EQ(c, expected);
@@ -278,13 +294,15 @@ TEST_P(Int8, GemmHasTheBitsOfTheReferenceForQuantizedRows) {
         top = std::max(top, std::abs(w));
       }
       const double step = rows.scale[i] / 2, weight_step = top / 254;  // each factor errs by half a step at most
-      const double tolerance = 1.001 * (weights * step + inputs * weight_step + static_cast<double>(k) * step * weight_step);
+      const double tolerance =
+          1.001 * (weights * step + inputs * weight_step + static_cast<double>(k) * step * weight_step);
       ASSERT_NEAR(c[1 + i * p.ldc() + j] - p.residual[1 + i * p.ldr() + j], std::max(0.0, y), tolerance);
     }
 }
 
 TEST_P(Int8, ResidualMayBeTheOutput) {
-  for (const std::size_t k : {50, 1701}) expect_residual_in_place(Problem(t(), 89, 3 * t().panel + 4, k));  // rows of several tiles, k of several pieces
+  for (const std::size_t k : {50, 1701})
+    expect_residual_in_place(Problem(t(), 89, 3 * t().panel + 4, k));  // rows of several tiles, k of several pieces
 }
 
 TEST_P(Int8, GemmWritesOnlyItsColumns) {
@@ -293,19 +311,23 @@ TEST_P(Int8, GemmWritesOnlyItsColumns) {
 }
 
 TEST_P(Int8, GemmRowsAreBitEqualAloneAndInAnyBatch) {
-  for (const std::size_t k : {37, 300, 1701, 3100}) expect_rows_alone(Problem(t(), 89, (k > 2000 ? 1 : 4) * t().panel + 5, k));
+  for (const std::size_t k : {37, 300, 1701, 3100})
+    expect_rows_alone(Problem(t(), 89, (k > 2000 ? 1 : 4) * t().panel + 5, k));
 }
 
 TEST_P(Int8, GemmIsBitEqualForAnyThreadSplit) {
   for (const std::size_t m : {1, 5, 33, 400})  // enough work to be cut
-    expect_same_for_threads(Problem(t(), m, 600, m == 1 ? 900 : 370),
-                            [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g) { gemm_int8(table, pool, g); });
+    expect_same_for_threads(
+        Problem(t(), m, 600, m == 1 ? 900 : 370),
+        [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g) { gemm_int8(table, pool, g); });
 }
 
 TEST_P(Int8, AttentionMayFollowAGemm) {
   for (const auto& [heads, hidden] : {std::pair<std::size_t, std::size_t>{4, 128}, {3, 96}, {1, 96}})
     expect_mixes_what_it_makes(Problem(t(), 33, 3 * hidden, 370), heads, nullptr,
-                               [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g, const Mixing& mixing) { gemm_int8(table, pool, g, &mixing); });
+                               [](const Table& table, ThreadPool& pool, const Int8GemmArgs& g, const Mixing& mixing) {
+                                 gemm_int8(table, pool, g, &mixing);
+                               });
 }
 
 TEST_P(Int8, GemmKeepsNanInItsRowAndColumn) {
@@ -319,7 +341,8 @@ TEST_P(Int8, GemmKeepsNanInItsRowAndColumn) {
       std::vector<float> c = p.output();
       t().gemm_int8(p.args(c, activation, true));
       for (std::size_t i = 0; i < m; ++i)
-        for (std::size_t j = 0; j < p.n; ++j) ASSERT_EQ(std::isnan(c[1 + i * p.ldc() + j]), i == 1 || j == 4) << i << "," << j;
+        for (std::size_t j = 0; j < p.n; ++j)
+          ASSERT_EQ(std::isnan(c[1 + i * p.ldc() + j]), i == 1 || j == 4) << i << "," << j;
     }
 }
 

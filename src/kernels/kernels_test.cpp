@@ -1,6 +1,6 @@
-// Attention and the row-wise kernels of every table that this CPU can run against double precision: ragged sizes, unaligned
-// ends, extreme values, guard zones, and bit-equality of a row wherever and with whomever it is computed. Tables it cannot run
-// are reported skipped. GEMM: gemm_test.cpp, bf16_test.cpp, int8_test.cpp.
+// Attention and the row-wise kernels of every table that this CPU can run against double precision: ragged sizes,
+// unaligned ends, extreme values, guard zones, and bit-equality of a row wherever and with whomever it is computed.
+// Tables it cannot run are reported skipped. GEMM: gemm_test.cpp, bf16_test.cpp, int8_test.cpp.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -23,7 +23,8 @@ struct Batch {
   int window = 0;
   bool linear = false;
 
-  Batch(std::size_t heads_, std::size_t dim_, const std::vector<int>& lengths, float scale = 1.0f) : heads(heads_), dim(dim_) {
+  Batch(std::size_t heads_, std::size_t dim_, const std::vector<int>& lengths, float scale = 1.0f)
+      : heads(heads_), dim(dim_) {
     for (const int length : lengths) offsets.push_back(offsets.back() + length);
     qkv = noise(tokens() * 3 * heads * dim + 1, 11, scale);
   }
@@ -36,8 +37,13 @@ struct Batch {
   }
   AttentionArgs args(std::vector<float>& out, std::vector<float>& scratch) const {
     AttentionArgs g;
-    g.qkv = qkv.data() + 1; g.out = out.data() + 1; g.offsets = offsets.data();
-    g.heads = static_cast<int>(heads); g.dim = static_cast<int>(dim); g.window = window; g.linear = linear;
+    g.qkv = qkv.data() + 1;
+    g.out = out.data() + 1;
+    g.offsets = offsets.data();
+    g.heads = static_cast<int>(heads);
+    g.dim = static_cast<int>(dim);
+    g.window = window;
+    g.linear = linear;
     g.scale = 1.0f / std::sqrt(static_cast<float>(dim));
     g.pair_end = sequences() * heads;
     g.scratch = scratch.data();
@@ -119,7 +125,8 @@ TEST_P(Kernels, AttentionIsBitEqualAloneAndInBatch) {
       alone.window = window;
       std::copy_n(b.qkv.begin() + 1 + b.offsets[s] * 144, alone.tokens() * 144, alone.qkv.begin() + 1);
       const std::vector<float> out = alone.run(t());
-      ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 48], alone.tokens() * 48 * 4)) << s;
+      ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 48], alone.tokens() * 48 * 4))
+          << s;
     }
     for (const int threads : {2, 3}) {
       ThreadPool pool(threads);
@@ -152,7 +159,7 @@ TEST_P(Kernels, AttentionKeepsNanInItsSequence) {
 }
 
 TEST_P(Kernels, AttentionKeepsNanOfTheLastKeys) {  // behind the last whole panel, where rows are longer than one
-  for (const std::size_t part : {0, 1, 2})        // q, k, v of token 26, the last of sequence 1, head 0, column 3
+  for (const std::size_t part : {0, 1, 2})         // q, k, v of token 26, the last of sequence 1, head 0, column 3
     for (const int length : {17, 18, 20, 21}) {
       Batch b(2, 16, {9, length, 5});
       const std::size_t last = 8 + static_cast<std::size_t>(length);
@@ -210,7 +217,8 @@ void expect_linear(const Batch& b, const std::vector<float>& out) {
         }
         const double terms = static_cast<double>(b.offsets[s + 1] - b.offsets[s]) + static_cast<double>(b.dim);
         for (std::size_t d = 0; d < b.dim; ++d)
-          ASSERT_NEAR(out[1 + static_cast<std::size_t>(i) * hidden + h * b.dim + d], y[d] / total, kEps * (2 * terms + 16) * size[d] / total)
+          ASSERT_NEAR(out[1 + static_cast<std::size_t>(i) * hidden + h * b.dim + d], y[d] / total,
+                      kEps * (2 * terms + 16) * size[d] / total)
               << "sequence " << s << " token " << i << " head " << h << " dim " << b.dim;
       }
 }
@@ -240,7 +248,8 @@ TEST_P(Kernels, LinearAttentionStaysExactOverLongTexts) {
     Batch constant = b;
     for (std::size_t i = 0; i < b.tokens(); ++i) std::fill_n(&constant.qkv[1 + i * 48 + 32], 16, 3.0f);
     const std::vector<float> same = constant.run(t());
-    for (std::size_t i = 0; i < b.tokens() * b.dim; ++i) ASSERT_NEAR(same[1 + i], 3.0, 60 * kEps);  // weights add up to 1
+    for (std::size_t i = 0; i < b.tokens() * b.dim; ++i)
+      ASSERT_NEAR(same[1 + i], 3.0, 60 * kEps);  // weights add up to 1
   }
   expect_linear(b, out);
 }
@@ -263,7 +272,8 @@ TEST_P(Kernels, LinearAttentionIsBitEqualAloneInBatchAndForAnyThreads) {
     Batch alone = linear_batch(4, 24, {b.offsets[s + 1] - b.offsets[s]});
     std::copy_n(b.qkv.begin() + 1 + b.offsets[s] * 288, alone.tokens() * 288, alone.qkv.begin() + 1);
     const std::vector<float> out = alone.run(t());
-    ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 96], alone.tokens() * 96 * 4)) << s;
+    ASSERT_EQ(0, std::memcmp(&out[1], &all[1 + static_cast<std::size_t>(b.offsets[s]) * 96], alone.tokens() * 96 * 4))
+        << s;
   }
   for (const int threads : {2, 3, 7}) {
     ThreadPool pool(threads);
@@ -312,8 +322,10 @@ TEST_P(Kernels, LayernormMatchesDouble) {
         const double inverse = 1.0 / std::sqrt(variance / static_cast<double>(n) + 1e-12);
         for (std::size_t i = 0; i < n; ++i) {
           const double z = (x[1 + r * ld + i] - mean) * inverse;
-          const double shift = kEps * (static_cast<double>(n) / 8 + 4) * size * inverse;  // error of the mean, in units of z
-          const double tolerance = std::abs(gamma[1 + i]) * (shift * 2 + std::abs(z) * kEps * (static_cast<double>(n) / 4 + 8)) + kEps * 2;
+          const double shift =
+              kEps * (static_cast<double>(n) / 8 + 4) * size * inverse;  // error of the mean, in units of z
+          const double tolerance =
+              std::abs(gamma[1 + i]) * (shift * 2 + std::abs(z) * kEps * (static_cast<double>(n) / 4 + 8)) + kEps * 2;
           ASSERT_NEAR(y[1 + r * ld + i], z * gamma[1 + i] + beta[1 + i], tolerance) << n << " row " << r << " at " << i;
         }
         for (std::size_t i = n; i < ld && r + 1 < rows; ++i) ASSERT_EQ(y[1 + r * ld + i], kGuard);
@@ -330,14 +342,17 @@ TEST_P(Kernels, EmbedAndMeanRows) {
   for (const std::size_t n : kSizes) {
     const std::vector<float> word = noise(5 * n, 1), position = noise(4 * n, 2), type = noise(2 * n, 3);
     const std::int32_t ids[] = {4, 0, 2}, positions[] = {0, 3, 1}, second[] = {0, 1, 1}, zeros[] = {0, 0, 0};
-    const std::pair<const float*, const std::int32_t*> kinds[] = {{nullptr, nullptr}, {type.data(), nullptr}, {type.data(), second}};
+    const std::pair<const float*, const std::int32_t*> kinds[] = {
+        {nullptr, nullptr}, {type.data(), nullptr}, {type.data(), second}};
     for (const auto& [table, types] : kinds) {
       std::vector<float> y(3 * n + 2, kGuard);
       t().embed(word.data(), position.data(), table, ids, positions, types, 3, n, &y[1]);
       for (std::size_t r = 0; r < 3; ++r)
         for (std::size_t i = 0; i < n; ++i) {
           const std::size_t row = static_cast<std::size_t>((types ? types : zeros)[r]);
-          const double sum = double{word[static_cast<std::size_t>(ids[r]) * n + i]} + position[static_cast<std::size_t>(positions[r]) * n + i] + (table ? table[row * n + i] : 0.0f);
+          const double sum = double{word[static_cast<std::size_t>(ids[r]) * n + i]} +
+                             position[static_cast<std::size_t>(positions[r]) * n + i] +
+                             (table ? table[row * n + i] : 0.0f);
           ASSERT_NEAR(y[1 + r * n + i], sum, 3 * kEps);
         }
       ASSERT_EQ(y.front(), kGuard);
@@ -374,7 +389,8 @@ TEST_P(Kernels, SoftmaxMatchesDouble) {
         for (std::size_t i = 0; i < n; ++i) {
           const double p = std::exp(static_cast<double>(x[1 + i]) / temperature - top) / total;
           // An argument of size `largest` carries its own rounding into the exponential.
-          ASSERT_NEAR(y[1 + i], p, p * kEps * (2 * largest + static_cast<double>(n) / 4 + 8) + 1e-37) << n << " " << scale;
+          ASSERT_NEAR(y[1 + i], p, p * kEps * (2 * largest + static_cast<double>(n) / 4 + 8) + 1e-37)
+              << n << " " << scale;
         }
         ASSERT_EQ(y.front(), kGuard);
         ASSERT_EQ(y.back(), kGuard);

@@ -1,8 +1,9 @@
-// Weights w[n, k] (row-major) to the panels of P columns that each kind of GEMM reads, for table.cpp. Panel after panel; in a
-// panel k is outermost. What lies beyond n or k is 0, and where a number lies depends on the shape alone.
+// Weights w[n, k] (row-major) to the panels of P columns that each kind of GEMM reads, for table.cpp. Panel after
+// panel; in a panel k is outermost. What lies beyond n or k is 0, and where a number lies depends on the shape alone.
 //   fp32: a row of a panel is P floats of one k.
 //   bf16: P words of two k each, the even k in the low half.
-//   int8: P words of four k each, lowest k in the lowest byte; behind them P scales (float), then P sums of weights (int32).
+//   int8: P words of four k each, lowest k in the lowest byte; behind them P scales (float), then P sums of weights
+//   (int32).
 #pragma once
 
 #include <algorithm>
@@ -34,9 +35,8 @@ void over_panel(std::size_t k, const Put& put) {
 template <std::size_t P>
 void pack_weights(const float* w, std::size_t n, std::size_t k, float* packed) noexcept {
   for (std::size_t column = 0; column < n; column += P, packed += P * k)
-    over_panel<P>(k, [&](std::size_t j, std::size_t i) {
-      packed[i * P + j] = column + j < n ? w[(column + j) * k + i] : 0.0f;
-    });
+    over_panel<P>(
+        k, [&](std::size_t j, std::size_t i) { packed[i * P + j] = column + j < n ? w[(column + j) * k + i] : 0.0f; });
 }
 
 template <std::size_t P>
@@ -59,8 +59,8 @@ std::size_t packed_size_int8(std::size_t n, std::size_t k) noexcept {
   return (n + P - 1) / P * P * ((k + 3) / 4 + 2) * 4;
 }
 
-// Scale of one column: its largest magnitude is 127. NaN if a weight is not finite; a column of zeros gets 0. Scales below the
-// least normal float are raised to it: their inverse would not be finite.
+// Scale of one column: its largest magnitude is 127. NaN if a weight is not finite; a column of zeros gets 0. Scales
+// below the least normal float are raised to it: their inverse would not be finite.
 inline float column_scale(const float* w, std::size_t k) {
   float top = 0.0f;
   for (std::size_t i = 0; i < k; ++i) {
@@ -70,9 +70,11 @@ inline float column_scale(const float* w, std::size_t k) {
   return top == 0.0f ? 0.0f : std::max(top / 127.0f, std::numeric_limits<float>::min());
 }
 
-// One weight of a column whose scale has this inverse (0: the column is zero, or its scale tells that it is not finite).
+// One weight of a column whose scale has this inverse (0: the column is zero, or its scale tells that it is not
+// finite).
 inline std::int8_t int8_weight(float w, float inverse) {
-  return inverse != 0.0f ? static_cast<std::int8_t>(std::clamp(std::nearbyint(w * inverse), -127.0f, 127.0f)) : std::int8_t{0};
+  return inverse != 0.0f ? static_cast<std::int8_t>(std::clamp(std::nearbyint(w * inverse), -127.0f, 127.0f))
+                         : std::int8_t{0};
 }
 
 template <std::size_t P>
@@ -86,7 +88,8 @@ void pack_weights_int8(const float* w, std::size_t n, std::size_t k, std::byte* 
       inverses[j] = scales[j] > 0.0f ? 1.0f / scales[j] : 0.0f;  // a NaN scale: weights 0, the scale tells
     }
     over_panel<P>(padded, [&](std::size_t j, std::size_t i) {
-      const std::int8_t q = inverses[j] != 0.0f && i < k ? int8_weight(w[(column + j) * k + i], inverses[j]) : std::int8_t{0};
+      const std::int8_t q =
+          inverses[j] != 0.0f && i < k ? int8_weight(w[(column + j) * k + i], inverses[j]) : std::int8_t{0};
       sums[j] += q;
       std::memcpy(packed + (i / 4 * P + j) * 4 + i % 4, &q, 1);
     });

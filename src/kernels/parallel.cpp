@@ -10,7 +10,8 @@ namespace {
 // A worker that still spins joins in about 1 us, one that has parked in about 33 us (measured): work below about 20 us
 // stays on the calling thread. A weight counts as 4 multiply-adds more, for being read: one row is bound by that.
 constexpr std::size_t kAloneWork = 1'000'000;
-constexpr std::size_t kAloneRows = 8'000;  // numbers of rows to normalise or to quantize: half is on the other thread's core
+constexpr std::size_t kAloneRows =
+    8'000;  // numbers of rows to normalise or to quantize: half is on the other thread's core
 constexpr std::size_t kRowsOfOwn = 96;  // with this many rows a thread, cut rows: weights then stay in its cache
 
 std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
@@ -19,7 +20,9 @@ std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 std::size_t pair_cost(const AttentionArgs& args, std::size_t sequence) {
   const std::size_t length = static_cast<std::size_t>(args.offsets[sequence + 1] - args.offsets[sequence]);
   const std::size_t dim = static_cast<std::size_t>(args.dim);
-  const std::size_t seen = args.linear ? dim : args.window ? std::min(length, static_cast<std::size_t>(2 * args.window + 1)) : length;
+  const std::size_t seen = args.linear   ? dim
+                           : args.window ? std::min(length, static_cast<std::size_t>(2 * args.window + 1))
+                                         : length;
   return length * (seen + 8) * 2 * dim;
 }
 
@@ -40,7 +43,9 @@ struct Spreading {
   std::size_t lighter;
 
   std::size_t threads() const { return static_cast<std::size_t>(pool.threads()); }
-  bool alone(const Args& args) const { return threads() == 1 || (args.m + 4) * (args.n_end - args.n_begin) * args.k < kAloneWork * lighter; }
+  bool alone(const Args& args) const {
+    return threads() == 1 || (args.m + 4) * (args.n_end - args.n_begin) * args.k < kAloneWork * lighter;
+  }
   bool by_rows(const Args& args) const { return args.m >= kRowsOfOwn * threads(); }
 
   void run(const Args& args) const {
@@ -73,10 +78,12 @@ struct Spreading {
   bool by_heads(const Args& args, const AttentionArgs& mixing) const {
     const std::size_t heads = static_cast<std::size_t>(mixing.heads), dim = static_cast<std::size_t>(mixing.dim);
     const bool apart = static_cast<const void*>(args.a) != mixing.out;
-    return apart && !alone(args) && !by_rows(args) && heads % threads() == 0 && 3 * heads / threads() * dim % table.panel == 0;
+    return apart && !alone(args) && !by_rows(args) && heads % threads() == 0 &&
+           3 * heads / threads() * dim % table.panel == 0;
   }
   void run_heads(const Args& args, const Mixing& mixing) const {
-    const std::size_t all = static_cast<std::size_t>(mixing.args.heads), heads = all / threads(), columns = 3 * heads * static_cast<std::size_t>(mixing.args.dim);
+    const std::size_t all = static_cast<std::size_t>(mixing.args.heads), heads = all / threads(),
+                      columns = 3 * heads * static_cast<std::size_t>(mixing.args.dim);
     pool.parallel(static_cast<int>(threads()), [&](int index) {
       const std::size_t i = static_cast<std::size_t>(index);
       Args own = args;
@@ -95,7 +102,9 @@ struct Spreading {
 
   void operator()(Args args, const Mixing* mixing) const {
     if (args.n_end == 0) args.n_end = args.n;
-    FATHOM_DCHECK(!mixing || (args.n_end - args.n_begin == args.n && args.n == 3 * static_cast<std::size_t>(mixing->args.heads * mixing->args.dim)), "all of q, k and v");
+    FATHOM_DCHECK(!mixing || (args.n_end - args.n_begin == args.n &&
+                              args.n == 3 * static_cast<std::size_t>(mixing->args.heads * mixing->args.dim)),
+                  "all of q, k and v");
     if (mixing && by_heads(args, mixing->args)) return run_heads(args, *mixing);
     run(args);
     if (mixing) attention(table, pool, *mixing);
@@ -115,7 +124,9 @@ void spread_rows(ThreadPool& pool, std::size_t rows, std::size_t numbers, const 
 
 }  // namespace
 
-void gemm(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing) { Spreading<GemmArgs>{table, pool, table.gemm, 1}(args, mixing); }
+void gemm(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing) {
+  Spreading<GemmArgs>{table, pool, table.gemm, 1}(args, mixing);
+}
 
 void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing) {
   Spreading<GemmArgs>{table, pool, table.gemm_bf16, 1}(args, mixing);
@@ -125,8 +136,8 @@ void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args, const Mi
   Spreading<Int8GemmArgs>{table, pool, table.gemm_int8, 2}(args, mixing);
 }
 
-void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t k,
-                   std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero) {
+void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows,
+                   std::size_t k, std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero) {
   spread_rows(pool, rows, rows * k, [&](std::size_t begin, std::size_t end) {
     table.quantize_rows(x + begin * ldx, ldx, end - begin, k, q + begin * ldq, ldq, scale + begin, zero + begin);
   });
@@ -169,12 +180,12 @@ void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t
   });
 }
 
-void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
-                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
-                        std::size_t ldq, float* scale, std::int32_t* zero) {
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows,
+                        std::size_t n, const float* gamma, const float* beta, float eps, float* y, std::size_t ldy,
+                        std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero) {
   spread_rows(pool, rows, rows * n, [&](std::size_t begin, std::size_t end) {
-    table.layernorm_quantize(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy, q + begin * ldq, ldq,
-                             scale + begin, zero + begin);
+    table.layernorm_quantize(x + begin * ldx, ldx, end - begin, n, gamma, beta, eps, y + begin * ldy, ldy,
+                             q + begin * ldq, ldq, scale + begin, zero + begin);
   });
 }
 

@@ -19,9 +19,9 @@ struct Mixing {
 };
 void attention(const Table& table, ThreadPool& pool, const Mixing& mixing);
 
-// c for all rows and the columns [n_begin, n_end); n_end = 0 means n. With `mixing`, c is what it reads as qkv, and all pairs of the sequences
-// in it follow. A thread that computes columns then takes those of its own heads: they need not leave its core, nor wait for another thread's.
-// Not where mixing's out is a, which others may still read.
+// c for all rows and the columns [n_begin, n_end); n_end = 0 means n. With `mixing`, c is what it reads as qkv, and all
+// pairs of the sequences in it follow. A thread that computes columns then takes those of its own heads: they need not
+// leave its core, nor wait for another thread's. Not where mixing's out is a, which others may still read.
 void gemm(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
 void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
 void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args, const Mixing* mixing = nullptr);
@@ -29,13 +29,14 @@ void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args, const Mi
 // Floats of scratch that attention() needs for a pool: threads * stride, stride rounded to whole cache lines.
 std::size_t attention_scratch_stride(const Table& table, std::size_t longest, std::size_t dim, bool linear);
 
-// The same row-wise kernels, rows split over the pool. Rows are quantized once, before the gemm_int8 calls that read them.
-void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t k,
-                   std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero);
+// The same row-wise kernels, rows split over the pool. Rows are quantized once, before the gemm_int8 calls that read
+// them.
+void quantize_rows(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows,
+                   std::size_t k, std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero);
 void layernorm(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
                const float* gamma, const float* beta, float eps, float* y, std::size_t ldy);
-void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
-                        const float* gamma, const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q,
-                        std::size_t ldq, float* scale, std::int32_t* zero);
+void layernorm_quantize(const Table& table, ThreadPool& pool, const float* x, std::size_t ldx, std::size_t rows,
+                        std::size_t n, const float* gamma, const float* beta, float eps, float* y, std::size_t ldy,
+                        std::uint8_t* q, std::size_t ldq, float* scale, std::int32_t* zero);
 
 }  // namespace fathom::kernels

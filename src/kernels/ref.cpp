@@ -47,8 +47,8 @@ void attention_row(const float* q, const float* k, const float* v, std::size_t l
 float feature(float x) { return x > 0.0f ? x + 1.0f : std::exp(x < -30.0f ? -30.0f : x); }  // NaN stays NaN
 
 // One (sequence, head) pair; `state`: S [dim][dim], then z [dim].
-void linear_pair(const float* q, const float* k, const float* v, std::size_t ld, std::size_t length, std::size_t dim, float* state,
-                 float* out, std::size_t ldo) {
+void linear_pair(const float* q, const float* k, const float* v, std::size_t ld, std::size_t length, std::size_t dim,
+                 float* state, float* out, std::size_t ldo) {
   float* z = state + dim * dim;
   std::fill(state, z + dim, 0.0f);
   for (std::size_t j = 0; j < length; ++j)
@@ -78,7 +78,8 @@ void gemm(const GemmArgs& g) noexcept {
       const float* b = static_cast<const float*>(g.packed) + column * g.k;
       for (std::size_t i = 0; i < g.k; ++i, b += kPanel)
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * b[j];
-      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j] + bias_of(g, column + j));
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j)
+        put(g, r, column + j, sums[j] + bias_of(g, column + j));
     }
 }
 
@@ -93,7 +94,8 @@ void gemm_bf16(const GemmArgs& g) noexcept {
         const float a = i < g.k ? from_bf16(to_bf16(g.a[r * g.lda + i])) : 0.0f;
         for (std::size_t j = 0; j < kPanel; ++j) sums[j] += a * from_bf16(b[(i / 2 * kPanel + j) * 2 + i % 2]);
       }
-      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j) put(g, r, column + j, sums[j] + bias_of(g, column + j));
+      for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j)
+        put(g, r, column + j, sums[j] + bias_of(g, column + j));
     }
 }
 
@@ -107,9 +109,12 @@ void gemm_int8(const Int8GemmArgs& g) noexcept {
       std::memcpy(scales, panel + words * row_bytes, sizeof scales);
       std::memcpy(weights, panel + (words + 1) * row_bytes, sizeof weights);
       for (std::size_t i = 0; i < g.k; ++i)
-        for (std::size_t j = 0; j < kPanel; ++j) sums[j] += g.a[r * g.lda + i] * panel[i / 4 * row_bytes + 4 * j + i % 4];
+        for (std::size_t j = 0; j < kPanel; ++j)
+          sums[j] += g.a[r * g.lda + i] * panel[i / 4 * row_bytes + 4 * j + i % 4];
       for (std::size_t j = 0; j < kPanel && column + j < g.n_end; ++j)
-        put(g, r, column + j, std::fma(static_cast<float>(sums[j] - g.row_zero[r] * weights[j]), g.row_scale[r] * scales[j], bias_of(g, column + j)));
+        put(g, r, column + j,
+            std::fma(static_cast<float>(sums[j] - g.row_zero[r] * weights[j]), g.row_scale[r] * scales[j],
+                     bias_of(g, column + j)));
     }
 }
 
@@ -134,14 +139,18 @@ void quantize_rows(const float* x, std::size_t ldx, std::size_t rows, std::size_
   }
 }
 
-std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept { return linear ? (dim + 1) * dim : longest; }
+std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept {
+  return linear ? (dim + 1) * dim : longest;
+}
 
 void attention(const AttentionArgs& g) noexcept {
-  const std::size_t heads = static_cast<std::size_t>(g.heads), dim = static_cast<std::size_t>(g.dim), hidden = heads * dim;
+  const std::size_t heads = static_cast<std::size_t>(g.heads), dim = static_cast<std::size_t>(g.dim),
+                    hidden = heads * dim;
   const std::size_t window = static_cast<std::size_t>(g.window), ld = 3 * hidden;
   for (std::size_t pair = g.pair_begin; pair < g.pair_end; ++pair) {
     const std::size_t s = pair / heads, column = pair % heads * dim;
-    const std::size_t begin = static_cast<std::size_t>(g.offsets[s]), length = static_cast<std::size_t>(g.offsets[s + 1]) - begin;
+    const std::size_t begin = static_cast<std::size_t>(g.offsets[s]),
+                      length = static_cast<std::size_t>(g.offsets[s + 1]) - begin;
     const float* q = g.qkv + begin * ld + 3 * column;
     if (g.linear) {
       linear_pair(q, q + dim, q + 2 * dim, ld, length, dim, g.scratch, g.out + begin * hidden + column, hidden);
@@ -168,15 +177,16 @@ void layernorm(const float* x, std::size_t ldx, std::size_t rows, std::size_t n,
   }
 }
 
-void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma, const float* beta,
-                        float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq, float* scale,
-                        std::int32_t* zero) noexcept {
+void layernorm_quantize(const float* x, std::size_t ldx, std::size_t rows, std::size_t n, const float* gamma,
+                        const float* beta, float eps, float* y, std::size_t ldy, std::uint8_t* q, std::size_t ldq,
+                        float* scale, std::int32_t* zero) noexcept {
   layernorm(x, ldx, rows, n, gamma, beta, eps, y, ldy);
   quantize_rows(y, ldy, rows, n, q, ldq, scale, zero);
 }
 
 void embed(const float* word, const float* position, const float* type, const std::int32_t* ids,
-           const std::int32_t* positions, const std::int32_t* types, std::size_t tokens, std::size_t n, float* y) noexcept {
+           const std::int32_t* positions, const std::int32_t* types, std::size_t tokens, std::size_t n,
+           float* y) noexcept {
   for (std::size_t t = 0; t < tokens; ++t, y += n) {
     const float* w = word + static_cast<std::size_t>(ids[t]) * n;
     const float* p = position + static_cast<std::size_t>(positions[t]) * n;

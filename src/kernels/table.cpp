@@ -7,29 +7,17 @@ namespace fathom::kernels {
 namespace {
 
 // The table of a tier that defines everything in kernels/tier.inc: names of namespaces cannot be template arguments.
-#define FATHOM_TABLE(space)                                     \
-  {.tier = Tier::space,                                         \
-   .name = #space,                                              \
-   .panel = space::kPanel,                                      \
-   .levels = space::kLevels,                                    \
-   .packed_size = packed_size<space::kPanel>,                   \
-   .pack_weights = pack_weights<space::kPanel>,                 \
-   .gemm = space::gemm,                                         \
-   .packed_size_bf16 = packed_size_bf16<space::kPanel>,         \
-   .pack_weights_bf16 = pack_weights_bf16<space::kPanel>,       \
-   .gemm_bf16 = space::gemm_bf16,                               \
-   .packed_size_int8 = packed_size_int8<space::kPanel>,         \
-   .pack_weights_int8 = pack_weights_int8<space::kPanel>,       \
-   .quantize_rows = space::quantize_rows,                       \
-   .gemm_int8 = space::gemm_int8,                               \
-   .attention_scratch = space::attention_scratch,               \
-   .attention = space::attention,                               \
-   .layernorm = space::layernorm,                               \
-   .layernorm_quantize = space::layernorm_quantize,             \
-   .embed = space::embed,                                       \
-   .mean_rows = space::mean_rows,                               \
-   .softmax = space::softmax,                                   \
-   .lstm_cell = space::lstm_cell}
+#define FATHOM_TABLE(space)                                                                                      \
+  {                                                                                                              \
+    .tier = Tier::space, .name = #space, .panel = space::kPanel, .levels = space::kLevels,                       \
+    .packed_size = packed_size<space::kPanel>, .pack_weights = pack_weights<space::kPanel>, .gemm = space::gemm, \
+    .packed_size_bf16 = packed_size_bf16<space::kPanel>, .pack_weights_bf16 = pack_weights_bf16<space::kPanel>,  \
+    .gemm_bf16 = space::gemm_bf16, .packed_size_int8 = packed_size_int8<space::kPanel>,                          \
+    .pack_weights_int8 = pack_weights_int8<space::kPanel>, .quantize_rows = space::quantize_rows,                \
+    .gemm_int8 = space::gemm_int8, .attention_scratch = space::attention_scratch, .attention = space::attention, \
+    .layernorm = space::layernorm, .layernorm_quantize = space::layernorm_quantize, .embed = space::embed,       \
+    .mean_rows = space::mean_rows, .softmax = space::softmax, .lstm_cell = space::lstm_cell                      \
+  }
 
 constexpr Table kRef = FATHOM_TABLE(ref);
 
@@ -68,7 +56,9 @@ constexpr Table avx512_amx_table() {
   return t;
 }
 constexpr Table kAvx512Amx = avx512_amx_table();
-static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel && avx512_amx::kPanel == kAvx512.panel, "they read panels of avx512");
+static_assert(avx512_vnni::kPanel == kAvx512.panel && avx512_bf16::kPanel == kAvx512.panel &&
+                  avx512_amx::kPanel == kAvx512.panel,
+              "they read panels of avx512");
 #elif defined(__aarch64__)
 constexpr Table kNeon = FATHOM_TABLE(neon);
 
@@ -89,16 +79,24 @@ static_assert(neon_dotprod::kPanel == kNeon.panel, "it reads panels of neon");
 const Table& table(Tier tier) {
   switch (tier) {
 #if defined(__x86_64__)
-    case Tier::avx2: return kAvx2;
-    case Tier::avx512: return kAvx512;
-    case Tier::avx512_vnni: return kAvx512Vnni;
-    case Tier::avx512_bf16: return kAvx512Bf16;
-    case Tier::avx512_amx: return kAvx512Amx;
+    case Tier::avx2:
+      return kAvx2;
+    case Tier::avx512:
+      return kAvx512;
+    case Tier::avx512_vnni:
+      return kAvx512Vnni;
+    case Tier::avx512_bf16:
+      return kAvx512Bf16;
+    case Tier::avx512_amx:
+      return kAvx512Amx;
 #elif defined(__aarch64__)
-    case Tier::neon: return kNeon;
-    case Tier::neon_dotprod: return kNeonDotprod;
+    case Tier::neon:
+      return kNeon;
+    case Tier::neon_dotprod:
+      return kNeonDotprod;
 #endif
-    default: return kRef;
+    default:
+      return kRef;
   }
 }
 

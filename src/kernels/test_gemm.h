@@ -22,8 +22,14 @@ struct GemmCase {
   std::vector<float> output() const { return std::vector<float>(1 + m * ldc() + 64, kGuard); }
   void set_output(GemmOutput& g, std::vector<float>& c, Activation activation, bool extras) const {
     g.bias = extras ? bias.data() + 1 : nullptr;
-    g.residual = extras ? residual.data() + 1 : nullptr; g.ldr = ldr();
-    g.c = c.data() + 1; g.ldc = ldc(); g.m = m; g.n = g.n_end = n; g.k = k; g.activation = activation;
+    g.residual = extras ? residual.data() + 1 : nullptr;
+    g.ldr = ldr();
+    g.c = c.data() + 1;
+    g.ldc = ldc();
+    g.m = m;
+    g.n = g.n_end = n;
+    g.k = k;
+    g.activation = activation;
   }
 };
 
@@ -36,7 +42,9 @@ struct FloatCase : GemmCase {
   GemmArgs float_args(std::vector<float>& c, Activation activation, bool extras, const void* packed) const {
     GemmArgs g;
     set_output(g, c, activation, extras);
-    g.a = a.data() + 1; g.lda = lda(); g.packed = packed;
+    g.a = a.data() + 1;
+    g.lda = lda();
+    g.packed = packed;
     return g;
   }
   static void skip(GemmArgs& g, std::size_t rows) { g.a += rows * g.lda; }
@@ -45,13 +53,14 @@ struct FloatCase : GemmCase {
 inline void expect_guards(const GemmCase& p, const std::vector<float>& c) {
   ASSERT_EQ(c[0], kGuard);
   for (std::size_t i = 0; i < p.m; ++i)
-    for (std::size_t j = p.n; j < p.ldc(); ++j) ASSERT_EQ(c[1 + i * p.ldc() + j], kGuard) << "row " << i << " was overrun";
+    for (std::size_t j = p.n; j < p.ldc(); ++j)
+      ASSERT_EQ(c[1 + i * p.ldc() + j], kGuard) << "row " << i << " was overrun";
   for (std::size_t j = 1 + p.m * p.ldc(); j < c.size(); ++j) ASSERT_EQ(c[j], kGuard);
 }
 
 // Adds activation and residual of element (i, j), within what rounding may do, to a value before the activation.
-inline void expect_element(const GemmCase& p, const std::vector<float>& c, std::size_t i, std::size_t j, double y, double tolerance,
-                           Activation activation, bool extras) {
+inline void expect_element(const GemmCase& p, const std::vector<float>& c, std::size_t i, std::size_t j, double y,
+                           double tolerance, Activation activation, bool extras) {
   if (activation == Activation::relu) y = std::max(0.0, y);
   if (activation == Activation::gelu) {
     tolerance = tolerance * 1.13 + 2e-7 * std::max(1.0, std::abs(y));  // the greatest slope, and the kernel's own error
@@ -64,9 +73,11 @@ inline void expect_element(const GemmCase& p, const std::vector<float>& c, std::
   ASSERT_NEAR(c[1 + i * p.ldc() + j], y, tolerance) << p.m << "x" << p.n << "x" << p.k << " at " << i << "," << j;
 }
 
-// All of c in double precision over the operands as `number` reads them: as they are, or rounded as the kernel rounds them.
+// All of c in double precision over the operands as `number` reads them: as they are, or rounded as the kernel rounds
+// them.
 template <class Number>
-void expect_float_gemm(const FloatCase& p, const std::vector<float>& c, Activation activation, bool extras, const Number& number) {
+void expect_float_gemm(const FloatCase& p, const std::vector<float>& c, Activation activation, bool extras,
+                       const Number& number) {
   for (std::size_t i = 0; i < p.m; ++i)
     for (std::size_t j = 0; j < p.n; ++j) {
       double y = extras ? p.bias[1 + j] : 0.0, size = std::abs(y);
@@ -75,8 +86,8 @@ void expect_float_gemm(const FloatCase& p, const std::vector<float>& c, Activati
         y += term;
         size += std::abs(term);
       }
-      // A chain of k roundings errs by at most k eps/2 of the sum of magnitudes. Products of two bf16 are exact in fp32, so k (of
-      // a pair: two) roundings do there as well.
+      // A chain of k roundings errs by at most k eps/2 of the sum of magnitudes. Products of two bf16 are exact in
+      // fp32, so k (of a pair: two) roundings do there as well.
       expect_element(p, c, i, j, y, kEps * (static_cast<double>(p.k) / 2 + 2) * size, activation, extras);
       if (::testing::Test::HasFatalFailure()) return;
     }
@@ -98,7 +109,8 @@ void expect_rows_alone(const Problem& p) {
       g.residual += from * g.ldr;
       p.kernel()(g);
       for (std::size_t i = from; i < from + m; ++i)
-        ASSERT_EQ(0, std::memcmp(&c[1 + i * p.ldc()], &all[1 + i * p.ldc()], p.n * 4)) << "k " << p.k << " m " << m << " row " << i;
+        ASSERT_EQ(0, std::memcmp(&c[1 + i * p.ldc()], &all[1 + i * p.ldc()], p.n * 4))
+            << "k " << p.k << " m " << m << " row " << i;
     }
 }
 
@@ -143,7 +155,8 @@ void expect_same_for_threads(const Problem& p, const Spread& spread) {
   }
 }
 
-// The attention that follows a GEMM in `spread` has the bits of the two one after the other, also where its output overwrites what the GEMM read
+// The attention that follows a GEMM in `spread` has the bits of the two one after the other, also where its output
+// overwrites what the GEMM read
 // (`into` is then the operand, else null). p is a map to q, k and v of `heads` heads.
 template <class Problem, class Spread>
 void expect_mixes_what_it_makes(const Problem& p, std::size_t heads, std::vector<float>* into, const Spread& spread) {
@@ -181,7 +194,8 @@ void expect_mixes_what_it_makes(const Problem& p, std::size_t heads, std::vector
     const Mixing with_scratch{mixing, stride};
     spread(*p.table, pool, gemm_args(c), with_scratch);
     EXPECT_EQ(c, qkv) << threads << " threads, " << heads << " heads";
-    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), mixing.out)) << threads << " threads, " << heads << " heads";
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), mixing.out))
+        << threads << " threads, " << heads << " heads";
     if (into) *into = kept;
   }
 }

@@ -39,7 +39,8 @@ class Writer {
 
   std::string bytes() const {
     std::vector<NamedTensor> tensors;
-    for (const std::string& name : order_) tensors.push_back({name, {tensors_.at(name).values.data(), tensors_.at(name).shape}});
+    for (const std::string& name : order_)
+      tensors.push_back({name, {tensors_.at(name).values.data(), tensors_.at(name).shape}});
     return safetensors_bytes(tensors);
   }
 
@@ -59,7 +60,8 @@ class Writer {
     return at->second;
   }
 
-  // One of `parts` outputs that are averaged gets its half of the columns, doubled, and the whole bias (model.cpp joins them).
+  // One of `parts` outputs that are averaged gets its half of the columns, doubled, and the whole bias (model.cpp joins
+  // them).
   static void put(const TensorView& value, std::size_t part, std::size_t parts, float* to) {
     if (parts == 1 || value.shape.size() == 1) {
       std::copy_n(value.data, value.elements(), to);
@@ -67,7 +69,8 @@ class Writer {
     }
     const std::int64_t width = value.shape[1], half = width / 2;
     for (std::int64_t row = 0; row < value.shape[0]; ++row)
-      for (std::int64_t i = 0; i < half; ++i) to[row * half + i] = 2.0f * value.data[row * width + static_cast<std::int64_t>(part) * half + i];
+      for (std::int64_t i = 0; i < half; ++i)
+        to[row * half + i] = 2.0f * value.data[row * width + static_cast<std::int64_t>(part) * half + i];
   }
 
   const ModelSpec& spec_;
@@ -79,8 +82,8 @@ class Writer {
 
 }  // namespace
 
-Result<std::string> checkpoint_bytes(const ModelSpec& spec, const SafeTensors& before, const Naming& from, const Naming& to,
-                                     const std::map<std::string, TensorView>& values) {
+Result<std::string> checkpoint_bytes(const ModelSpec& spec, const SafeTensors& before, const Naming& from,
+                                     const Naming& to, const std::map<std::string, TensorView>& values) {
   Writer writer(spec, before, from, to);
   for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
     for (const TensorSpec& tensor : wanted) FATHOM_TRY_VOID(writer.add(tensor, values));

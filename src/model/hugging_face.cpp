@@ -11,7 +11,8 @@ constexpr std::int64_t kMost = 1 << 24;  // above any width or count; validate()
 
 class Reader {
  public:
-  Reader(const Json& config, const SafeTensors& tensors, const std::string& where, const std::vector<std::string>& classes)
+  Reader(const Json& config, const SafeTensors& tensors, const std::string& where,
+         const std::vector<std::string>& classes)
       : config_(config), tensors_(tensors), where_(where), classes_(classes) {}
 
   Result<Checkpoint> read();
@@ -26,11 +27,14 @@ class Reader {
     return static_cast<int>(value);
   }
   Result<int> number(const char* key, int otherwise) const { return has(key) ? number(key) : Result<int>(otherwise); }
-  Error refuse(const std::string& what, const std::string& nearest) const { return {Code::unsupported, where_ + ": " + what, nearest}; }
+  Error refuse(const std::string& what, const std::string& nearest) const {
+    return {Code::unsupported, where_ + ": " + what, nearest};
+  }
   // A key whose value would change the arithmetic: absent, null or one of `values`.
   Status only(const char* key, const std::vector<Json>& values, const std::string& nearest) const {
     if (!has(key) || std::find(values.begin(), values.end(), config_[key]) != values.end()) return {};
-    return refuse(std::string("'") + key + "' is " + config_[key].dump().substr(0, 60) + ", which is not computed here", nearest);
+    return refuse(std::string("'") + key + "' is " + config_[key].dump().substr(0, 60) + ", which is not computed here",
+                  nearest);
   }
   bool there(const std::string& name) const { return tensors_.peek(name) != nullptr; }
 
@@ -70,10 +74,14 @@ Status Reader::labels() {
   for (std::size_t i = 0; i < count; ++i) {
     const auto found = ids.find(std::to_string(i));
     if (found == ids.end() || !found->is_string())
-      return Error{Code::bad_input, where_ + ": 'id2label' has " + std::to_string(count) + " entries but none for class " + std::to_string(i), ""};
+      return Error{
+          Code::bad_input,
+          where_ + ": 'id2label' has " + std::to_string(count) + " entries but none for class " + std::to_string(i),
+          ""};
     names.push_back(found->get<std::string>());
   }
-  return only("problem_type", {"single_label_classification"}, "only one label an input: fine-tune it as a single-label classifier");
+  return only("problem_type", {"single_label_classification"},
+              "only one label an input: fine-tune it as a single-label classifier");
 }
 
 Status Reader::sizes(const char* layers, const char* hidden, const char* heads, const char* ffn) {
@@ -137,7 +145,8 @@ Status Reader::picture_size(std::int64_t height, std::int64_t width) {
   out_.spec.image_width = static_cast<int>(width);
   if (out_.spec.patch > 0 && height % out_.spec.patch == 0 && width % out_.spec.patch == 0) return {};
   return refuse("pictures of " + std::to_string(height) + " x " + std::to_string(width) + " are not whole patches of " +
-                    std::to_string(out_.spec.patch), "supported: sides that the patch divides");
+                    std::to_string(out_.spec.patch),
+                "supported: sides that the patch divides");
 }
 
 Status Reader::image_family(const std::string& type) {
@@ -165,7 +174,9 @@ Status Reader::image_family(const std::string& type) {
 int Reader::count_layers(const std::string& start) const {
   int count = 0;
   while (count <= 64 && tensors_.all().lower_bound(start + std::to_string(count) + ".") != tensors_.all().end() &&
-         tensors_.all().lower_bound(start + std::to_string(count) + ".")->first.starts_with(start + std::to_string(count) + "."))
+         tensors_.all()
+             .lower_bound(start + std::to_string(count) + ".")
+             ->first.starts_with(start + std::to_string(count) + "."))
     ++count;
   return count;
 }
@@ -176,26 +187,35 @@ Status Reader::timm() {
   const std::string architecture = text("architecture", "");
   const bool deit = architecture.starts_with("deit_");
   if (!deit && !architecture.starts_with("vit_"))
-    return refuse("architecture '" + architecture.substr(0, 60) + "' of timm", "supported: vit_* and deit_* (plain and distilled)");
+    return refuse("architecture '" + architecture.substr(0, 60) + "' of timm",
+                  "supported: vit_* and deit_* (plain and distilled)");
   out_.family = deit ? "DeiT (timm)" : "ViT (timm)";
   out_.naming.family = Family::timm;
   const TensorView* patch = tensors_.peek("patch_embed.proj.weight");
   const TensorView* inner = tensors_.peek("blocks.0.mlp.fc1.weight");
   const TensorView* positions = tensors_.peek("pos_embed");
-  if (patch == nullptr || patch->shape.size() != 4 || inner == nullptr || inner->shape.size() != 2 || positions == nullptr || positions->shape.size() != 3)
-    return refuse("the weights have no 'patch_embed.proj.weight', 'blocks.0.mlp.fc1.weight' and 'pos_embed' of a plain ViT", "supported: vit_* and deit_* (plain and distilled)");
-  for (const char* other : {"norm_pre.weight", "fc_norm.weight", "reg_token", "blocks.0.ls1.gamma", "blocks.0.attn.q_norm.weight", "attn_pool.q.weight"})
-    if (there(other)) return refuse(std::string("tensor '") + other + "': a variant of ViT that is not computed here", "supported: CLS pooling, no registers, no layer scale");
+  if (patch == nullptr || patch->shape.size() != 4 || inner == nullptr || inner->shape.size() != 2 ||
+      positions == nullptr || positions->shape.size() != 3)
+    return refuse(
+        "the weights have no 'patch_embed.proj.weight', 'blocks.0.mlp.fc1.weight' and 'pos_embed' of a plain ViT",
+        "supported: vit_* and deit_* (plain and distilled)");
+  for (const char* other : {"norm_pre.weight", "fc_norm.weight", "reg_token", "blocks.0.ls1.gamma",
+                            "blocks.0.attn.q_norm.weight", "attn_pool.q.weight"})
+    if (there(other))
+      return refuse(std::string("tensor '") + other + "': a variant of ViT that is not computed here",
+                    "supported: CLS pooling, no registers, no layer scale");
   if (!there("cls_token")) return refuse("no 'cls_token': this ViT pools otherwise", "supported: global_pool 'token'");
   FATHOM_TRY_VOID(only("global_pool", {"token", ""}, "supported: global_pool \"token\""));
-  if (patch->shape[0] > kMost || inner->shape[0] > kMost || patch->shape[2] != patch->shape[3] || patch->shape[2] > 4096 || patch->shape[1] != 3)
+  if (patch->shape[0] > kMost || inner->shape[0] > kMost || patch->shape[2] != patch->shape[3] ||
+      patch->shape[2] > 4096 || patch->shape[1] != 3)
     return refuse("patches " + shape_text(patch->shape), "supported: square patches of RGB pictures");
   spec.hidden = static_cast<int>(patch->shape[0]);
   spec.patch = static_cast<int>(patch->shape[2]);
   spec.ffn = static_cast<int>(inner->shape[0]);
   spec.layers = count_layers("blocks.");
   const bool huge = architecture.find("_huge_") != std::string::npos;
-  const Json arguments = has("model_args") && config_["model_args"].is_object() ? config_["model_args"] : Json::object();
+  const Json arguments =
+      has("model_args") && config_["model_args"].is_object() ? config_["model_args"] : Json::object();
   spec.heads = std::max(1, spec.hidden / (huge ? 80 : 64));
   if (arguments.contains("num_heads")) {
     FATHOM_TRY(const std::int64_t heads, json_int(arguments, "num_heads", 1, 1024, where_));
@@ -211,21 +231,26 @@ Status Reader::timm() {
   if (head != nullptr && !head->shape.empty() && head->shape[0] <= 1'000'000) {
     const Json names = has("label_names") && config_["label_names"].is_array() ? config_["label_names"] : Json::array();
     for (std::int64_t i = 0; i < head->shape[0]; ++i) {
-      const bool named = static_cast<std::int64_t>(names.size()) == head->shape[0] && names[static_cast<std::size_t>(i)].is_string();
-      spec.label_names.push_back(named ? names[static_cast<std::size_t>(i)].get<std::string>() : "class_" + std::to_string(i));
+      const bool named =
+          static_cast<std::int64_t>(names.size()) == head->shape[0] && names[static_cast<std::size_t>(i)].is_string();
+      spec.label_names.push_back(named ? names[static_cast<std::size_t>(i)].get<std::string>()
+                                       : "class_" + std::to_string(i));
     }
   }
   return {};
 }
 
 Result<Checkpoint> Reader::read() {
-  if (!config_.is_object()) return Error{Code::bad_input, where_ + ": must hold a JSON object", "give the folder of a Hugging Face model"};
+  if (!config_.is_object())
+    return Error{Code::bad_input, where_ + ": must hold a JSON object", "give the folder of a Hugging Face model"};
   const std::string type = text("model_type", "");
   ModelSpec& spec = out_.spec;
-  const bool textual = type == "bert" || type == "roberta" || type == "distilbert", visual = type == "vit" || type == "deit";
+  const bool textual = type == "bert" || type == "roberta" || type == "distilbert",
+             visual = type == "vit" || type == "deit";
   const bool from_timm = type.empty() && has("architecture");
   if (!textual && !visual && !from_timm)
-    return refuse("'model_type' is \"" + type.substr(0, 60) + "\"", "supported: bert (MiniLM too), roberta, distilbert, vit, deit, and timm's vit_* and deit_*");
+    return refuse("'model_type' is \"" + type.substr(0, 60) + "\"",
+                  "supported: bert (MiniLM too), roberta, distilbert, vit, deit, and timm's vit_* and deit_*");
   if (!textual) {
     spec.modality = Modality::image;
     spec.norm = NormOrder::pre;
@@ -239,7 +264,8 @@ Result<Checkpoint> Reader::read() {
     FATHOM_TRY_VOID(labels());
   }
   spec.pooling = Pooling::cls_mean;
-  if (spec.hidden < 1 || spec.heads < 1) return refuse("'hidden_size' " + std::to_string(spec.hidden) + " and " + std::to_string(spec.heads) + " heads", "");
+  if (spec.hidden < 1 || spec.heads < 1)
+    return refuse("'hidden_size' " + std::to_string(spec.hidden) + " and " + std::to_string(spec.heads) + " heads", "");
   size_decision(spec);
   std::vector<TensorSpec> head = task_head_tensors(spec);
   const bool headless = std::none_of(head.begin(), head.end(), [&](const TensorSpec& t) {
@@ -250,7 +276,8 @@ Result<Checkpoint> Reader::read() {
   if (headless && classes_.empty())
     return Error{Code::unsupported, where_ + ": the weights have no classifier: this is an encoder before fine-tuning",
                  "fine-tune it: fathom fit --from FOLDER --data LABELLED"};
-  if (headless && from_timm && spec.prefix_tokens == 2) return refuse("a distilled DeiT of timm without its two heads", "fine-tune the plain deit_*");
+  if (headless && from_timm && spec.prefix_tokens == 2)
+    return refuse("a distilled DeiT of timm without its two heads", "fine-tune the plain deit_*");
   if (headless) {
     spec.label_names = classes_;
     head = task_head_tensors(spec);
@@ -261,7 +288,8 @@ Result<Checkpoint> Reader::read() {
     for (const TensorSpec& t : wanted)
       for (const TensorSource& source : sources_of(spec, out_.naming, t)) used.insert(source.name);
   for (const auto& [name, view] : tensors_.all())
-    if (!used.contains(name) && !name.ends_with(".gamma") && !name.ends_with(".beta")) out_.notes.push_back("'" + name.substr(0, 80) + "' is not used");
+    if (!used.contains(name) && !name.ends_with(".gamma") && !name.ends_with(".beta"))
+      out_.notes.push_back("'" + name.substr(0, 80) + "' is not used");
   return std::move(out_);
 }
 

@@ -1,8 +1,8 @@
-// What a Hugging Face (or timm) checkpoint is, as a ModelSpec and a Naming: read from config.json and the tensors' names.
-// BERT (MiniLM too), RoBERTa, DistilBERT, ViT, DeiT with and without a teacher, timm's ViT and DeiT. Whatever changes the
-// arithmetic and is not computed here is refused by name, with the nearest supported form.
-// What pictures are normalised by stands elsewhere (data/preprocessing.h); pixel_mean and pixel_std keep their defaults.
-// Errors: unsupported, bad_input (config.json and weights do not fit). Thread rule: pure functions.
+// What a Hugging Face (or timm) checkpoint is, as a ModelSpec and a Naming: read from config.json and the tensors'
+// names. BERT (MiniLM too), RoBERTa, DistilBERT, ViT, DeiT with and without a teacher, timm's ViT and DeiT. Whatever
+// changes the arithmetic and is not computed here is refused by name, with the nearest supported form. What pictures
+// are normalised by stands elsewhere (data/preprocessing.h); pixel_mean and pixel_std keep their defaults. Errors:
+// unsupported, bad_input (config.json and weights do not fit). Thread rule: pure functions.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// First and second moments of what the maps of one layer read: qkv [hidden], o (the heads' mixtures, side by side), f1 [hidden] and f2 (the
-// neurons of the feed-forward block). eval adds them over rows of data; compress chooses by them what can go. Plain values.
+// First and second moments of what the maps of one layer read: qkv [hidden], o (the heads' mixtures, side by side), f1
+// [hidden] and f2 (the neurons of the feed-forward block). eval adds them over rows of data; compress chooses by them
+// what can go. Plain values.
 #pragma once
 
 #include <array>

@@ -39,7 +39,8 @@ Ledger ledger_for(const ModelSpec& spec, int tokens) {
     const double in = map.in, out = map.outputs();
     ledger.layer += n * (map.rank > 0 ? map.rank * (in + out) : in * out);
   }
-  ledger.layer += spec.attention == Attention::linear ? 2 * n * mixed * spec.head_dim() : 2 * attention_pairs(n, spec.attention_window) * mixed;
+  ledger.layer += spec.attention == Attention::linear ? 2 * n * mixed * spec.head_dim()
+                                                      : 2 * attention_pairs(n, spec.attention_window) * mixed;
   ledger.extractor = extractor_macs(spec, n);
   ledger.policy_init = lstm * (2 * spec.extractor.c2 + 1);
   ledger.policy_step = 4 * lstm * (kPolicyInputs + lstm) + 2 * lstm;

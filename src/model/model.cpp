@@ -44,12 +44,14 @@ Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tens
       if (got == nullptr) {
         const auto unread = tensors.unread().find(source.name);
         if (unread != tensors.unread().end())
-          return Error{Code::corrupt_bundle, at + " has dtype " + unread->second + ", expected floats", "convert the file to float32"};
+          return Error{Code::corrupt_bundle, at + " has dtype " + unread->second + ", expected floats",
+                       "convert the file to float32"};
         return Error{Code::corrupt_bundle, at + " is missing, expected shape " + shape_text(source.shape),
                      "config.json and the weights do not belong together"};
       }
       if (got->shape != source.shape)
-        return Error{Code::corrupt_bundle, at + ": expected shape " + shape_text(source.shape) + ", got " + shape_text(got->shape),
+        return Error{Code::corrupt_bundle,
+                     at + ": expected shape " + shape_text(source.shape) + ", got " + shape_text(got->shape),
                      "config.json and the weights do not belong together"};
       views.push_back(got);
     }
@@ -82,20 +84,23 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const Bundle> b
     const std::string where = "'" + (bundle->folder() / "fathom.json").string() + "'";
     FATHOM_TRY(const std::string name, json_string(fathom, "precision", where));
     const auto precision = parse_precision(name);
-    if (!precision) return Error{Code::corrupt_bundle, where + ": " + precision.error().message, precision.error().hint};
+    if (!precision)
+      return Error{Code::corrupt_bundle, where + ": " + precision.error().message, precision.error().hint};
     model->precision_ = *precision;
   }
   FATHOM_TRY_VOID(model->add(backbone_tensors(model->spec_), *bundle->weights(), model->naming_));
   FATHOM_TRY_VOID(model->add(task_head_tensors(model->spec_), *bundle->weights(), model->naming_));
   model->has_task_head_ = bundle->decision() != nullptr || model->spec_.task_head != TaskHead::exit;
-  if (bundle->decision() != nullptr) FATHOM_TRY_VOID(model->add(decision_tensors(model->spec_), *bundle->decision(), {}));
+  if (bundle->decision() != nullptr)
+    FATHOM_TRY_VOID(model->add(decision_tensors(model->spec_), *bundle->decision(), {}));
   model->backbone_ = bundle->weights();
   model->decision_ = bundle->decision();
   model->bundle_ = std::move(bundle);
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-Result<std::shared_ptr<const Model>> Model::of_checkpoint(ModelSpec spec, const Naming& names, std::shared_ptr<const SafeTensors> tensors) {
+Result<std::shared_ptr<const Model>> Model::of_checkpoint(ModelSpec spec, const Naming& names,
+                                                          std::shared_ptr<const SafeTensors> tensors) {
   FATHOM_CHECK(tensors != nullptr, "Model::of_checkpoint needs tensors");
   FATHOM_TRY_VOID(validate(spec, "'" + tensors->path().string() + "'"));
   auto model = std::make_shared<Model>();
@@ -108,7 +113,8 @@ Result<std::shared_ptr<const Model>> Model::of_checkpoint(ModelSpec spec, const 
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors, Precision precision) {
+Result<std::shared_ptr<const Model>> Model::backbone_only(ModelSpec spec, std::shared_ptr<const SafeTensors> tensors,
+                                                          Precision precision) {
   FATHOM_CHECK(tensors != nullptr, "Model::backbone_only needs tensors");
   ModelSpec checked = spec;  // a backbone alone has no classes
   if (checked.label_names.empty()) checked.label_names = {"0", "1"};

@@ -15,8 +15,8 @@
 
 namespace fathom {
 
-// The file's tensor of that name, without its values (SafeTensors::peek); very old BERT files call a LayerNorm's weight and
-// bias gamma and beta: `name` becomes what the file says. Null if absent.
+// The file's tensor of that name, without its values (SafeTensors::peek); very old BERT files call a LayerNorm's weight
+// and bias gamma and beta: `name` becomes what the file says. Null if absent.
 const TensorView* find_named(const SafeTensors& tensors, std::string& name);
 
 class Model {
@@ -31,7 +31,8 @@ class Model {
   const ModelSpec& spec() const { return spec_; }
   Precision precision() const { return precision_; }  // of the layers; fathom.json "precision", else fp32
   // A checkpoint's weights under its own names; `names` as model/hugging_face.h read it.
-  static Result<std::shared_ptr<const Model>> of_checkpoint(ModelSpec spec, const Naming& names, std::shared_ptr<const SafeTensors> tensors);
+  static Result<std::shared_ptr<const Model>> of_checkpoint(ModelSpec spec, const Naming& names,
+                                                            std::shared_ptr<const SafeTensors> tensors);
 
   const Naming& naming() const { return naming_; }
   bool has_decision() const { return decision_ != nullptr; }  // heads, extractor, policy present
@@ -39,7 +40,8 @@ class Model {
   // Data of a tensor named as in names.h; FATHOM_CHECK if absent (all were checked at load). Half-precision tensors are
   // widened when they are first asked for. Thread rule: any thread.
   const float* weight(const std::string& name) const;
-  StoredTable table_of(const std::string& name) const;  // a backbone's table that is one tensor of the file, as that holds it
+  StoredTable table_of(
+      const std::string& name) const;  // a backbone's table that is one tensor of the file, as that holds it
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:

@@ -57,7 +57,8 @@ class ModelTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
   Result<std::shared_ptr<const Model>> load(const ModelSpec& spec, const std::vector<TensorSpec>& backbone,
                                             const std::vector<TensorSpec>& decision) {
-    std::map<std::string, std::string> files = {{"config.json", spec_to_json(spec).dump()}, {"model.safetensors", bytes_of(backbone)}};
+    std::map<std::string, std::string> files = {{"config.json", spec_to_json(spec).dump()},
+                                                {"model.safetensors", bytes_of(backbone)}};
     if (!decision.empty()) files["fathom.safetensors"] = bytes_of(decision);
     FATHOM_TRY_VOID(write_bundle(folder_, files, Json::object()));
     FATHOM_TRY(auto bundle, Bundle::open(folder_));
@@ -141,7 +142,8 @@ TEST_F(ModelTest, MissingOrMisshapenTensorsAreNamed) {
   const ModelSpec spec = small_text();
   for (int which = 0; which < 2; ++which) {
     const auto whole = which == 0 ? backbone_tensors(spec) : decision_tensors(spec);
-    for (std::size_t i = static_cast<std::size_t>(which); i < whole.size(); i += 3) {  // every third: each is a bundle on disk
+    for (std::size_t i = static_cast<std::size_t>(which); i < whole.size();
+         i += 3) {  // every third: each is a bundle on disk
       const auto attempt = [&](const std::vector<TensorSpec>& changed) {
         return which == 0 ? load(spec, changed, decision_tensors(spec)) : load(spec, backbone_tensors(spec), changed);
       };
@@ -150,12 +152,14 @@ TEST_F(ModelTest, MissingOrMisshapenTensorsAreNamed) {
       const auto one = attempt(missing);
       ASSERT_FALSE(one.has_value()) << whole[i].name;
       EXPECT_EQ(one.error().code, Code::corrupt_bundle);
-      EXPECT_NE(one.error().message.find("'" + whole[i].name + "' is missing"), std::string::npos) << one.error().message;
+      EXPECT_NE(one.error().message.find("'" + whole[i].name + "' is missing"), std::string::npos)
+          << one.error().message;
       auto misshapen = whole;
       misshapen[i].shape.back() += 1;
       const auto two = attempt(misshapen);
       ASSERT_FALSE(two.has_value()) << whole[i].name;
-      EXPECT_NE(two.error().message.find("'" + whole[i].name + "': expected shape " + shape_text(whole[i].shape)), std::string::npos);
+      EXPECT_NE(two.error().message.find("'" + whole[i].name + "': expected shape " + shape_text(whole[i].shape)),
+                std::string::npos);
       EXPECT_NE(two.error().message.find("got " + shape_text(misshapen[i].shape)), std::string::npos);
     }
   }

@@ -66,10 +66,11 @@ void add_head(List& list, const ModelSpec& spec, int exit) {
 std::array<LayerMap, 4> layer_maps(const ModelSpec& spec) {
   const int hidden = spec.hidden, mixed = spec.attention_width(), ffn = spec.ffn;
   const MapRanks& r = spec.ranks;
-  return {{{"attention.self", {"attention.self.query", "attention.self.key", "attention.self.value"}, hidden, mixed, r.qkv},
-           {"attention.output", {"attention.output.dense"}, mixed, hidden, r.o},
-           {"intermediate", {"intermediate.dense"}, hidden, ffn, r.f1},
-           {"output", {"output.dense"}, ffn, hidden, r.f2}}};
+  return {
+      {{"attention.self", {"attention.self.query", "attention.self.key", "attention.self.value"}, hidden, mixed, r.qkv},
+       {"attention.output", {"attention.output.dense"}, mixed, hidden, r.o},
+       {"intermediate", {"intermediate.dense"}, hidden, ffn, r.f1},
+       {"output", {"output.dense"}, ffn, hidden, r.f2}}};
 }
 
 std::string factor_name(const ModelSpec& spec, int layer, const LayerMap& map) {

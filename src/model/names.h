@@ -18,15 +18,16 @@ struct TensorSpec {
 
 // model.safetensors, in file order. i = 0..layers-1:
 //   text : embeddings.word_embeddings.weight [vocab, hidden] (word_width > 0: [vocab, word_width], and
-//          embeddings.word_projection.weight [hidden, word_width]), embeddings.position_embeddings.weight [max_tokens, hidden],
-//          embeddings.token_type_embeddings.weight [token_types, hidden] (if token_types > 0; row 0 is added),
+//          embeddings.word_projection.weight [hidden, word_width]), embeddings.position_embeddings.weight [max_tokens,
+//          hidden], embeddings.token_type_embeddings.weight [token_types, hidden] (if token_types > 0; row 0 is added),
 //          embeddings.LayerNorm.{weight,bias} (post-LN only)
 //   image: embeddings.patch_embeddings.projection.weight [hidden, 3, patch, patch], .bias [hidden],
-//          embeddings.cls_token [hidden], embeddings.distillation_token [hidden] (if prefix_tokens == 2), embeddings.position_embeddings [tokens, hidden]
+//          embeddings.cls_token [hidden], embeddings.distillation_token [hidden] (if prefix_tokens == 2),
+//          embeddings.position_embeddings [tokens, hidden]
 //   layer: encoder.layer.i.attention.self.{query,key,value}.{weight [attention_width, hidden],bias},
 //          encoder.layer.i.attention.output.dense.{weight [hidden, attention_width],bias},
-//          encoder.layer.i.intermediate.dense.{weight [ffn, hidden],bias}, encoder.layer.i.output.dense.{weight [hidden, ffn],bias}
-//          a map of rank r > 0 (spec.ranks): its weight is [out, r], behind
+//          encoder.layer.i.intermediate.dense.{weight [ffn, hidden],bias}, encoder.layer.i.output.dense.{weight
+//          [hidden, ffn],bias} a map of rank r > 0 (spec.ranks): its weight is [out, r], behind
 //          encoder.layer.i.{attention.self,attention.output,intermediate,output}.factor.weight [r, in];
 //          factors_shared: encoder.{attention.self,...}.factor.weight instead, before the layers
 //          post-LN: encoder.layer.i.attention.output.LayerNorm.*, encoder.layer.i.output.LayerNorm.*
@@ -35,11 +36,12 @@ std::vector<TensorSpec> backbone_tensors(const ModelSpec& spec);
 
 // The four maps of a layer in the order of their run; what shares one input and one factor counts as one (q, k and v).
 struct LayerMap {
-  std::string name;                 // "attention.self", "attention.output", "intermediate", "output": `<name>.factor.weight`
-  std::vector<std::string> parts;   // {"attention.self.query", ...}, {"attention.output.dense"}, ...: `<part>.{weight,bias}`
-  int in = 0, out = 0, rank = 0;    // out: of one part; rank 0: one matrix
+  std::string name;  // "attention.self", "attention.output", "intermediate", "output": `<name>.factor.weight`
+  std::vector<std::string>
+      parts;  // {"attention.self.query", ...}, {"attention.output.dense"}, ...: `<part>.{weight,bias}`
+  int in = 0, out = 0, rank = 0;                                        // out: of one part; rank 0: one matrix
   int outputs() const { return out * static_cast<int>(parts.size()); }  // of all parts
-  int reads() const { return rank > 0 ? rank : in; }  // columns of a part's weight
+  int reads() const { return rank > 0 ? rank : in; }                    // columns of a part's weight
 };
 std::array<LayerMap, 4> layer_maps(const ModelSpec& spec);
 std::string factor_name(const ModelSpec& spec, int layer, const LayerMap& map);  // with ".weight"; layer counts from 0
@@ -47,7 +49,8 @@ std::string factor_name(const ModelSpec& spec, int layer, const LayerMap& map); 
 // The last head where it is a checkpoint's own (spec.task_head != exit), in model.safetensors: exits.L.* as below.
 std::vector<TensorSpec> task_head_tensors(const ModelSpec& spec);
 
-// fathom.safetensors. e = 1..layers (exit after layer e; without the last where it is a checkpoint's), P = spec.pooled():
+// fathom.safetensors. e = 1..layers (exit after layer e; without the last where it is a checkpoint's), P =
+// spec.pooled():
 //   exits.e.norm.{weight,bias} [P]; if head_hidden(e) > 0: exits.e.dense.{weight [hidden_e, P],bias};
 //   exits.e.out.{weight [classes, hidden_e or P],bias}  (heads_shared: one exits.out.{weight,bias} instead)
 //   extractor.proj.{weight [embed, hidden],bias}; extractor.conv1.{weight [c1, embed, kh, 3],bias};

@@ -17,7 +17,8 @@ bool strip(std::string_view& text, std::string_view start) {
   return true;
 }
 
-struct Part {  // "encoder.layer.3.attention.self.query.weight" -> layer "3", part "attention.self.query", kind ".weight"
+struct Part {  // "encoder.layer.3.attention.self.query.weight" -> layer "3", part "attention.self.query", kind
+               // ".weight"
   std::string layer, part, kind;
 };
 
@@ -45,16 +46,21 @@ std::string_view renamed(const Table& table, const std::string& part) {
 // Our parts of a layer that a family calls otherwise.
 const Table& layer_table(Family family) {
   static const Table same;
-  static const Table distilbert = {{"attention.self.query", "attention.q_lin"}, {"attention.self.key", "attention.k_lin"},
-                                   {"attention.self.value", "attention.v_lin"}, {"attention.output.dense", "attention.out_lin"},
-                                   {"attention.output.LayerNorm", "sa_layer_norm"}, {"intermediate.dense", "ffn.lin1"},
-                                   {"output.dense", "ffn.lin2"}, {"output.LayerNorm", "output_layer_norm"}};
-  static const Table vit = {{"attention.self.query", "attention.attention.query"}, {"attention.self.key", "attention.attention.key"},
+  static const Table distilbert = {{"attention.self.query", "attention.q_lin"},
+                                   {"attention.self.key", "attention.k_lin"},
+                                   {"attention.self.value", "attention.v_lin"},
+                                   {"attention.output.dense", "attention.out_lin"},
+                                   {"attention.output.LayerNorm", "sa_layer_norm"},
+                                   {"intermediate.dense", "ffn.lin1"},
+                                   {"output.dense", "ffn.lin2"},
+                                   {"output.LayerNorm", "output_layer_norm"}};
+  static const Table vit = {{"attention.self.query", "attention.attention.query"},
+                            {"attention.self.key", "attention.attention.key"},
                             {"attention.self.value", "attention.attention.value"}};
   static const Table timm = {{"attention.self.query", "attn.qkv"}, {"attention.self.key", "attn.qkv"},
                              {"attention.self.value", "attn.qkv"}, {"attention.output.dense", "attn.proj"},
-                             {"layernorm_before", "norm1"}, {"layernorm_after", "norm2"},
-                             {"intermediate.dense", "mlp.fc1"}, {"output.dense", "mlp.fc2"}};
+                             {"layernorm_before", "norm1"},        {"layernorm_after", "norm2"},
+                             {"intermediate.dense", "mlp.fc1"},    {"output.dense", "mlp.fc2"}};
   return family == Family::distilbert ? distilbert : family == Family::vit ? vit : family == Family::timm ? timm : same;
 }
 
@@ -64,7 +70,8 @@ const char* layers_of(Family family) {
 
 TensorSource layer_source(const Naming& naming, const Part& part, const TensorSpec& wanted) {
   const std::string_view stored = renamed(layer_table(naming.family), part.part);
-  TensorSource out{naming.prefix + layers_of(naming.family) + part.layer + "." + std::string(stored) + part.kind, wanted.shape};
+  TensorSource out{naming.prefix + layers_of(naming.family) + part.layer + "." + std::string(stored) + part.kind,
+                   wanted.shape};
   if (stored != "attn.qkv") return out;
   out.shape[0] = 3 * wanted.shape[0];  // q, k and v one below the other
   const int third = part.part.ends_with("query") ? 0 : part.part.ends_with("key") ? 1 : 2;
@@ -84,7 +91,8 @@ TensorSource embedding_source(const ModelSpec& spec, const Naming& naming, const
   if (token) out.shape = {1, 1, spec.hidden};
   if (position) out.shape = {1, spec.tokens(), spec.hidden};
   if (naming.family == Family::vit) return out;
-  static const Table timm = {{"embeddings.cls_token", "cls_token"}, {"embeddings.distillation_token", "dist_token"},
+  static const Table timm = {{"embeddings.cls_token", "cls_token"},
+                             {"embeddings.distillation_token", "dist_token"},
                              {"embeddings.position_embeddings", "pos_embed"},
                              {"embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight"},
                              {"embeddings.patch_embeddings.projection.bias", "patch_embed.proj.bias"}};
@@ -93,13 +101,16 @@ TensorSource embedding_source(const ModelSpec& spec, const Naming& naming, const
 }
 
 // exits.L.{norm,dense,out}.*
-std::vector<TensorSource> head_sources(const ModelSpec& spec, const Naming& naming, const Part& part, const TensorSpec& wanted) {
+std::vector<TensorSource> head_sources(const ModelSpec& spec, const Naming& naming, const Part& part,
+                                       const TensorSpec& wanted) {
   const Family family = naming.family;
   const std::string which = part.part.substr(part.part.rfind('.') + 1);
   std::vector<std::string> names;
   if (which == "norm") names = {family == Family::timm ? "norm" : naming.prefix + "layernorm"};
   if (which == "dense")
-    names = {family == Family::roberta ? "classifier.dense" : family == Family::distilbert ? "pre_classifier" : naming.prefix + "pooler.dense"};
+    names = {family == Family::roberta      ? "classifier.dense"
+             : family == Family::distilbert ? "pre_classifier"
+                                            : naming.prefix + "pooler.dense"};
   if (which == "out") {
     names = {family == Family::roberta ? "classifier.out_proj" : family == Family::timm ? "head" : "classifier"};
     if (spec.task_head == TaskHead::norm_distilled)
@@ -117,7 +128,10 @@ std::vector<TensorSource> head_sources(const ModelSpec& spec, const Naming& nami
 }  // namespace
 
 Json naming_to_json(const Naming& naming) {
-  return {{"family", kFamilies[static_cast<std::size_t>(naming.family)]}, {"prefix", naming.prefix}, {"first_position", naming.first_position}, {"positions", naming.positions}};
+  return {{"family", kFamilies[static_cast<std::size_t>(naming.family)]},
+          {"prefix", naming.prefix},
+          {"first_position", naming.first_position},
+          {"positions", naming.positions}};
 }
 
 Result<Naming> naming_from_json(const Json& json, const std::string& where) {
@@ -130,7 +144,8 @@ Result<Naming> naming_from_json(const Json& json, const std::string& where) {
   out.positions = static_cast<int>(positions);
   for (std::size_t i = 0; i < std::size(kFamilies); ++i)
     if (family == kFamilies[i]) return out.family = static_cast<Family>(i), out;
-  return Error{Code::corrupt_bundle, where + ": 'family' is \"" + family.substr(0, 40) + "\", which this version does not know",
+  return Error{Code::corrupt_bundle,
+               where + ": 'family' is \"" + family.substr(0, 40) + "\", which this version does not know",
                "use a newer version of Fathom"};
 }
 

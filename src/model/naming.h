@@ -17,9 +17,9 @@ enum class Family { fathom, bert, roberta, distilbert, vit, timm };  // vit: ViT
 
 struct Naming {
   Family family = Family::fathom;
-  std::string prefix;       // before the backbone's tensors: "bert.", "distilbert.", "vit.", "deit.", "" (a bare encoder)
-  int first_position = 0;   // row of the position table that token 0 uses (RoBERTa: pad_token_id + 1)
-  int positions = 0;        // text: rows of that table; the spec's max_tokens may be fewer
+  std::string prefix;  // before the backbone's tensors: "bert.", "distilbert.", "vit.", "deit.", "" (a bare encoder)
+  int first_position = 0;  // row of the position table that token 0 uses (RoBERTa: pad_token_id + 1)
+  int positions = 0;       // text: rows of that table; the spec's max_tokens may be fewer
   bool operator==(const Naming&) const = default;
 };
 

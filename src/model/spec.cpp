@@ -18,9 +18,11 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("hidden", spec.hidden, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("heads", spec.heads, 1, 1024));
   FATHOM_TRY_VOID(visit.number("ffn", spec.ffn, 1, 4 * kMaxWidth));
-  if (visit.wants("head_size", spec.head_size != 0)) FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
+  if (visit.wants("head_size", spec.head_size != 0))
+    FATHOM_TRY_VOID(visit.number("head_size", spec.head_size, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.choice("norm", spec.norm, {"pre", "post"}));
-  if (visit.wants("attention", spec.attention != Attention::softmax)) FATHOM_TRY_VOID(visit.choice("attention", spec.attention, {"softmax", "linear"}));
+  if (visit.wants("attention", spec.attention != Attention::softmax))
+    FATHOM_TRY_VOID(visit.choice("attention", spec.attention, {"softmax", "linear"}));
   FATHOM_TRY_VOID(visit.number("attention_window", spec.attention_window, 0, kMaxTokens));
   const auto width_if_set = [&](const char* key, auto& value) {
     return visit.wants(key, value != 0) ? visit.number(key, value, 1, kMaxWidth) : Status{};
@@ -29,7 +31,8 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(width_if_set("rank_o", spec.ranks.o));
   FATHOM_TRY_VOID(width_if_set("rank_f1", spec.ranks.f1));
   FATHOM_TRY_VOID(width_if_set("rank_f2", spec.ranks.f2));
-  if (visit.wants("factors_shared", spec.ranks.shared)) FATHOM_TRY_VOID(visit.flag("factors_shared", spec.ranks.shared));
+  if (visit.wants("factors_shared", spec.ranks.shared))
+    FATHOM_TRY_VOID(visit.flag("factors_shared", spec.ranks.shared));
   FATHOM_TRY_VOID(visit.choice("pooling", spec.pooling, {"cls", "cls_mean"}));
   FATHOM_TRY_VOID(visit.real("layer_norm_eps", spec.layer_norm_eps, 1e-20, 0.1));
   if (spec.modality == Modality::text) {
@@ -48,7 +51,8 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   FATHOM_TRY_VOID(visit.number("exit_head_hidden", spec.exit_head_hidden, 0, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("task_head_hidden", spec.task_head_hidden, 0, kMaxWidth));
   if (visit.wants("task_head", true))
-    FATHOM_TRY_VOID(visit.choice("task_head", spec.task_head, {"exit", "pooler_tanh", "pooler_relu", "norm_cls", "norm_distilled"}));
+    FATHOM_TRY_VOID(visit.choice("task_head", spec.task_head,
+                                 {"exit", "pooler_tanh", "pooler_relu", "norm_cls", "norm_distilled"}));
   FATHOM_TRY_VOID(visit.flag("heads_shared", spec.heads_shared));
   FATHOM_TRY_VOID(visit.number("extractor_embed", spec.extractor.embed, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("extractor_c1", spec.extractor.c1, 1, kMaxWidth));
@@ -62,7 +66,9 @@ struct Writer {
   Json json = Json::object();
   bool wants(const char*, bool written) { return written; }
   Status number(const char* key, const int& value, std::int64_t, std::int64_t) { return json[key] = value, Status{}; }
-  Status real(const char* key, const float& value, double, double) { return json[key] = short_decimal(value), Status{}; }
+  Status real(const char* key, const float& value, double, double) {
+    return json[key] = short_decimal(value), Status{};
+  }
   Status channels(const char* key, const std::array<float, 3>& value, double, double) {
     const bool equal = value[0] == value[1] && value[0] == value[2];
     if (equal) return json[key] = short_decimal(value[0]), Status{};
@@ -99,11 +105,13 @@ struct Reader {
     known.insert(key);
     const auto it = json.find(key);
     const bool one = it != json.end() && it->is_number();  // for all three
-    if (!one && (it == json.end() || !it->is_array() || it->size() != 3)) return bad(key, "is missing, or not a number or a list of 3");
+    if (!one && (it == json.end() || !it->is_array() || it->size() != 3))
+      return bad(key, "is missing, or not a number or a list of 3");
     for (std::size_t i = 0; i < 3; ++i) {
       const Json& item = one ? *it : (*it)[i];
       const double got = item.is_number() ? item.get<double>() : low - 1;
-      if (!(got >= low && got <= high)) return bad(key, "must hold numbers in " + Json(low).dump() + ".." + Json(high).dump());
+      if (!(got >= low && got <= high))
+        return bad(key, "must hold numbers in " + Json(low).dump() + ".." + Json(high).dump());
       value[i] = static_cast<float>(got);
     }
     return {};
@@ -145,7 +153,8 @@ struct Checker {
   bool wants(const char*, bool written) { return written; }
   Status number(const char* key, const int& value, std::int64_t low, std::int64_t high) {
     if (value >= low && value <= high) return {};
-    return bad(key, "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
+    return bad(key,
+               "is " + std::to_string(value) + ", must lie in " + std::to_string(low) + ".." + std::to_string(high));
   }
   Status real(const char* key, const float& value, double low, double high) {
     // A bound is met as a float too: the float next to 1e-20 may lie just below it.
@@ -158,7 +167,8 @@ struct Checker {
   }
   Status flag(const char*, const bool&) { return {}; }
   Status names(const char* key, const std::vector<std::string>& value) {
-    if (value.size() < 2 || value.size() > 1'000'000) return bad(key, "has " + std::to_string(value.size()) + " labels, at least 2 are needed");
+    if (value.size() < 2 || value.size() > 1'000'000)
+      return bad(key, "has " + std::to_string(value.size()) + " labels, at least 2 are needed");
     std::set<std::string> seen;
     for (const std::string& name : value) {
       if (name.empty()) return bad(key, "holds an empty label");
@@ -180,22 +190,30 @@ Status check_together(const ModelSpec& spec, const std::string& where) {
   const auto bad = [&](const std::string& what) { return Error{Code::corrupt_bundle, where + ": " + what, ""}; };
   const auto text = [](auto value) { return std::to_string(value); };
   if (spec.head_size > 0 && spec.attention_width() > spec.hidden)
-    return bad("'heads' " + text(spec.heads) + " of 'head_size' " + text(spec.head_size) + " are wider than 'hidden' " + text(spec.hidden));
+    return bad("'heads' " + text(spec.heads) + " of 'head_size' " + text(spec.head_size) + " are wider than 'hidden' " +
+               text(spec.hidden));
   if (spec.head_size == 0 && spec.hidden % spec.heads != 0)
     return bad("'hidden' " + text(spec.hidden) + " is not a multiple of 'heads' " + text(spec.heads));
-  if (spec.attention == Attention::linear && spec.attention_window > 0) return bad("'attention_window' goes with 'attention' \"softmax\" alone");
+  if (spec.attention == Attention::linear && spec.attention_window > 0)
+    return bad("'attention_window' goes with 'attention' \"softmax\" alone");
   const int mixed = spec.attention_width();
-  const struct { const char* key; int rank, in, out; } folded[] = {
-      {"rank_qkv", spec.ranks.qkv, spec.hidden, 3 * mixed}, {"rank_o", spec.ranks.o, mixed, spec.hidden},
-      {"rank_f1", spec.ranks.f1, spec.hidden, spec.ffn}, {"rank_f2", spec.ranks.f2, spec.ffn, spec.hidden},
-      {"word_width", spec.word_width, spec.hidden, spec.vocab}};
+  const struct {
+    const char* key;
+    int rank, in, out;
+  } folded[] = {{"rank_qkv", spec.ranks.qkv, spec.hidden, 3 * mixed},
+                {"rank_o", spec.ranks.o, mixed, spec.hidden},
+                {"rank_f1", spec.ranks.f1, spec.hidden, spec.ffn},
+                {"rank_f2", spec.ranks.f2, spec.ffn, spec.hidden},
+                {"word_width", spec.word_width, spec.hidden, spec.vocab}};
   for (const auto& map : folded)
     if (map.rank > std::min(map.in, map.out))
-      return bad("'" + std::string(map.key) + "' " + text(map.rank) + " is more than the map has, " + text(std::min(map.in, map.out)));
+      return bad("'" + std::string(map.key) + "' " + text(map.rank) + " is more than the map has, " +
+                 text(std::min(map.in, map.out)));
   if (spec.ranks.shared && !spec.ranks.any()) return bad("'factors_shared' needs a rank");
   if (spec.heads_shared && (spec.exit_head_hidden != 0 || spec.task_head_hidden != 0))
     return bad("'heads_shared' needs 'exit_head_hidden' and 'task_head_hidden' to be 0");
-  if (spec.heads_shared && spec.task_head != TaskHead::exit) return bad("'heads_shared' needs 'task_head' to be \"exit\"");
+  if (spec.heads_shared && spec.task_head != TaskHead::exit)
+    return bad("'heads_shared' needs 'task_head' to be \"exit\"");
   if (spec.task_head == TaskHead::norm_distilled && (spec.modality == Modality::text || spec.prefix_tokens != 2))
     return bad("'task_head' \"norm_distilled\" needs pictures with 'prefix_tokens' 2");
   const bool pooler = spec.task_head == TaskHead::pooler_tanh || spec.task_head == TaskHead::pooler_relu;
@@ -203,8 +221,10 @@ Status check_together(const ModelSpec& spec, const std::string& where) {
     return bad("'task_head_hidden' " + text(spec.task_head_hidden) + " does not go with 'task_head'");
   if (spec.modality == Modality::text) return {};
   if (spec.image_height % spec.patch != 0 || spec.image_width % spec.patch != 0)
-    return bad("image " + text(spec.image_height) + "x" + text(spec.image_width) + " is not a multiple of 'patch' " + text(spec.patch));
-  if (spec.tokens() > kMaxTokens) return bad(text(spec.tokens()) + " patches, at most " + text(kMaxTokens) + " tokens are run");
+    return bad("image " + text(spec.image_height) + "x" + text(spec.image_width) + " is not a multiple of 'patch' " +
+               text(spec.patch));
+  if (spec.tokens() > kMaxTokens)
+    return bad(text(spec.tokens()) + " patches, at most " + text(kMaxTokens) + " tokens are run");
   return {};
 }
 
@@ -284,7 +304,8 @@ Result<ModelSpec> spec_from_json(const Json& json, const std::string& where) {
   Reader reader{json, where};
   FATHOM_TRY_VOID(visit_fields(spec, reader));
   for (const auto& [key, value] : json.items())
-    if (!reader.known.contains(key)) return Error{Code::corrupt_bundle, where + ": unknown key '" + key.substr(0, 80) + "'", ""};
+    if (!reader.known.contains(key))
+      return Error{Code::corrupt_bundle, where + ": unknown key '" + key.substr(0, 80) + "'", ""};
   FATHOM_TRY_VOID(validate(spec, where));
   return spec;
 }

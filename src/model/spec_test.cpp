@@ -52,9 +52,12 @@ TEST(Spec, StrictBothWays) {
       Json json = whole;
       json.erase(key);
       const bool newer = key == "task_head" || key == "prefix_tokens";  // older bundles lack them
-      if (newer) EXPECT_TRUE(spec_from_json(json, "config.json").has_value()) << key;
-      else refused(spec_from_json(json, "config.json"), "'" + key + "'");
-      for (const Json& wrong : {Json(nullptr), Json("nonsense"), Json(-1), Json(1e300), Json(Json::array({1})), Json::object()}) {
+      if (newer)
+        EXPECT_TRUE(spec_from_json(json, "config.json").has_value()) << key;
+      else
+        refused(spec_from_json(json, "config.json"), "'" + key + "'");
+      for (const Json& wrong :
+           {Json(nullptr), Json("nonsense"), Json(-1), Json(1e300), Json(Json::array({1})), Json::object()}) {
         json = whole;
         json[key] = wrong;
         if (key == "pixel_mean" && wrong == Json(-1)) continue;
@@ -80,24 +83,50 @@ TEST(Spec, Ranges) {
   const ModelSpec text = text_spec(), image = image_spec();
   EXPECT_TRUE(validate(text, "x").has_value());
   EXPECT_TRUE(validate(image, "x").has_value());
-  wrong(text, [](ModelSpec& s) { s.layers = 0; }, "'layers'");
-  wrong(text, [](ModelSpec& s) { s.layers = 65; }, "'layers'");
-  wrong(text, [](ModelSpec& s) { s.heads = 7; }, "multiple of 'heads'");
-  wrong(text, [](ModelSpec& s) { s.hidden = 1000000; }, "'hidden'");
-  wrong(text, [](ModelSpec& s) { s.layer_norm_eps = 0; }, "'layer_norm_eps'");
-  wrong(text, [](ModelSpec& s) { s.attention_window = -1; }, "'attention_window'");
-  wrong(text, [](ModelSpec& s) { s.max_tokens = 0; }, "'max_tokens'");
-  wrong(text, [](ModelSpec& s) { s.label_names = {"one"}; }, "'label_names'");
-  wrong(text, [](ModelSpec& s) { s.label_names = {"a", "b", "a"}; }, "twice");
-  wrong(text, [](ModelSpec& s) { s.label_names = {"a", ""}; }, "empty label");
-  wrong(text, [](ModelSpec& s) { s.heads_shared = true; }, "heads_shared");
-  wrong(image, [](ModelSpec& s) { s.patch = 33; }, "multiple of 'patch'");
-  wrong(image, [](ModelSpec& s) { s.pixel_std[2] = 0; }, "'pixel_std'");
-  wrong(image, [](ModelSpec& s) { s.image_height = s.image_width = 4096, s.patch = 1; }, "tokens");
-  wrong(text, [](ModelSpec& s) { s.task_head = TaskHead::norm_distilled; }, "norm_distilled");
-  wrong(text, [](ModelSpec& s) { s.task_head = TaskHead::pooler_tanh, s.task_head_hidden = 0; }, "task_head_hidden");
-  wrong(image, [](ModelSpec& s) { s.task_head = TaskHead::norm_cls, s.task_head_hidden = 8; }, "task_head_hidden");
-  wrong(image, [](ModelSpec& s) { s.prefix_tokens = 3; }, "'prefix_tokens'");
+  wrong(
+      text, [](ModelSpec& s) { s.layers = 0; }, "'layers'");
+  wrong(
+      text, [](ModelSpec& s) { s.layers = 65; }, "'layers'");
+  wrong(
+      text, [](ModelSpec& s) { s.heads = 7; }, "multiple of 'heads'");
+  wrong(
+      text, [](ModelSpec& s) { s.hidden = 1000000; }, "'hidden'");
+  wrong(
+      text, [](ModelSpec& s) { s.layer_norm_eps = 0; }, "'layer_norm_eps'");
+  wrong(
+      text, [](ModelSpec& s) { s.attention_window = -1; }, "'attention_window'");
+  wrong(
+      text, [](ModelSpec& s) { s.max_tokens = 0; }, "'max_tokens'");
+  wrong(
+      text, [](ModelSpec& s) { s.label_names = {"one"}; }, "'label_names'");
+  wrong(
+      text,
+      [](ModelSpec& s) {
+        s.label_names = {"a", "b", "a"};
+      },
+      "twice");
+  wrong(
+      text,
+      [](ModelSpec& s) {
+        s.label_names = {"a", ""};
+      },
+      "empty label");
+  wrong(
+      text, [](ModelSpec& s) { s.heads_shared = true; }, "heads_shared");
+  wrong(
+      image, [](ModelSpec& s) { s.patch = 33; }, "multiple of 'patch'");
+  wrong(
+      image, [](ModelSpec& s) { s.pixel_std[2] = 0; }, "'pixel_std'");
+  wrong(
+      image, [](ModelSpec& s) { s.image_height = s.image_width = 4096, s.patch = 1; }, "tokens");
+  wrong(
+      text, [](ModelSpec& s) { s.task_head = TaskHead::norm_distilled; }, "norm_distilled");
+  wrong(
+      text, [](ModelSpec& s) { s.task_head = TaskHead::pooler_tanh, s.task_head_hidden = 0; }, "task_head_hidden");
+  wrong(
+      image, [](ModelSpec& s) { s.task_head = TaskHead::norm_cls, s.task_head_hidden = 8; }, "task_head_hidden");
+  wrong(
+      image, [](ModelSpec& s) { s.prefix_tokens = 3; }, "'prefix_tokens'");
   ModelSpec shared = text;
   shared.heads_shared = true;
   shared.exit_head_hidden = shared.task_head_hidden = 0;

@@ -39,7 +39,8 @@ struct BudgetTable {
 
 Json budget_table_to_json(const BudgetTable& table);
 // `layers` and `score` are the bundle's: a table of another score is not its own.
-Result<BudgetTable> budget_table_from_json(const Json& json, int layers, const std::string& score, const std::string& where);
+Result<BudgetTable> budget_table_from_json(const Json& json, int layers, const std::string& score,
+                                           const std::string& where);
 
 // The most cautious point whose mean MACs are at most `macs`. Error: usage naming the cheapest, if even that is dearer.
 Result<BudgetPoint> point_within(const BudgetTable& table, double macs, const std::string& asked);

@@ -9,7 +9,8 @@ BudgetTable table() {
   BudgetTable table;
   table.score = "fused";
   table.n = 1000;
-  table.points = {{2.0f, 4e8, 4, 1, {0, 0, 0, 1}}, {0.9f, 3e8, 3, 0.999, {0, 0.5, 0, 0.5}}, {0.5f, 1e8, 1, 0.9, {1, 0, 0, 0}}};
+  table.points = {
+      {2.0f, 4e8, 4, 1, {0, 0, 0, 1}}, {0.9f, 3e8, 3, 0.999, {0, 0.5, 0, 0.5}}, {0.5f, 1e8, 1, 0.9, {1, 0, 0, 0}}};
   return table;
 }
 
@@ -26,10 +27,11 @@ TEST(Budget, UnitsAreReadAndWrongOnesNamed) {
   EXPECT_DOUBLE_EQ(value("ms=0.25", Budget::Kind::ms), 0.25);
   EXPECT_DOUBLE_EQ(value("mb=40", Budget::Kind::mb), 40);
   const std::pair<const char*, const char*> wrong[] = {
-      {"", "NAME=NUMBER"}, {"macs", "NAME=NUMBER"},     {"macs=", "no number"},    {"macs=-1", "above 0"},    {"macs=0", "above 0"},
-      {"foo=3", "'foo'"},  {"macs=50", "macs=50%"},     {"macs=0.5", "macs=0.5%"}, {"macs=120%", "100 %"},    {"ms=50%", "only macs"},
-      {"ms=fast", "no number"}, {"ms=1e999", "no number"}, {"mb=inf", "no number"},   {"mb=0x10", "no number"}, {"macs=%", "no number"},
-      {"ms=8ms", "no number"}, {"=8", "not known"}};
+      {"", "NAME=NUMBER"},     {"macs", "NAME=NUMBER"},  {"macs=", "no number"},   {"macs=-1", "above 0"},
+      {"macs=0", "above 0"},   {"foo=3", "'foo'"},       {"macs=50", "macs=50%"},  {"macs=0.5", "macs=0.5%"},
+      {"macs=120%", "100 %"},  {"ms=50%", "only macs"},  {"ms=fast", "no number"}, {"ms=1e999", "no number"},
+      {"mb=inf", "no number"}, {"mb=0x10", "no number"}, {"macs=%", "no number"},  {"ms=8ms", "no number"},
+      {"=8", "not known"}};
   for (const auto& [text, words] : wrong) {
     const auto budget = parse_budget(text);
     ASSERT_FALSE(budget.has_value()) << text;

@@ -20,7 +20,8 @@ std::size_t exit_of(const float* scores, int layers, float lambda, int first_exi
 }  // namespace
 
 std::vector<std::int32_t> stable_depth(std::span<const std::int32_t> predictions, int layers) {
-  FATHOM_CHECK(layers >= 1 && predictions.size() % static_cast<std::size_t>(layers) == 0, "predictions are [n][layers]");
+  FATHOM_CHECK(layers >= 1 && predictions.size() % static_cast<std::size_t>(layers) == 0,
+               "predictions are [n][layers]");
   std::vector<std::int32_t> depth(predictions.size() / static_cast<std::size_t>(layers));
   for (std::size_t i = 0; i < depth.size(); ++i) {
     const std::int32_t* row = predictions.data() + i * static_cast<std::size_t>(layers);
@@ -69,10 +70,12 @@ float choose_by_consistency(const Trace& trace, std::span<const float> scores, i
   const std::size_t n = trace.size();
   if (n == 0 || layers < 2) return kFullDepth;
   const auto width = static_cast<std::size_t>(layers - 1);
-  FATHOM_CHECK(scores.size() == n * width && trace.predictions.size() == n * (width + 1), "trace and scores differ in size");
+  FATHOM_CHECK(scores.size() == n * width && trace.predictions.size() == n * (width + 1),
+               "trace and scores differ in size");
   std::vector<float> used;  // scores of checkpoints that are evaluated
   for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t e = static_cast<std::size_t>(first_exit); e <= width; ++e) used.push_back(scores[i * width + e - 1]);
+    for (std::size_t e = static_cast<std::size_t>(first_exit); e <= width; ++e)
+      used.push_back(scores[i * width + e - 1]);
 
   float chosen = kFullDepth;
   for (const float lambda : candidate_thresholds(used, kCandidates)) {
@@ -82,7 +85,8 @@ float choose_by_consistency(const Trace& trace, std::span<const float> scores, i
       const std::size_t exit = exit_of(scores.data() + i * width, layers, lambda, first_exit);
       disagreements += row[exit - 1] != row[width];
     }
-    if (static_cast<double>(disagreements) / static_cast<double>(n) > budget) break;  // the walk ends at the first failure
+    if (static_cast<double>(disagreements) / static_cast<double>(n) > budget)
+      break;  // the walk ends at the first failure
     chosen = lambda;
   }
   return chosen;

@@ -14,9 +14,9 @@ using Ints = std::vector<std::int32_t>;
 using Floats = std::vector<float>;
 
 TEST(Calibrate, StableDepth) {
-  const Ints predictions = {1, 1, 1,   // always the last answer
-                            0, 0, 1,   // only the last
-                            1, 0, 1,   // right by luck first: does not count
+  const Ints predictions = {1, 1, 1,  // always the last answer
+                            0, 0, 1,  // only the last
+                            1, 0, 1,  // right by luck first: does not count
                             0, 1, 1};
   EXPECT_EQ(stable_depth(predictions, 3), (Ints{1, 3, 3, 2}));
   EXPECT_EQ(stable_depth({}, 3), Ints{});

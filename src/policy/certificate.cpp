@@ -69,8 +69,13 @@ struct Rows {
 class Evidence {
  public:
   Evidence(Rows tune, Rows calibrate, int first_exit, const CertificateAim& aim, const Groups& groups)
-      : tune_(tune), calibrate_(calibrate), first_exit_(first_exit), aim_(aim), groups_(groups),
-        members_(std::max<std::size_t>(1, groups.names.size())), tune_members_(members_.size()) {
+      : tune_(tune),
+        calibrate_(calibrate),
+        first_exit_(first_exit),
+        aim_(aim),
+        groups_(groups),
+        members_(std::max<std::size_t>(1, groups.names.size())),
+        tune_members_(members_.size()) {
     std::vector<std::size_t> order(calibrate.trace.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     Random(aim.seed, "certificate").shuffle(order);
@@ -86,15 +91,18 @@ class Evidence {
     for (std::size_t g = 0; g < members_.size(); ++g) {
       const std::vector<int> own = of(rows, members_[g]);
       GroupProof proof{groups_.names.empty() ? "" : groups_.names[g], own.size(), positive_sum(own), 1};
-      proof.p_value = aim_.loss == Loss::drop ? betting_p_value(own, aim_.delta, best_stake(of(tune, tune_members_[g]), aim_.delta))
-                                              : binomial_tail(proof.n, proof.losses, aim_.delta);
+      proof.p_value = aim_.loss == Loss::drop
+                          ? betting_p_value(own, aim_.delta, best_stake(of(tune, tune_members_[g]), aim_.delta))
+                          : binomial_tail(proof.n, proof.losses, aim_.delta);
       out.push_back(proof);
     }
     return out;
   }
 
  private:
-  static std::size_t group(const std::vector<std::int32_t>& of_row, std::size_t i) { return of_row.empty() ? 0 : static_cast<std::size_t>(of_row[i]); }
+  static std::size_t group(const std::vector<std::int32_t>& of_row, std::size_t i) {
+    return of_row.empty() ? 0 : static_cast<std::size_t>(of_row[i]);
+  }
   static std::vector<int> of(const std::vector<int>& rows, const std::vector<std::size_t>& members) {
     std::vector<int> out;
     for (const std::size_t i : members) out.push_back(rows[i]);
@@ -109,15 +117,19 @@ class Evidence {
 };
 
 const GroupProof& worst_of(const std::vector<GroupProof>& proofs) {
-  return *std::max_element(proofs.begin(), proofs.end(), [](const GroupProof& a, const GroupProof& b) { return a.p_value < b.p_value; });
+  return *std::max_element(proofs.begin(), proofs.end(),
+                           [](const GroupProof& a, const GroupProof& b) { return a.p_value < b.p_value; });
 }
 
 Status check(const Trace& calibrate, const CertificateAim& aim) {
   const auto inside = [](double value) { return value > 0 && value < 1; };
-  if (!inside(aim.delta)) return Error{Code::usage, "delta must lie between 0 and 1, got " + std::to_string(aim.delta), "0.01 is one point"};
-  if (!inside(aim.alpha)) return Error{Code::usage, "alpha must lie between 0 and 1, got " + std::to_string(aim.alpha), "0.05 is usual"};
+  if (!inside(aim.delta))
+    return Error{Code::usage, "delta must lie between 0 and 1, got " + std::to_string(aim.delta), "0.01 is one point"};
+  if (!inside(aim.alpha))
+    return Error{Code::usage, "alpha must lie between 0 and 1, got " + std::to_string(aim.alpha), "0.05 is usual"};
   if (aim.loss != Loss::consistency && calibrate.labels.size() != calibrate.size())
-    return Error{Code::bad_input, std::string("loss '") + loss_name(aim.loss) + "' needs labels", "use the loss consistency, which needs none"};
+    return Error{Code::bad_input, std::string("loss '") + loss_name(aim.loss) + "' needs labels",
+                 "use the loss consistency, which needs none"};
   return {};
 }
 
@@ -146,7 +158,9 @@ double binomial_tail(std::size_t n, std::size_t k, double p) {
   return std::min(1.0, std::exp(largest + std::log(sum)));
 }
 
-std::size_t inputs_needed(double delta, double alpha) { return static_cast<std::size_t>(std::ceil(std::log(alpha) / std::log1p(-delta))); }
+std::size_t inputs_needed(double delta, double alpha) {
+  return static_cast<std::size_t>(std::ceil(std::log(alpha) / std::log1p(-delta)));
+}
 
 std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, double alpha) {
   std::optional<std::size_t> last;
@@ -182,7 +196,8 @@ Result<Certificate> certify(const Trace& tune, std::span<const float> tune_score
   out.rejected = *last + 1;
   out.losses = positive_sum(losses_at(calibrate, calibrate_scores, first_exit, out.lambda, aim.loss));
   const auto exits = exits_at(calibrate_scores, calibrate.layers, out.lambda, first_exit);
-  out.mean_exit = std::accumulate(exits.begin(), exits.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, exits.size()));
+  out.mean_exit =
+      std::accumulate(exits.begin(), exits.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, exits.size()));
   return out;
 }
 

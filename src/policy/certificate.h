@@ -1,12 +1,13 @@
-// Certificates by Learn-then-Test with a fixed sequence: the most aggressive threshold for which "the loss of what ships
-// exceeds delta" is refuted at level alpha on a calibration split, for new inputs exchangeable with it.
+// Certificates by Learn-then-Test with a fixed sequence: the most aggressive threshold for which "the loss of what
+// ships exceeds delta" is refuted at level alpha on a calibration split, for new inputs exchangeable with it.
 //   consistency: the answer differs from full depth's (needs no labels; bounds the drop of accuracy too)
 //   harm: full depth is right and the answer is wrong;  drop: the paired difference itself, in {-1, 0, 1}
-// p-values: exact binomial P(Bin(n, delta) <= k) for the first two; for the drop a test martingale (betting) whose stake was
-// fixed on other rows. Thresholds are ordered, and stakes chosen, on the tune split: before calibration data is seen.
-// With groups, one threshold for all of them is proven for each: a step of the walk needs every group's rejection at level
-// alpha / groups (Bonferroni), so that all of the statements hold together with probability 1 - alpha.
-// Thread rule: pure functions. Source: RECIPE 4.5; Angelopoulos et al., Learn then Test; Waudby-Smith and Ramdas (betting).
+// p-values: exact binomial P(Bin(n, delta) <= k) for the first two; for the drop a test martingale (betting) whose
+// stake was fixed on other rows. Thresholds are ordered, and stakes chosen, on the tune split: before calibration data
+// is seen. With groups, one threshold for all of them is proven for each: a step of the walk needs every group's
+// rejection at level alpha / groups (Bonferroni), so that all of the statements hold together with probability 1 -
+// alpha. Thread rule: pure functions. Source: RECIPE 4.5; Angelopoulos et al., Learn then Test; Waudby-Smith and Ramdas
+// (betting).
 #pragma once
 
 #include <optional>
@@ -39,11 +40,11 @@ struct Certificate {
   float lambda = 2.0f;     // 2: full depth, which needs no proof
   std::size_t n = 0;       // calibration inputs
   std::size_t losses = 0;  // of them at lambda: disagreements, harms, or (drop) harms minus repairs, at least 0
-  double p_value = 1, mean_exit = 0;  // p_value: the largest of the groups'
-  double level = 0;                   // of every test: alpha / groups
+  double p_value = 1, mean_exit = 0;     // p_value: the largest of the groups'
+  double level = 0;                      // of every test: alpha / groups
   std::size_t tested = 0, rejected = 0;  // thresholds looked at, and of these proven
-  std::vector<GroupProof> groups;  // at lambda; empty without groups
-  std::string stopped_by;          // group with the largest p-value where the walk ended; empty if it went to its end
+  std::vector<GroupProof> groups;        // at lambda; empty without groups
+  std::string stopped_by;  // group with the largest p-value where the walk ended; empty if it went to its end
 };
 
 // P(Bin(n, p) <= k), exactly up to rounding.
@@ -54,7 +55,8 @@ std::size_t inputs_needed(double delta, double alpha);
 // Index of the last rejected hypothesis before the first that is not; nothing if the first is not rejected.
 std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, double alpha);
 
-// `scores` indexes the bundle's shipped score in both traces. Errors: usage (aim out of range), bad_input (labels needed).
+// `scores` indexes the bundle's shipped score in both traces. Errors: usage (aim out of range), bad_input (labels
+// needed).
 Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
                             std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim,
                             const Groups& groups = {});

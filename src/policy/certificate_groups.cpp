@@ -32,7 +32,8 @@ const char* group_by_name(GroupBy by) {
 
 Result<Groups> groups_by_class(const Trace& tune, const Trace& calibrate, const std::vector<std::string>& class_names) {
   const bool labels = tune.labels.size() == tune.size() && calibrate.labels.size() == calibrate.size();
-  return Groups{labels ? GroupBy::label : GroupBy::answer, class_names, classes_of(tune, labels), classes_of(calibrate, labels)};
+  return Groups{labels ? GroupBy::label : GroupBy::answer, class_names, classes_of(tune, labels),
+                classes_of(calibrate, labels)};
 }
 
 Result<Groups> groups_by_length(const Trace& tune, const Trace& calibrate) {
@@ -43,7 +44,8 @@ Result<Groups> groups_by_length(const Trace& tune, const Trace& calibrate) {
     if (edge < sorted.back() && (edges.empty() || edge > edges.back())) edges.push_back(edge);
   }
   if (edges.empty())
-    return Error{Code::bad_input, "the tune split's inputs have one length: there are no groups by length", "--groups class, or none"};
+    return Error{Code::bad_input, "the tune split's inputs have one length: there are no groups by length",
+                 "--groups class, or none"};
   Groups out{GroupBy::length, {}, buckets_of(tune, edges), buckets_of(calibrate, edges)};
   for (std::size_t b = 0; b < edges.size(); ++b)
     out.names.push_back(std::to_string(b == 0 ? 1 : edges[b - 1] + 1) + " to " + std::to_string(edges[b]) + " tokens");

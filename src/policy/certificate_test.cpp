@@ -40,8 +40,8 @@ void add_row(Random& random, double flips, double score, Trace& trace, std::vect
   scores.push_back(static_cast<float>(score));
 }
 
-// Rows of a population: the score, one of ten, says how sure an exit is, and errors grow as it falls. Between the scores
-// 0.5 and 0.4 the share of flips jumps from 1.1 to 1.8 %.
+// Rows of a population: the score, one of ten, says how sure an exit is, and errors grow as it falls. Between the
+// scores 0.5 and 0.4 the share of flips jumps from 1.1 to 1.8 %.
 Trace draw(std::size_t n, std::uint64_t seed, std::vector<float>& scores) {
   Trace trace;
   trace.layers = 2;
@@ -59,15 +59,16 @@ double share(const Trace& trace, std::span<const float> scores, float lambda, Lo
   const auto exits = exits_at(scores, 2, lambda, 1);
   double sum = 0;
   for (std::size_t i = 0; i < exits.size(); ++i) {
-    const std::int32_t answer = trace.predictions[2 * i + static_cast<std::size_t>(exits[i]) - 1], full = trace.predictions[2 * i + 1];
+    const std::int32_t answer = trace.predictions[2 * i + static_cast<std::size_t>(exits[i]) - 1],
+                       full = trace.predictions[2 * i + 1];
     const int drop = (full == trace.labels[i]) - (answer == trace.labels[i]);
     sum += loss == Loss::consistency ? answer != full : loss == Loss::harm ? std::max(0, drop) : drop;
   }
   return sum / static_cast<double>(exits.size());
 }
 
-// 200 re-splits: how often the true loss of the certified threshold exceeds delta. `next`: the wrong rule of taking the first
-// hypothesis that is not rejected must be caught by the very same count.
+// 200 re-splits: how often the true loss of the certified threshold exceeds delta. `next`: the wrong rule of taking the
+// first hypothesis that is not rejected must be caught by the very same count.
 TEST(Certificate, ViolationsStayBelowAlpha) {
   constexpr int kSplits = 200;
   constexpr double kAlpha = 0.1, kDelta = 0.017;
@@ -115,7 +116,8 @@ Trace draw_groups(std::size_t n, std::uint64_t seed, std::vector<float>& scores,
 }
 
 // The rows of one group alone.
-Trace rows_of(const Trace& all, std::span<const float> scores, const std::vector<std::int32_t>& group, int which, std::vector<float>& own_scores) {
+Trace rows_of(const Trace& all, std::span<const float> scores, const std::vector<std::int32_t>& group, int which,
+              std::vector<float>& own_scores) {
   Trace own;
   own.layers = own.classes = 2;
   for (std::size_t i = 0; i < group.size(); ++i) {
@@ -136,10 +138,14 @@ TEST(Certificate, NoGroupPaysForTheOthers) {
   std::vector<float> all_scores, part_scores[2];
   std::vector<std::int32_t> all_groups;
   const Trace all = draw_groups(100000, 98, all_scores, all_groups);
-  const Trace parts[2] = {rows_of(all, all_scores, all_groups, 0, part_scores[0]), rows_of(all, all_scores, all_groups, 1, part_scores[1])};
+  const Trace parts[2] = {rows_of(all, all_scores, all_groups, 0, part_scores[0]),
+                          rows_of(all, all_scores, all_groups, 1, part_scores[1])};
   for (const Loss loss : {Loss::consistency, Loss::harm, Loss::drop}) {
     const auto violates = [&](float lambda) {
-      return share(parts[0], part_scores[0], lambda, loss) > kDelta || share(parts[1], part_scores[1], lambda, loss) > kDelta ? 1 : 0;
+      return share(parts[0], part_scores[0], lambda, loss) > kDelta ||
+                     share(parts[1], part_scores[1], lambda, loss) > kDelta
+                 ? 1
+                 : 0;
     };
     int violations = 0, useful = 0, average = 0, one_alone = 0;
     for (int split = 0; split < kSplits; ++split) {

@@ -11,7 +11,8 @@ constexpr double kMaxWeight = 1e6;  // keeps the fused sum finite
 Error bad(const std::string& where, const std::string& what) { return {Code::corrupt_bundle, where + ": " + what, ""}; }
 
 template <class Enum, std::size_t N>
-Result<Enum> choice(const Json& json, const char* key, const std::array<const char*, N>& words, const std::string& where) {
+Result<Enum> choice(const Json& json, const char* key, const std::array<const char*, N>& words,
+                    const std::string& where) {
   FATHOM_TRY(const std::string got, json_string(json, key, where));
   std::string allowed;
   for (std::size_t i = 0; i < N; ++i) {
@@ -26,11 +27,13 @@ constexpr std::array<const char*, 2> kKinds = {"exits", "gates"};
 constexpr std::array<const char*, 2> kPredictors = {"survival", "huber"};
 
 // A list of exactly `count` numbers in [low, high].
-Status read_list(const Json& json, const char* key, std::span<float> out, double low, double high, const std::string& where) {
+Status read_list(const Json& json, const char* key, std::span<float> out, double low, double high,
+                 const std::string& where) {
   const auto it = json.find(key);
   if (it == json.end() || !it->is_array()) return bad(where, "'" + std::string(key) + "' is missing or not a list");
   if (it->size() != out.size())
-    return bad(where, "'" + std::string(key) + "' has " + std::to_string(it->size()) + " entries, expected " + std::to_string(out.size()));
+    return bad(where, "'" + std::string(key) + "' has " + std::to_string(it->size()) + " entries, expected " +
+                          std::to_string(out.size()));
   for (std::size_t i = 0; i < out.size(); ++i) {
     const Json& item = (*it)[i];
     const double value = item.is_number() ? item.get<double>() : std::nan("");
@@ -60,16 +63,15 @@ Status read_fusion(const Json& json, int layers, Fusion& fusion, const std::stri
 
 // The trees must answer the question the policy asks, from the features it gives.
 Status check_predictor(const Policy& policy, const ModelSpec& spec, const std::string& where) {
-  const bool needed = policy.kind == PolicyKind::gates
-                          ? policy.policy_reads_level
-                          : policy.score == Score::predictor || policy.score == Score::fused || policy.policy_reads_level;
-  if (!policy.predictor)
-    return needed ? Status(bad(where, "needs predictor.txt, which is empty or absent")) : Status();
+  const bool needed = policy.kind == PolicyKind::gates ? policy.policy_reads_level
+                                                       : policy.score == Score::predictor ||
+                                                             policy.score == Score::fused || policy.policy_reads_level;
+  if (!policy.predictor) return needed ? Status(bad(where, "needs predictor.txt, which is empty or absent")) : Status();
   const bool survival = policy.predictor_kind == PredictorKind::survival;
   const int expected = predictor_features(spec) + (survival ? 1 : 0);
   if (policy.predictor->feature_count() != expected)
-    return bad(where, "predictor.txt reads " + std::to_string(policy.predictor->feature_count()) + " features, this model gives " +
-                          std::to_string(expected));
+    return bad(where, "predictor.txt reads " + std::to_string(policy.predictor->feature_count()) +
+                          " features, this model gives " + std::to_string(expected));
   if (policy.predictor->is_probability() != survival)
     return bad(where, std::string("predictor.txt must have objective ") + (survival ? "binary" : "huber") + " for a '" +
                           (survival ? "survival" : "huber") + "' predictor");
@@ -84,9 +86,11 @@ Result<Score> parse_score(const std::string& name, const std::string& where) {
   return choice<Score>(Json{{"score", name}}, "score", kScores, where);
 }
 
-Result<Policy> policy_from_json(const Json& json, const ModelSpec& spec, std::string_view predictor_text, const std::string& where) {
+Result<Policy> policy_from_json(const Json& json, const ModelSpec& spec, std::string_view predictor_text,
+                                const std::string& where) {
   FATHOM_TRY_VOID(known_keys(
-      json, {"kind", "score", "lambda", "first_exit", "temperature", "fusion", "predictor", "policy_reads_level"}, where));
+      json, {"kind", "score", "lambda", "first_exit", "temperature", "fusion", "predictor", "policy_reads_level"},
+      where));
   Policy policy;
   FATHOM_TRY(policy.kind, choice<PolicyKind>(json, "kind", kKinds, where));
   FATHOM_TRY(policy.score, choice<Score>(json, "score", kScores, where));

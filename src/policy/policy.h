@@ -32,7 +32,8 @@ enum class PolicyKind {
   gates,  // open loop: the LSTM emits before layer 1 which layers run (skip probability < 0.5); no early exit
 };
 
-struct Fusion {  // z = bias[exit-1] + w . [confidence_logit, margin, entropy, agrees, divergence, logit(1-S_l), policy logit]
+struct Fusion {  // z = bias[exit-1] + w . [confidence_logit, margin, entropy, agrees, divergence, logit(1-S_l), policy
+                 // logit]
   std::array<float, 7> weights{};
   std::vector<float> bias;  // one per exit 1..L-1
 };
@@ -46,10 +47,11 @@ struct Policy {
   Fusion fusion;
   PredictorKind predictor_kind = PredictorKind::survival;
   std::optional<Trees> predictor;
-  bool policy_reads_level = false; // gates: last element of the LSTM's initial input is l_pred / L
+  bool policy_reads_level = false;  // gates: last element of the LSTM's initial input is l_pred / L
 };
 
-Result<Policy> policy_from_json(const Json& json, const ModelSpec& spec, std::string_view predictor_text, const std::string& where);
+Result<Policy> policy_from_json(const Json& json, const ModelSpec& spec, std::string_view predictor_text,
+                                const std::string& where);
 Json policy_to_json(const Policy& policy);  // without the trees
 
 // Predictor input: 4 statistics of each h1 channel (mean, max, standard deviation, first position where the channel
@@ -63,7 +65,8 @@ double survival(const Policy& policy, std::span<double> features, int exit) noex
 // `features` as above. The LSTM's level is predicted_depth / layers.
 double predicted_depth(const Policy& policy, std::span<double> features, int layers) noexcept;
 
-float fused_score(const Fusion& fusion, const Signals& signals, float survival, float policy_logit, int exit) noexcept;  // in (0,1)
+float fused_score(const Fusion& fusion, const Signals& signals, float survival, float policy_logit,
+                  int exit) noexcept;  // in (0,1)
 
 inline float sigmoid(float x);
 

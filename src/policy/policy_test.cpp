@@ -107,7 +107,8 @@ TEST(Policy, PredictorMustFit) {
 TEST(Policy, Names) {
   for (const Score score : {Score::confidence, Score::predictor, Score::policy, Score::fused})
     EXPECT_EQ(parse_score(score_name(score), "x").value(), score);
-  EXPECT_NE(parse_score("best", "--score").error().message.find("confidence, predictor, policy, fused"), std::string::npos);
+  EXPECT_NE(parse_score("best", "--score").error().message.find("confidence, predictor, policy, fused"),
+            std::string::npos);
   EXPECT_EQ(predictor_features(small_spec()), 5);
 }
 
@@ -133,7 +134,8 @@ TEST(Policy, FusedScoreByHand) {
   s.confidence_logit = 2, s.margin = 0.5f, s.entropy = 0.25f, s.agrees = 1, s.divergence = 0.125f, s.depth = 0.5f;
   const double z = 0.25 + 0.1 * 2 + 0.2 * 0.5 - 0.3 * 0.25 + 0.4 + 0.5 * 0.125 + 0.6 * std::log(0.8 / 0.2) + 0.7 * -1.5;
   EXPECT_NEAR(fused_score(policy.fusion, s, 0.2f, -1.5f, 2), 1 / (1 + std::exp(-z)), 1e-6);
-  const float sure = fused_score(policy.fusion, s, 0.0f, 0.0f, 1), unsure = fused_score(policy.fusion, s, 1.0f, 0.0f, 1);
+  const float sure = fused_score(policy.fusion, s, 0.0f, 0.0f, 1),
+              unsure = fused_score(policy.fusion, s, 1.0f, 0.0f, 1);
   const double rest = -1.0 + 0.2 + 0.1 - 0.075 + 0.4 + 0.0625;
   EXPECT_NEAR(sure, 1 / (1 + std::exp(-(rest + 0.6 * 6))), 1e-6);
   EXPECT_NEAR(unsure, 1 / (1 + std::exp(-(rest - 0.6 * 6))), 1e-6);

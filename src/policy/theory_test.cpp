@@ -20,7 +20,8 @@ TEST(Theory, BoundOfEquation5) {
 TEST(Theory, Spearman) {
   EXPECT_NEAR(spearman(Doubles{1, 2, 3, 4}, Doubles{10, 20, 30, 1000}), 1.0, 1e-15);
   EXPECT_NEAR(spearman(Doubles{1, 2, 3, 4}, Doubles{4, 3, 2, 1}), -1.0, 1e-15);
-  EXPECT_NEAR(spearman(Doubles{1, 2, 3, 4, 5}, Doubles{5, 6, 7, 8, 7}), 0.8207826816681233, 1e-12);  // 8 / sqrt(10 * 9.5)
+  EXPECT_NEAR(spearman(Doubles{1, 2, 3, 4, 5}, Doubles{5, 6, 7, 8, 7}), 0.8207826816681233,
+              1e-12);  // 8 / sqrt(10 * 9.5)
   // Ranks 1.5 1.5 3 and 1 2.5 2.5: covariance .75 over spreads 1.5 and 1.5.
   EXPECT_NEAR(spearman(Doubles{1, 1, 2}, Doubles{1, 2, 2}), 0.5, 1e-15);
   EXPECT_TRUE(std::isnan(spearman(Doubles{1, 1}, Doubles{1, 2})));
@@ -56,7 +57,7 @@ TEST(Theory, BinomialTail) {
   EXPECT_NEAR(binomial_tail(1, 3, 0.5), 0.5, 1e-15);             // (1 + 3) / 8
   EXPECT_NEAR(binomial_tail(2, 4, 0.25), 243.0 / 256.0, 1e-15);  // (81 + 108 + 54) / 256
   EXPECT_NEAR(binomial_tail(0, 10, 0.1) / std::pow(0.9, 10), 1.0, 1e-13);
-  EXPECT_NEAR(binomial_tail(0, 100000, 0.5) , 0.0, 1e-300);
+  EXPECT_NEAR(binomial_tail(0, 100000, 0.5), 0.0, 1e-300);
   EXPECT_NEAR(binomial_tail(50000, 100001, 0.5), 0.5, 1e-9);
   EXPECT_EQ(binomial_tail(-1, 5, 0.5), 0.0);
   EXPECT_EQ(binomial_tail(5, 5, 0.5), 1.0);

@@ -14,7 +14,9 @@ constexpr int kMaxLeaves = 131072;  // LightGBM's own limit
 constexpr double kZero = 1e-35f;    // LightGBM's "zero": a float constant widened to double
 constexpr int kInStep = 8;          // trees walked together, to overlap their loads
 
-Error bad(const std::string& what) { return {Code::corrupt_bundle, what, "make the predictor again with `fathom fit`"}; }
+Error bad(const std::string& what) {
+  return {Code::corrupt_bundle, what, "make the predictor again with `fathom fit`"};
+}
 Error refused(const std::string& what) { return {Code::unsupported, what, ""}; }
 
 std::string_view next_line(std::string_view& rest) {
@@ -29,7 +31,8 @@ std::string_view next_line(std::string_view& rest) {
 std::optional<std::string_view> value_of(std::string_view block, std::string_view key) {
   while (!block.empty()) {
     const std::string_view line = next_line(block);
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=') return line.substr(key.size() + 1);
+    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=')
+      return line.substr(key.size() + 1);
   }
   return std::nullopt;
 }
@@ -48,7 +51,8 @@ Result<std::vector<T>> numbers(std::string_view block, std::string_view key, std
     if (error != std::errc{} || (stop != end && *stop != ' '))
       return bad("'" + std::string(key) + "': entry " + std::to_string(values.size()) + " is not a number of its kind");
     if constexpr (std::is_floating_point_v<T>)
-      if (!std::isfinite(value)) return bad("'" + std::string(key) + "': entry " + std::to_string(values.size()) + " is not finite");
+      if (!std::isfinite(value))
+        return bad("'" + std::string(key) + "': entry " + std::to_string(values.size()) + " is not finite");
     values.push_back(value);
     if (values.size() > count) break;
     at = stop;
@@ -63,8 +67,8 @@ Result<std::vector<T>> numbers(std::string_view block, std::string_view key, std
 Result<int> single(std::string_view block, std::string_view key, int low, int high) {
   FATHOM_TRY(const std::vector<int> values, numbers<int>(block, key, 1));
   if (values[0] < low || values[0] > high)
-    return bad("'" + std::string(key) + "' is " + std::to_string(values[0]) + ", must lie in " + std::to_string(low) + ".." +
-               std::to_string(high));
+    return bad("'" + std::string(key) + "' is " + std::to_string(values[0]) + ", must lie in " + std::to_string(low) +
+               ".." + std::to_string(high));
   return values[0];
 }
 
@@ -102,7 +106,8 @@ Result<Arrays> read_arrays(std::string_view block, int leaves, int features) {
     if (a.feature[i] < 0 || a.feature[i] >= features)
       return bad(at + "feature " + std::to_string(a.feature[i]) + " of " + std::to_string(features));
     if (a.decision[i] & 1) return refused(at + "is categorical; only numerical splits are evaluated");
-    if (a.decision[i] < 0 || a.decision[i] > 10) return bad(at + "decision_type " + std::to_string(a.decision[i]) + " is unknown");
+    if (a.decision[i] < 0 || a.decision[i] > 10)
+      return bad(at + "decision_type " + std::to_string(a.decision[i]) + " is unknown");
     for (const int child : {a.left[i], a.right[i]})
       if (child >= leaves - 1 || child < -leaves) return bad(at + "child " + std::to_string(child) + " does not exist");
   }
@@ -116,18 +121,21 @@ Result<Arrays> read_arrays(std::string_view block, int leaves, int features) {
 // Lays one tree out breadth first, children side by side, and adds its expected path length to `path`.
 Status Trees::add_tree(Trees& trees, std::string_view block, double& path) {
   FATHOM_TRY(const int leaves, single(block, "num_leaves", 1, kMaxLeaves));
-  if (const auto text = value_of(block, "num_cat"); text && *text != "0") return refused("has categorical splits; only numerical ones are evaluated");
-  if (const auto text = value_of(block, "is_linear"); text && *text != "0") return refused("has linear leaves, which are not evaluated");
+  if (const auto text = value_of(block, "num_cat"); text && *text != "0")
+    return refused("has categorical splits; only numerical ones are evaluated");
+  if (const auto text = value_of(block, "is_linear"); text && *text != "0")
+    return refused("has linear leaves, which are not evaluated");
   FATHOM_TRY(const Arrays a, read_arrays(block, leaves, trees.features_));
 
   struct Pending {
-    int child;                // LightGBM's index: >= 0 split, < 0 leaf ~child
+    int child;  // LightGBM's index: >= 0 split, < 0 leaf ~child
     int depth;
   };
   std::vector<Pending> order{{leaves == 1 ? -1 : 0, 0}};  // order[k] becomes node base + k
   const std::size_t most = 2 * static_cast<std::size_t>(leaves) - 1;
   const std::size_t base = trees.nodes_.size();
-  if (base + most > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) return bad("the ensemble is too large");
+  if (base + most > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
+    return bad("the ensemble is too large");
   double weight = 0, weighted_depth = 0;
   for (std::size_t k = 0; k < order.size(); ++k) {
     const auto [child, depth] = order[k];
@@ -169,9 +177,11 @@ Status Trees::add_tree(Trees& trees, std::string_view block, double& path) {
 Result<Trees> Trees::parse(std::string_view text, const std::string& where) {
   const std::size_t first = text.find("\nTree=");
   const std::size_t last = text.find("\nend of trees");
-  if (!text.starts_with("tree\n") && !text.starts_with("tree\r\n")) return bad("not a LightGBM text model").within(where);
+  if (!text.starts_with("tree\n") && !text.starts_with("tree\r\n"))
+    return bad("not a LightGBM text model").within(where);
   if (last == std::string_view::npos || first == std::string_view::npos || first > last)
-    return bad(first == std::string_view::npos ? "holds no trees" : "cut short: 'end of trees' is missing").within(where);
+    return bad(first == std::string_view::npos ? "holds no trees" : "cut short: 'end of trees' is missing")
+        .within(where);
 
   Trees trees;
   const std::string_view header = text.substr(0, first);
@@ -181,7 +191,8 @@ Result<Trees> Trees::parse(std::string_view text, const std::string& where) {
     FATHOM_TRY_VOID(single(header, "num_tree_per_iteration", 1, 1));
     FATHOM_TRY(const int top, single(header, "max_feature_idx", 0, std::numeric_limits<std::uint16_t>::max()));
     trees.features_ = top + 1;
-    if (header.find("\naverage_output") != std::string_view::npos) return refused("averaged (random forest) models are not evaluated");
+    if (header.find("\naverage_output") != std::string_view::npos)
+      return refused("averaged (random forest) models are not evaluated");
     FATHOM_TRY(trees.sigmoid_, read_objective(header));
     return {};
   };
@@ -192,14 +203,17 @@ Result<Trees> Trees::parse(std::string_view text, const std::string& where) {
     const std::size_t end = std::min(rest.find("\nTree=", 1), rest.size() - 1) + 1;
     const std::string tree = "tree " + std::to_string(trees.roots_.size());
     const std::string_view block = rest.substr(0, end);
-    if (value_of(block, "Tree") != std::to_string(trees.roots_.size())) return bad(tree + " is missing or out of order").within(where);
-    if (const Status status = add_tree(trees, block, trees.mean_path_); !status) return status.error().within(where + ": " + tree);
+    if (value_of(block, "Tree") != std::to_string(trees.roots_.size()))
+      return bad(tree + " is missing or out of order").within(where);
+    if (const Status status = add_tree(trees, block, trees.mean_path_); !status)
+      return status.error().within(where + ": " + tree);
     rest.remove_prefix(end);
   }
   if (const auto sizes = value_of(header, "tree_sizes")) {
     const auto listed = std::count(sizes->begin(), sizes->end(), ' ') + 1;
     if (listed != trees.tree_count())
-      return bad("lists " + std::to_string(listed) + " trees, holds " + std::to_string(trees.tree_count())).within(where);
+      return bad("lists " + std::to_string(listed) + " trees, holds " + std::to_string(trees.tree_count()))
+          .within(where);
   }
   return trees;
 }
@@ -233,7 +247,8 @@ double Trees::sum(const double* features) const noexcept {
         at[k] = next;
       }
     }
-    for (int k = 0; k < kInStep; ++k) total += values_[static_cast<std::size_t>(at[k])];  // in tree order, as LightGBM adds
+    for (int k = 0; k < kInStep; ++k)
+      total += values_[static_cast<std::size_t>(at[k])];  // in tree order, as LightGBM adds
   }
   for (; tree < roots_.size(); ++tree) {
     std::int32_t at = roots_[tree];

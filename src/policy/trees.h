@@ -22,16 +22,18 @@ class Trees {
   int feature_count() const { return features_; }
   int tree_count() const { return static_cast<int>(roots_.size()); }
   bool is_probability() const { return sigmoid_; }  // objective binary: predict() lies in (0, 1)
-  double mean_path() const { return mean_path_; }  // nodes visited a prediction, estimated by leaf counts: the ledger's cost
+  double mean_path() const {
+    return mean_path_;
+  }  // nodes visited a prediction, estimated by leaf counts: the ledger's cost
 
  private:
   // Children of a node stand side by side, so one index names both. A leaf is its own left child behind a threshold
   // that sends everything left: walking on from a leaf stays there, which lets several trees be walked in step.
   struct Node {
     double threshold = 0;
-    std::int32_t left = 0;       // right child: left + 1
+    std::int32_t left = 0;  // right child: left + 1
     std::uint16_t feature = 0;
-    std::uint8_t missing = 0;    // what counts as missing: 0 nothing (NaN reads as 0), 1 zero and NaN, 2 NaN
+    std::uint8_t missing = 0;        // what counts as missing: 0 nothing (NaN reads as 0), 1 zero and NaN, 2 NaN
     std::uint8_t default_right = 0;  // where missing goes
   };
   static Status add_tree(Trees& trees, std::string_view block, double& path);

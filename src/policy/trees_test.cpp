@@ -34,7 +34,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 const std::string kSmall =
     "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\nobjective=huber\n"
     "feature_names=a b\nfeature_infos=none none\ntree_sizes=1 2\n\n"
-    "Tree=0\nnum_leaves=3\nnum_cat=0\nsplit_feature=0 1\nsplit_gain=1 1\nthreshold=0.5 -1\ndecision_type=2 2\nleft_child=-1 -2\n"
+    "Tree=0\nnum_leaves=3\nnum_cat=0\nsplit_feature=0 1\nsplit_gain=1 1\nthreshold=0.5 -1\ndecision_type=2 "
+    "2\nleft_child=-1 -2\n"
     "right_child=1 -3\nleaf_value=1 2 4\nleaf_weight=1 1 1\nleaf_count=6 3 1\ninternal_value=0 0\ninternal_weight=0 0\n"
     "internal_count=10 4\nis_linear=0\nshrinkage=0.1\n\n\n"
     "Tree=1\nnum_leaves=1\nnum_cat=0\nsplit_feature=\nleaf_value=0.25\nleaf_count=10\nis_linear=0\nshrinkage=1\n\n\n"
@@ -46,7 +47,8 @@ void refused(const std::string& text, const std::vector<std::string>& words, Cod
   EXPECT_EQ(parsed.error().code, code) << parsed.error().message;
   EXPECT_NE(parsed.error().message.find("predictor.txt"), std::string::npos);
   for (const auto& word : words)
-    EXPECT_NE(parsed.error().message.find(word), std::string::npos) << "'" << word << "' not in: " << parsed.error().message;
+    EXPECT_NE(parsed.error().message.find(word), std::string::npos)
+        << "'" << word << "' not in: " << parsed.error().message;
 }
 
 TEST(Trees, ByHand) {
@@ -82,7 +84,8 @@ TEST(Trees, AgreesWithLightGbmBitForBit) {
         if (word != "|") values.push_back(std::strtod(word.c_str(), nullptr));
       ASSERT_EQ(values.size(), 7u);
       const std::vector<double> features(values.begin(), values.begin() + 5);
-      EXPECT_EQ(std::bit_cast<std::uint64_t>(parsed->raw(features)), std::bit_cast<std::uint64_t>(values[5])) << name << " row " << rows;
+      EXPECT_EQ(std::bit_cast<std::uint64_t>(parsed->raw(features)), std::bit_cast<std::uint64_t>(values[5]))
+          << name << " row " << rows;
       EXPECT_NEAR(parsed->predict(features), values[6], 1e-15) << name << " row " << rows;
     }
     EXPECT_EQ(rows, 45);
@@ -98,10 +101,14 @@ TEST(Trees, MeanPathIsTheMeanDepthOfItsTrainingRows) {
 }
 
 TEST(Trees, BrokenStructureNamesTheTree) {
-  refused(replaced(kSmall, "right_child=1 -3", "right_child=0 -3"), {"tree 0", "do not form a tree"});   // cycle to the root
-  refused(replaced(kSmall, "right_child=1 -3", "right_child=1 1"), {"tree 0", "do not form a tree"});    // cycle to itself
-  refused(replaced(kSmall, "left_child=-1 -2", "left_child=-2 -2"), {"tree 0", "do not form a tree"});   // leaf with two parents
-  refused(replaced(kSmall, "right_child=1 -3", "right_child=-3 -3"), {"tree 0", "do not form a tree"});  // unreachable split
+  refused(replaced(kSmall, "right_child=1 -3", "right_child=0 -3"),
+          {"tree 0", "do not form a tree"});  // cycle to the root
+  refused(replaced(kSmall, "right_child=1 -3", "right_child=1 1"),
+          {"tree 0", "do not form a tree"});  // cycle to itself
+  refused(replaced(kSmall, "left_child=-1 -2", "left_child=-2 -2"),
+          {"tree 0", "do not form a tree"});  // leaf with two parents
+  refused(replaced(kSmall, "right_child=1 -3", "right_child=-3 -3"),
+          {"tree 0", "do not form a tree"});  // unreachable split
   refused(replaced(kSmall, "right_child=1 -3", "right_child=2 -3"), {"tree 0", "child 2"});
   refused(replaced(kSmall, "right_child=1 -3", "right_child=1 -4"), {"tree 0", "child -4"});
   refused(replaced(kSmall, "split_feature=0 1", "split_feature=0 2"), {"tree 0", "feature 2"});
@@ -114,7 +121,8 @@ TEST(Trees, BrokenArraysNameTheTreeAndKey) {
   refused(replaced(kSmall, "threshold=0.5 -1", "threshold=0.5 -1 3"), {"tree 0", "'threshold'", "more"});
   refused(replaced(kSmall, "threshold=0.5 -1\n", ""), {"tree 0", "'threshold'", "missing"});
   for (const char* value : {"nan", "inf", "-inf", "1e999", "x", "1.5x", "0x10"})
-    refused(replaced(kSmall, "threshold=0.5 -1", std::string("threshold=0.5 ") + value), {"tree 0", "'threshold'", "entry 1"});
+    refused(replaced(kSmall, "threshold=0.5 -1", std::string("threshold=0.5 ") + value),
+            {"tree 0", "'threshold'", "entry 1"});
   refused(replaced(kSmall, "leaf_value=1 2 4", "leaf_value=1 nan 4"), {"tree 0", "'leaf_value'", "not finite"});
   refused(replaced(kSmall, "leaf_value=0.25", "leaf_value="), {"tree 1", "'leaf_value'", "got 0"});
   refused(replaced(kSmall, "leaf_count=6 3 1", "leaf_count=6 -3 1"), {"tree 0", "'leaf_count'"});
@@ -171,9 +179,10 @@ TEST(Trees, DeepChainIsWalkedToItsEnd) {
   for (int i = 0; i <= splits; ++i) leaf += std::to_string(i) + " ", count += "1 ";
   std::string text = kSmall.substr(0, kSmall.find("tree_sizes")) + "\n";
   for (int tree = 0; tree < 9; ++tree)  // eight in step and one left over
-    text += "Tree=" + std::to_string(tree) + "\nnum_leaves=" + std::to_string(splits + 1) + "\nsplit_feature=" + feature + "\nthreshold=" +
-            threshold + "\ndecision_type=" + decision + "\nleft_child=" + left + "\nright_child=" + right + "\nleaf_value=" + leaf +
-            "\nleaf_count=" + count + "\n\n";
+    text += "Tree=" + std::to_string(tree) + "\nnum_leaves=" + std::to_string(splits + 1) +
+            "\nsplit_feature=" + feature + "\nthreshold=" + threshold + "\ndecision_type=" + decision +
+            "\nleft_child=" + left + "\nright_child=" + right + "\nleaf_value=" + leaf + "\nleaf_count=" + count +
+            "\n\n";
   const auto parsed = Trees::parse(text + "end of trees\n", "predictor.txt");
   ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
   for (const double x : {-1.0, 0.0, 0.5, 1234.0, 2999.0, 1e9})

@@ -1,6 +1,6 @@
 // Owned, 64-byte aligned storage and read-only views of named tensors.
-// Buffer is the only owner of bytes; views never own. Numbers begin as 0, and a large buffer's pages cost no memory until
-// they are written. Thread rule: plain values.
+// Buffer is the only owner of bytes; views never own. Numbers begin as 0, and a large buffer's pages cost no memory
+// until they are written. Thread rule: plain values.
 #pragma once
 
 #include <cstddef>

@@ -27,8 +27,10 @@ class SmallAdamW {
   long steps_ = 0;
 };
 
-// Uniform in [-bound, bound] (or normal with bound as deviation) from a named stream: independent of LibTorch's generators.
-torch::Tensor random_uniform(std::vector<std::int64_t> shape, double bound, std::uint64_t seed, const std::string& name);
+// Uniform in [-bound, bound] (or normal with bound as deviation) from a named stream: independent of LibTorch's
+// generators.
+torch::Tensor random_uniform(std::vector<std::int64_t> shape, double bound, std::uint64_t seed,
+                             const std::string& name);
 
 // 0..n-1 in an order that is a pure function of (seed, name, round).
 std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, const std::string& name, std::uint64_t round);

@@ -84,8 +84,8 @@ Tensor Backbone::vector(const std::string& name, std::int64_t size, float value)
 
 Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::createCPUGenerator(1)) {
   const std::int64_t h = spec.hidden, f = spec.ffn, mixed = spec.attention_width();
-  // A windowed model must tell neighbours apart before it can pass anything on; unit-size tables did a little better there
-  // (relay, 1,800 steps: 90.3 % against 88.6 %, single runs).
+  // A windowed model must tell neighbours apart before it can pass anything on; unit-size tables did a little better
+  // there (relay, 1,800 steps: 90.3 % against 88.6 %, single runs).
   const double scale = spec.attention_window > 0 ? 1.0 : 0.1;
   if (spec.modality == Modality::text) {
     word_ = register_parameter("word", torch::randn({spec.vocab, spec.word_width > 0 ? spec.word_width : h}) * scale);
@@ -112,7 +112,9 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
     const std::array<LayerMap, 4> maps = layer_maps(spec);
     for (std::size_t m = 0; m < maps.size(); ++m) {
       if (maps[m].rank == 0) continue;
-      layers_.back().factors[m] = spec.ranks.shared && i > 0 ? layers_.front().factors[m] : linear_weight(n + "factor" + std::to_string(m), maps[m].rank, maps[m].in);
+      layers_.back().factors[m] = spec.ranks.shared && i > 0
+                                      ? layers_.front().factors[m]
+                                      : linear_weight(n + "factor" + std::to_string(m), maps[m].rank, maps[m].in);
     }
     layer.heads = spec.heads;
     layer.window = spec.attention_window;
@@ -167,10 +169,18 @@ Tensor Backbone::drop(const Tensor& x) const {
 // [B, rows*columns, 3*patch*patch], elements in the order of the projection's weight (channel, row, column).
 Tensor Backbone::patches(const Tensor& pixels) const {
   const std::int64_t b = pixels.size(0), p = spec_.patch, rows = spec_.grid_rows(), columns = spec_.grid_columns();
-  const auto channel = [](const std::array<float, 3>& values) { return torch::tensor({values[0], values[1], values[2]}).view({1, 1, 3, 1}); };
+  const auto channel = [](const std::array<float, 3>& values) {
+    return torch::tensor({values[0], values[1], values[2]}).view({1, 1, 3, 1});
+  };
   const auto mean = channel(spec_.pixel_mean), deviation = channel(spec_.pixel_std);
   const auto cut = pixels.view({b, rows, p, columns, p, 3}).permute({0, 1, 3, 5, 2, 4}).contiguous();
-  return cut.view({b, rows * columns, 3 * p * p}).to(torch::kFloat).mul_(1.0f / 255.0f).view({b, rows * columns, 3, p * p}).sub_(mean).div_(deviation).view({b, rows * columns, 3 * p * p});
+  return cut.view({b, rows * columns, 3 * p * p})
+      .to(torch::kFloat)
+      .mul_(1.0f / 255.0f)
+      .view({b, rows * columns, 3, p * p})
+      .sub_(mean)
+      .div_(deviation)
+      .view({b, rows * columns, 3 * p * p});
 }
 
 Tensor Backbone::embed(const Encoded& batch) {
@@ -199,7 +209,8 @@ Tensor Backbone::attention_mask(const Encoded& batch) const { return batch.lengt
 Tensor Backbone::additive_mask(std::int64_t tokens, const Tensor& lengths) const {
   const auto at = torch::arange(tokens);
   auto hidden = (at.unsqueeze(0) >= lengths.unsqueeze(1)).view({-1, 1, 1, tokens}).expand({-1, 1, tokens, tokens});
-  if (spec_.attention_window > 0) hidden = hidden | ((at.unsqueeze(0) - at.unsqueeze(1)).abs() > spec_.attention_window);
+  if (spec_.attention_window > 0)
+    hidden = hidden | ((at.unsqueeze(0) - at.unsqueeze(1)).abs() > spec_.attention_window);
   hidden = hidden & (at.unsqueeze(0) != at.unsqueeze(1));
   return torch::zeros(hidden.sizes()).masked_fill_(hidden, -std::numeric_limits<float>::infinity());
 }
@@ -213,9 +224,11 @@ namespace {
 
 Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lengths) {
   const auto phi = [](const Tensor& x) { return torch::where(x > 0, x + 1, torch::exp(torch::clamp(x, -30, 0))); };
-  const auto here = (torch::arange(k.size(2)).unsqueeze(0) < lengths.unsqueeze(1)).to(torch::kFloat).view({-1, 1, k.size(2), 1});
+  const auto here =
+      (torch::arange(k.size(2)).unsqueeze(0) < lengths.unsqueeze(1)).to(torch::kFloat).view({-1, 1, k.size(2), 1});
   const auto queries = phi(q), keys = phi(k) * here;
-  return torch::matmul(queries, torch::matmul(keys.transpose(2, 3), v)) / torch::matmul(queries, keys.sum(2).unsqueeze(3));
+  return torch::matmul(queries, torch::matmul(keys.transpose(2, 3), v)) /
+         torch::matmul(queries, keys.sum(2).unsqueeze(3));
 }
 
 }  // namespace
@@ -225,14 +238,16 @@ Tensor Backbone::attention(const Layer& layer, const Tensor& x, const Tensor& le
   const auto b = x.size(0), t = x.size(1);
   const std::int64_t heads = spec_.heads, dim = spec_.head_dim();
   const auto qkv = map(x, layer.factors[0], p.qkv_w, p.qkv_b).view({b, t, 3, heads, dim}).permute({2, 0, 3, 1, 4});
-  const auto mixed = p.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
+  const auto mixed =
+      p.linear ? linear_attention(qkv[0], qkv[1], qkv[2], lengths) : softmax_attention(qkv[0], qkv[1], qkv[2], lengths);
   return map(mixed.transpose(1, 2).reshape({b, t, spec_.attention_width()}), layer.factors[1], p.out_w, p.out_b);
 }
 
 Tensor Backbone::layer(int l, const Tensor& h, const Tensor& mask) {
   const Layer& layer = layers_[static_cast<std::size_t>(l)];
   const FusedLayer& p = layer.own;
-  const bool rounds_between = levels_ > 0 && spec_.ranks.any();  // factors: what passes from one to the other is rounded, too
+  const bool rounds_between =
+      levels_ > 0 && spec_.ranks.any();  // factors: what passes from one to the other is rounded, too
   if (fused_ && !rounds_between) return run_fused_layer(whole(layer), h, mask, keep_mask(h), keep_mask(h));
   const auto feed = [&](const Tensor& x) {
     return drop(map(torch::gelu(map(x, layer.factors[2], p.up_w, p.up_b)), layer.factors[3], p.down_w, p.down_b));
@@ -249,7 +264,8 @@ Tensor Backbone::queries_keys_values(int l, const Tensor& h) const {
   const Layer& layer = layers_[static_cast<std::size_t>(l)];
   const FusedLayer& p = layer.own;
   const Tensor& factor = layer.factors[0];
-  return torch::linear(p.pre_norm ? norm(h, p.norm1_w, p.norm1_b) : h, factor.defined() ? torch::mm(p.qkv_w, factor) : p.qkv_w, p.qkv_b);
+  return torch::linear(p.pre_norm ? norm(h, p.norm1_w, p.norm1_b) : h,
+                       factor.defined() ? torch::mm(p.qkv_w, factor) : p.qkv_w, p.qkv_b);
 }
 
 Tensor Backbone::deepest(const Encoded& batch) {

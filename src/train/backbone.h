@@ -26,7 +26,7 @@ struct Encoded {
   torch::Tensor labels;      // [n] int64
   torch::Tensor complexity;  // [n] int64, generated data only; else undefined
   std::int64_t size() const { return labels.size(0); }
-  Encoded select(const torch::Tensor& rows) const;           // rows: [m] int64; text is cut to the longest kept text
+  Encoded select(const torch::Tensor& rows) const;            // rows: [m] int64; text is cut to the longest kept text
   Encoded slice(std::int64_t begin, std::int64_t end) const;  // likewise
 };
 
@@ -66,7 +66,8 @@ class Backbone : public torch::nn::Module {
   torch::Tensor layer(int l, const torch::Tensor& h, const torch::Tensor& mask);  // l: 0-based
   torch::Tensor pooled(const torch::Tensor& h, const Encoded& batch) const;       // [B, spec.pooled()]
   torch::Tensor deepest(const Encoded& batch);                                    // states of the last layer
-  // What layer l (0-based) makes of the states that it reads: queries, keys and values side by side, [B, T, 3 attention_width].
+  // What layer l (0-based) makes of the states that it reads: queries, keys and values side by side, [B, T, 3
+  // attention_width].
   torch::Tensor queries_keys_values(int l, const torch::Tensor& h) const;
 
   // Views of the parameters under the names of model/names.h; writing into them changes the module.
@@ -76,21 +77,26 @@ class Backbone : public torch::nn::Module {
   void set_dropout(double p) { dropout_ = p; }
   // False: layers run as plain torch operators, the reference of the fused ones.
   void set_fused(bool fused) { fused_ = fused; }
-  // From here on as the engine's int8 computes: word rows, the layers' maps and what they read are rounded (fake_int8.h), activations to 0..levels. 0: not.
-  // Norms, attention and the tables of positions and types are not; the latter are bf16 in an int8 bundle.
+  // From here on as the engine's int8 computes: word rows, the layers' maps and what they read are rounded
+  // (fake_int8.h), activations to 0..levels. 0: not. Norms, attention and the tables of positions and types are not;
+  // the latter are bf16 in an int8 bundle.
   void set_int8(int levels) { levels_ = levels; }
   int int8_levels() const { return levels_; }
-  // Text: the tables below layer 1 stay as they are, but for narrow word rows. Call before FlatParameters takes the parameters that learn.
+  // Text: the tables below layer 1 stay as they are, but for narrow word rows. Call before FlatParameters takes the
+  // parameters that learn.
   void freeze_embeddings();
   // A mask as dropout draws it, scaled, for another module's [rows, width]; undefined when nothing is dropped.
-  torch::Tensor dropout_mask(std::int64_t rows, std::int64_t width) const { return keep_mask(torch::empty({rows, width})); }
+  torch::Tensor dropout_mask(std::int64_t rows, std::int64_t width) const {
+    return keep_mask(torch::empty({rows, width}));
+  }
   void seed_dropout(std::uint64_t seed) { generator_.set_current_seed(seed); }
 
  private:
   torch::Tensor linear_weight(const std::string& name, std::int64_t out, std::int64_t in);
   torch::Tensor vector(const std::string& name, std::int64_t size, float value);
   torch::Tensor additive_mask(std::int64_t tokens, const torch::Tensor& lengths) const;
-  torch::Tensor softmax_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const torch::Tensor& lengths) const;
+  torch::Tensor softmax_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                                  const torch::Tensor& lengths) const;
   torch::Tensor keep_mask(const torch::Tensor& like) const;
   torch::Tensor norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) const;
   torch::Tensor drop(const torch::Tensor& x) const;
@@ -100,16 +106,21 @@ class Backbone : public torch::nn::Module {
   double dropout_ = 0;
   mutable torch::Generator generator_;
   torch::Tensor word_, word_projection_, position_, type_, embed_norm_w_, embed_norm_b_;  // text
-  torch::Tensor patch_w_, patch_b_, cls_, distill_;                    // image
+  torch::Tensor patch_w_, patch_b_, cls_, distill_;                                       // image
   // A layer as it is kept: of a map in two factors its weight is the second, [out, rank], and the first lies beside it.
   struct Layer {
     FusedLayer own;
     std::array<torch::Tensor, 4> factors;  // [rank, in] in the order of layer_maps(); undefined: one matrix
   };
   FusedLayer whole(const Layer& layer) const;  // its products
-  torch::Tensor map(const torch::Tensor& x, const torch::Tensor& factor, const torch::Tensor& weight, const torch::Tensor& bias) const;
-  torch::Tensor int8_weights(const torch::Tensor& weights) const { return levels_ > 0 ? fake_int8_weights(weights) : weights; }
-  torch::Tensor int8_rows(const torch::Tensor& rows) const { return levels_ > 0 ? fake_int8_rows(rows, levels_) : rows; }
+  torch::Tensor map(const torch::Tensor& x, const torch::Tensor& factor, const torch::Tensor& weight,
+                    const torch::Tensor& bias) const;
+  torch::Tensor int8_weights(const torch::Tensor& weights) const {
+    return levels_ > 0 ? fake_int8_weights(weights) : weights;
+  }
+  torch::Tensor int8_rows(const torch::Tensor& rows) const {
+    return levels_ > 0 ? fake_int8_rows(rows, levels_) : rows;
+  }
   torch::Tensor attention(const Layer& layer, const torch::Tensor& x, const torch::Tensor& lengths) const;
   std::vector<Layer> layers_;
   bool fused_ = true;

@@ -19,7 +19,8 @@ Error damaged(const fs::path& path, const std::string& what) {
 std::string state_bytes(const Json& identity, const State& state) {
   Json header = {{"identity", identity}, {"facts", state.facts}, {"tensors", Json::array()}};
   for (const auto& [name, tensor] : state.tensors) {
-    header["tensors"].push_back({{"name", name}, {"shape", std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end())}});
+    header["tensors"].push_back(
+        {{"name", name}, {"shape", std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end())}});
   }
   const std::string json = header.dump();
   const std::uint64_t length = json.size();
@@ -28,7 +29,8 @@ std::string state_bytes(const Json& identity, const State& state) {
   bytes += json;
   for (const auto& [name, tensor] : state.tensors) {
     const auto flat = tensor.detach().to(torch::kFloat).contiguous();
-    bytes.append(reinterpret_cast<const char*>(flat.data_ptr<float>()), static_cast<std::size_t>(flat.numel()) * sizeof(float));
+    bytes.append(reinterpret_cast<const char*>(flat.data_ptr<float>()),
+                 static_cast<std::size_t>(flat.numel()) * sizeof(float));
   }
   return bytes + sha256_hex(bytes);
 }
@@ -40,7 +42,8 @@ struct Stored {
 
 Result<Stored> parse(const fs::path& path, const std::string& bytes) {
   const std::size_t head = kMagic.size() + sizeof(std::uint64_t);
-  if (bytes.size() < head + kHash || bytes.compare(0, kMagic.size(), kMagic) != 0) return damaged(path, "not a checkpoint or cut short");
+  if (bytes.size() < head + kHash || bytes.compare(0, kMagic.size(), kMagic) != 0)
+    return damaged(path, "not a checkpoint or cut short");
   const std::string_view body(bytes.data(), bytes.size() - kHash);
   if (sha256_hex(body) != bytes.substr(bytes.size() - kHash)) return damaged(path, "its checksum does not match");
   std::uint64_t length = 0;

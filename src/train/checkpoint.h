@@ -1,7 +1,8 @@
 // Training state on disk: named float tensors and a little JSON, written atomically, checked by SHA-256 when read.
 // Two generations are kept; a damaged newest one is passed over with a warning. Identity (options, data, seed) is
 // stored with the state: a checkpoint of another run is refused, naming what differs.
-// File: "FATHOMCK", u64 length of JSON, JSON {identity, facts, tensors [{name, shape}]}, floats, SHA-256 as 64 hex digits.
+// File: "FATHOMCK", u64 length of JSON, JSON {identity, facts, tensors [{name, shape}]}, floats, SHA-256 as 64 hex
+// digits.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +24,8 @@ struct State {
 class Checkpoints {
  public:
   Checkpoints() = default;  // keeps nothing
-  Checkpoints(std::filesystem::path folder, Json identity) : folder_(std::move(folder)), identity_(std::move(identity)) {}
+  Checkpoints(std::filesystem::path folder, Json identity)
+      : folder_(std::move(folder)), identity_(std::move(identity)) {}
   bool enabled() const { return !folder_.empty(); }
   const std::filesystem::path& folder() const { return folder_; }
   // <folder>/<stage>.ckpt; the one before becomes <stage>.previous.ckpt.

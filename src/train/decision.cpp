@@ -26,8 +26,8 @@ Tensor stable_depths(const Tensor& logits) {
 namespace {
 
 constexpr int kMostEpochs = 60;
-// By how much of full depth's MACs the fused score must beat confidence to ship. The ledger flatters it: extractor, trees and
-// LSTM are small dependent steps, and on a 12x64 model they took 22 % of full-depth time for 1 % of its MACs.
+// By how much of full depth's MACs the fused score must beat confidence to ship. The ledger flatters it: extractor,
+// trees and LSTM are small dependent steps, and on a 12x64 model they took 22 % of full-depth time for 1 % of its MACs.
 constexpr double kFusedMargin = 0.01;
 
 int enough_epochs(int asked, std::int64_t rows, int batch, int least_steps) {
@@ -43,16 +43,16 @@ struct Stage {
   const DecisionInput& tune;
   const DecisionOptions& options;
   std::int64_t n = 0;
-  Tensor depth, fold;                    // [n]
-  std::vector<Tensor> train, held;       // rows of each fold
+  Tensor depth, fold;               // [n]
+  std::vector<Tensor> train, held;  // rows of each fold
   std::vector<float> temperature;
-  Tensor signals;                        // [n, exits, 6]
+  Tensor signals;  // [n, exits, 6]
   std::vector<std::shared_ptr<Extractor>> extractors;
   std::vector<Tensor> features, starts;  // [n, F], [n, 2 c2 + 1] by each fold's extractor
   std::vector<std::shared_ptr<PolicyNet>> nets;
   TreeSettings trees;
   std::unique_ptr<Booster> booster;
-  Tensor survival, stop_logits;          // [n, exits], out of fold
+  Tensor survival, stop_logits;  // [n, exits], out of fold
   DecisionResult result;
   double clock = seconds_now();
 
@@ -66,13 +66,14 @@ struct Stage {
 Status check(const DecisionInput& tune, const DecisionOptions& options) {
   const auto& spec = tune.spec;
   const std::int64_t n = tune.labels.size(0);
-  const bool fits = tune.h0.dim() == 3 && tune.h0.size(0) == n && tune.h0.size(2) == spec.hidden && tune.lengths.size(0) == n &&
-                    tune.logits.dim() == 3 && tune.logits.size(0) == n && tune.logits.size(1) == spec.layers &&
-                    tune.logits.size(2) == spec.classes();
+  const bool fits = tune.h0.dim() == 3 && tune.h0.size(0) == n && tune.h0.size(2) == spec.hidden &&
+                    tune.lengths.size(0) == n && tune.logits.dim() == 3 && tune.logits.size(0) == n &&
+                    tune.logits.size(1) == spec.layers && tune.logits.size(2) == spec.classes();
   if (!fits) return Error{Code::internal, "decision: shapes of the tune rows do not fit the model", ""};
   const std::int64_t least = least_tune_rows(options);
   if (n < least) {
-    return Error{Code::bad_input, "decision: " + std::to_string(n) + " tune rows, at least " + std::to_string(least) + " are needed",
+    return Error{Code::bad_input,
+                 "decision: " + std::to_string(n) + " tune rows, at least " + std::to_string(least) + " are needed",
                  "give more data, or a larger tune share"};
   }
   if (spec.layers < 2) return Error{Code::bad_input, "decision: a model of one layer has no exit to choose", ""};
@@ -85,7 +86,8 @@ void prepare(Stage& stage) {
   stage.depth = stable_depths(stage.tune.logits);
   const auto order = shuffled(stage.n, o.seed, "decision.folds", 0);
   stage.fold = torch::empty({stage.n}, torch::kLong);
-  for (std::size_t i = 0; i < order.size(); ++i) stage.fold.data_ptr<std::int64_t>()[order[i]] = static_cast<std::int64_t>(i) % o.folds;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    stage.fold.data_ptr<std::int64_t>()[order[i]] = static_cast<std::int64_t>(i) % o.folds;
   for (int k = 0; k < o.folds; ++k) {
     stage.train.push_back((stage.fold != k).nonzero().squeeze(1));
     stage.held.push_back((stage.fold == k).nonzero().squeeze(1));
@@ -103,10 +105,12 @@ void prepare(Stage& stage) {
 
 void fit_extractors(Stage& stage) {
   const auto& spec = stage.tune.spec;
-  const ExtractorData data{stage.tune.h0, stage.tune.lengths, stage.depth, stage.tune.logits.select(1, spec.layers - 1).contiguous()};
+  const ExtractorData data{stage.tune.h0, stage.tune.lengths, stage.depth,
+                           stage.tune.logits.select(1, spec.layers - 1).contiguous()};
   ExtractorSettings settings;
   settings.seed = stage.options.seed;
-  settings.epochs = enough_epochs(stage.options.extractor_epochs, stage.train[0].size(0), settings.batch, stage.options.least_steps);
+  settings.epochs =
+      enough_epochs(stage.options.extractor_epochs, stage.train[0].size(0), settings.batch, stage.options.least_steps);
   Json losses = Json::array();
   int epochs = 0;  // the first fold finds how many, the others follow
   for (std::size_t k = 0; k < stage.train.size(); ++k) {
@@ -161,7 +165,8 @@ Tensor stop_logits_of(const PolicyNet& net, const Tensor& start, const Tensor& s
 ExitWorld world_of(const Stage& stage, const Tensor& start) {
   const auto& t = stage.tune;
   const std::int64_t exits = t.spec.layers - 1;
-  const auto predictions = t.logits.argmax(2), last = predictions.narrow(1, exits, 1), early = predictions.narrow(1, 0, exits);
+  const auto predictions = t.logits.argmax(2), last = predictions.narrow(1, exits, 1),
+             early = predictions.narrow(1, 0, exits);
   const auto label = t.labels.unsqueeze(1);
   const auto log_p = torch::log_softmax(t.logits, 2), log_last = log_p.narrow(1, exits, 1);
   return {start, closed_inputs(stage.signals), (early == last).to(torch::kFloat),
@@ -185,7 +190,8 @@ bool ppo_helps(Stage& stage, const Evidence& evidence, PpoSettings& settings, do
   const auto& held = stage.held[0];
   const auto part = rows_of(evidence, held);
   const auto scores = [&](const PolicyNet& net) {
-    return torch::sigmoid(stop_logits_of(net, stage.starts[0].index_select(0, held), stage.signals.index_select(0, held)));
+    return torch::sigmoid(
+        stop_logits_of(net, stage.starts[0].index_select(0, held), stage.signals.index_select(0, held)));
   };
   const auto cloned = scores(*stage.nets[0]);
   const auto weights = FlatParameters(stage.nets[0]->parameters()).values().clone();
@@ -199,7 +205,10 @@ bool ppo_helps(Stage& stage, const Evidence& evidence, PpoSettings& settings, do
     const Point same = point_at_saving(part, tuned, Score::policy, clone.saved);
     before += clone.disagreement;
     after += same.disagreement;
-    table.push_back({{"saved", clone.saved}, {"clone_disagreement", clone.disagreement}, {"ppo_saved", same.saved}, {"ppo_disagreement", same.disagreement}});
+    table.push_back({{"saved", clone.saved},
+                     {"clone_disagreement", clone.disagreement},
+                     {"ppo_saved", same.saved},
+                     {"ppo_disagreement", same.disagreement}});
   }
   const bool better = after < before;
   stage.result.facts["policy"]["ppo"] = {{"kept", better},
@@ -223,14 +232,16 @@ void fit_policy(Stage& stage, const Evidence& evidence) {
   clone.seed = o.seed;
   clone.epochs = enough_epochs(o.clone_epochs, stage.train[0].size(0), clone.batch, o.least_steps);
   for (std::size_t k = 0; k < stage.train.size(); ++k) {
-    stage.nets.push_back(clone_policy(stage.tune.spec, stage.starts[k], stage.signals, stage.depth, stage.train[k], clone));
+    stage.nets.push_back(
+        clone_policy(stage.tune.spec, stage.starts[k], stage.signals, stage.depth, stage.train[k], clone));
   }
   stage.timed("clone");
   stage.stop_logits = torch::empty({stage.n, stage.tune.spec.layers - 1});
   const auto out_of_fold = [&] {
     for (std::size_t k = 0; k + 1 < stage.nets.size(); ++k) {
       const auto& rows = stage.held[k];
-      const auto q = stop_logits_of(*stage.nets[k], stage.starts[k].index_select(0, rows), stage.signals.index_select(0, rows));
+      const auto q =
+          stop_logits_of(*stage.nets[k], stage.starts[k].index_select(0, rows), stage.signals.index_select(0, rows));
       stage.stop_logits.index_copy_(0, rows, q);
     }
   };
@@ -261,7 +272,8 @@ void fit_scores(Stage& stage, const Evidence& evidence) {
   auto fused = torch::empty_like(target);
   for (int k = 0; k < stage.options.folds; ++k) {
     const auto index = static_cast<std::size_t>(k);
-    const auto fusion = fit_fusion(inputs.index_select(0, stage.train[index]), target.index_select(0, stage.train[index]));
+    const auto fusion =
+        fit_fusion(inputs.index_select(0, stage.train[index]), target.index_select(0, stage.train[index]));
     fused.index_copy_(0, stage.held[index], fused_logits(fusion, inputs.index_select(0, stage.held[index])));
   }
   auto& policy = stage.result.policy;
@@ -282,7 +294,9 @@ void fit_scores(Stage& stage, const Evidence& evidence) {
     table[policy::score_name(score)] = rows;
     saved[s] = point_at_budget(evidence, scores[s], score, stage.options.budget).saved;
   }
-  policy.score = saved[static_cast<int>(Score::fused)] > saved[static_cast<int>(Score::confidence)] + kFusedMargin ? Score::fused : Score::confidence;
+  policy.score = saved[static_cast<int>(Score::fused)] > saved[static_cast<int>(Score::confidence)] + kFusedMargin
+                     ? Score::fused
+                     : Score::confidence;
   auto& facts = stage.result.facts;
   facts["scores"] = table;
   facts["fusion"] = {{"weights", policy.fusion.weights}, {"bias", policy.fusion.bias}};

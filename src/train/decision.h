@@ -40,7 +40,8 @@ struct DecisionResult {
   std::map<std::string, torch::Tensor> tensors;  // extractor.* and policy.* of model/names.h
   std::string predictor_text;                    // LightGBM's text model
   policy::Policy policy;                         // trees parsed, lambda at full depth: calibration comes later
-  Json facts;  // depth, temperatures, extractor, predictor (quality, search), policy (clone, ppo), scores, shipped, seconds
+  Json facts;  // depth, temperatures, extractor, predictor (quality, search), policy (clone, ppo), scores, shipped,
+               // seconds
 };
 
 Result<DecisionResult> train_decision(const DecisionInput& tune, const DecisionOptions& options);

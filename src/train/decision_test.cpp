@@ -52,7 +52,8 @@ Acted act(std::int64_t n) {
   Random random(5);
   for (std::int64_t i = 0; i < n; ++i) {
     const auto length = static_cast<std::int64_t>(7 + random.below(3));
-    const auto deep = static_cast<std::int64_t>(1 + random.below(6)), label = static_cast<std::int64_t>(random.below(4));
+    const auto deep = static_cast<std::int64_t>(1 + random.below(6)),
+               label = static_cast<std::int64_t>(random.below(4));
     out.lengths[i] = length;
     out.labels[i] = label;
     for (std::int64_t t = 0; t < length; ++t) {
@@ -62,7 +63,8 @@ Acted act(std::int64_t n) {
     }
     for (std::int64_t l = 0; l < 6; ++l) {
       const bool knows = l + 1 >= deep || random.chance(0.02);
-      for (std::int64_t c = 0; c < 4; ++c) out.logits[i][l][c] = static_cast<float>(1.2 * random.normal() + (knows && c == label ? 5 : 0));
+      for (std::int64_t c = 0; c < 4; ++c)
+        out.logits[i][l][c] = static_cast<float>(1.2 * random.normal() + (knows && c == label ? 5 : 0));
     }
   }
   return out;
@@ -92,14 +94,16 @@ TEST(Decision, LearnsDepthShipsAWholeDecisionAndRepeatsToTheByte) {
     ASSERT_TRUE(first->tensors.contains(wanted.name)) << wanted.name;
     EXPECT_EQ(first->tensors.at(wanted.name).sizes().vec(), wanted.shape) << wanted.name;
   }
-  const auto read = policy::policy_from_json(policy::policy_to_json(first->policy), acted.spec, first->predictor_text, "test");
+  const auto read =
+      policy::policy_from_json(policy::policy_to_json(first->policy), acted.spec, first->predictor_text, "test");
   EXPECT_TRUE(read) << read.error().message;
 
   EXPECT_GT(first->facts["predictor"]["spearman"].get<double>(), 0.6);
   EXPECT_EQ(first->facts["predictor"]["auroc_per_exit"].size(), 5u);
   const auto& scores = first->facts["scores"];
   for (const char* name : {"confidence", "predictor", "policy", "fused"}) {
-    for (const auto& point : scores[name]) EXPECT_LE(point["disagreement"].get<double>(), point["budget"].get<double>()) << name;
+    for (const auto& point : scores[name])
+      EXPECT_LE(point["disagreement"].get<double>(), point["budget"].get<double>()) << name;
   }
   const auto& shipped = first->facts["shipped"];
   const bool fused_wins = shipped["fused_saved"].get<double>() > shipped["confidence_saved"].get<double>() + 0.01;
@@ -109,7 +113,8 @@ TEST(Decision, LearnsDepthShipsAWholeDecisionAndRepeatsToTheByte) {
 
 TEST(Decision, ATaskThatTheFirstExitSolvesShipsAConstantPredictor) {
   Acted rows = act(300);
-  rows.logits = rows.logits.select(1, 5).unsqueeze(1).expand({300, 6, 4}).contiguous();  // every exit says what the last one does
+  rows.logits =
+      rows.logits.select(1, 5).unsqueeze(1).expand({300, 6, 4}).contiguous();  // every exit says what the last one does
   DecisionOptions options;
   options.ppo_rounds = 1;
   const auto result = train_decision(rows.input(), options);

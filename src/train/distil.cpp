@@ -8,7 +8,8 @@ namespace fathom::train {
 
 using torch::Tensor;
 
-DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher, const ZeroGoal& goal)
+DistilLearner::DistilLearner(std::unique_ptr<WholeModel> student, std::shared_ptr<WholeModel> teacher,
+                             const ZeroGoal& goal)
     : student_(std::move(student)), teacher_(std::move(teacher)), parameters_(student_->parameters()) {
   teacher_->backbone().eval();
   mask_ = WeightMask(parameters_, student_->layer_matrices(), goal);
@@ -32,12 +33,17 @@ Tensor DistilLearner::loss(const Encoded& part, const Tensor&, const Place& plac
   student_->backbone().train();
   student_->backbone().seed_dropout(Random(place.seed, "dropout", place.stream()).next());
   const WholeModel::Pass pass = student_->run(part);
-  const auto follows = [&](std::size_t i) { return row_divergence(pass.logits[i], taught.logits[taught.logits.size() - pass.logits.size() + i], kDistilTemperature).sum(); };
+  const auto follows = [&](std::size_t i) {
+    return row_divergence(pass.logits[i], taught.logits[taught.logits.size() - pass.logits.size() + i],
+                          kDistilTemperature)
+        .sum();
+  };
   const std::size_t exits = pass.logits.size() - 1;
   Tensor loss = follows(exits);
   for (std::size_t i = 0; i < exits; ++i) loss = loss + follows(i) / static_cast<double>(exits);
   const auto keep = tokens_there(part, pass.states[0].size(1));
-  for (std::size_t l = 0; l < pass.states.size(); ++l) loss = loss + relative_distance(pass.states[l], taught.states[l], keep) / static_cast<double>(pass.states.size());
+  for (std::size_t l = 0; l < pass.states.size(); ++l)
+    loss = loss + relative_distance(pass.states[l], taught.states[l], keep) / static_cast<double>(pass.states.size());
   return loss / static_cast<double>(place.batch);
 }
 

@@ -1,10 +1,12 @@
-// A bundle that compression made smaller, trained to answer and to look as the one it was made of (`fathom compress --tune`): no labels, every
-// exit, every layer. The shapes differ inside layers alone, so states are compared as they are.
+// A bundle that compression made smaller, trained to answer and to look as the one it was made of (`fathom compress
+// --tune`): no labels, every exit, every layer. The shapes differ inside layers alone, so states are compared as they
+// are.
 //   loss = T^2 KL(teacher_L || p_L) + mean_{i<L} T^2 KL(teacher_i || p_i) + mean_l |h_l - t_l|^2 / |t_l|^2, T = 2
-// Zeros in the matrices of the layers stay zero, for compression set them, or grow in number while it trains (weight_mask.h). Rounded to int8 in the
-// forward pass (backbone.h, set_int8), the student learns to answer as the teacher does in spite of it.
-// h_l, t_l: a row's states after layer l, all its tokens; exits learn too, extractor, predictor and policy stay as they are.
-// Source: paper/002 (fine-tuning after folding), paper/004 (distillation); the terms are TinyBERT's without attention maps.
+// Zeros in the matrices of the layers stay zero, for compression set them, or grow in number while it trains
+// (weight_mask.h). Rounded to int8 in the forward pass (backbone.h, set_int8), the student learns to answer as the
+// teacher does in spite of it. h_l, t_l: a row's states after layer l, all its tokens; exits learn too, extractor,
+// predictor and policy stay as they are. Source: paper/002 (fine-tuning after folding), paper/004 (distillation); the
+// terms are TinyBERT's without attention maps.
 #pragma once
 
 #include "train/learner.h"
@@ -35,8 +37,9 @@ class DistilLearner final : public Learner {
   WeightMask mask_;
 };
 
-// The stage: the bundle in options.output is trained in place towards options.teacher on the rows of options.data, which are read as the bundle
-// records. Its state is kept in options.state. Errors: bad_input, corrupt_bundle, io, quality (the loss left the numbers), cancelled.
+// The stage: the bundle in options.output is trained in place towards options.teacher on the rows of options.data,
+// which are read as the bundle records. Its state is kept in options.state. Errors: bad_input, corrupt_bundle, io,
+// quality (the loss left the numbers), cancelled.
 Status distil_bundle(const FitOptions& options);
 
 }  // namespace fathom::train

@@ -29,16 +29,20 @@ Status fits(const fathom::Model& student, const fathom::Model& teacher, const Fi
     return spec_to_json(spec);
   };
   if (outside(student.spec()) == outside(teacher.spec()) && student.has_decision() == teacher.has_decision()) return {};
-  return Error{Code::bad_input, "'" + options.output.string() + "' was not made of the teacher '" + options.teacher.string() + "': they differ in more than what layers are inside",
+  return Error{Code::bad_input,
+               "'" + options.output.string() + "' was not made of the teacher '" + options.teacher.string() +
+                   "': they differ in more than what layers are inside",
                "give the bundle that compress read"};
 }
 
 // In a folder of others' states one named by what it belongs to: another run's is neither gone on with nor in the way.
 Result<std::filesystem::path> state_folder(const FitOptions& options, const Json& identity) {
-  const std::filesystem::path state = options.state.empty() ? options.output / "fit" : options.state / sha256_hex(identity.dump()).substr(0, 16);
+  const std::filesystem::path state =
+      options.state.empty() ? options.output / "fit" : options.state / sha256_hex(identity.dump()).substr(0, 16);
   std::error_code failed;
   std::filesystem::create_directories(state, failed);
-  if (failed) return Error{Code::io, "cannot make '" + state.string() + "': " + failed.message(), "choose another folder"};
+  if (failed)
+    return Error{Code::io, "cannot make '" + state.string() + "': " + failed.message(), "choose another folder"};
   return state;
 }
 
@@ -46,7 +50,8 @@ Result<std::filesystem::path> state_folder(const FitOptions& options, const Json
 Result<std::string> decision_file(const fathom::Model& model, const WholeModel& student) {
   auto tensors = student.exit_weights();
   for (const TensorSpec& spec : decision_tensors(model.spec()))
-    if (!tensors.contains(spec.name)) tensors[spec.name] = torch::from_blob(const_cast<float*>(model.weight(spec.name)), spec.shape, torch::kFloat);
+    if (!tensors.contains(spec.name))
+      tensors[spec.name] = torch::from_blob(const_cast<float*>(model.weight(spec.name)), spec.shape, torch::kFloat);
   return decision_bytes(model.spec(), tensors);
 }
 
@@ -59,9 +64,11 @@ double share_of_zeros(const WholeModel& student) {
   return static_cast<double>(zeros) / static_cast<double>(all);
 }
 
-Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const WholeModel& student, const ZeroGoal& goal, const Json& facts) {
+Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model,
+                       const WholeModel& student, const ZeroGoal& goal, const Json& facts) {
   std::map<std::string, std::string> files;
-  FATHOM_TRY(files["model.safetensors"], checkpoint_file(model.spec(), *bundle.weights(), model.naming(), student.own_weights()));
+  FATHOM_TRY(files["model.safetensors"],
+             checkpoint_file(model.spec(), *bundle.weights(), model.naming(), student.own_weights()));
   if (student.has_exits()) {
     FATHOM_TRY(files["fathom.safetensors"], decision_file(model, student));
   }
@@ -76,7 +83,8 @@ Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle
   }
   auto others = other_files(bundle, files);
   std::erase_if(others, [](const auto& file) {  // shards that the weights were read from
-    return (file.first.ends_with(".safetensors") && file.first != "fathom.safetensors") || file.first.ends_with(".safetensors.index.json");
+    return (file.first.ends_with(".safetensors") && file.first != "fathom.safetensors") ||
+           file.first.ends_with(".safetensors.index.json");
   });
   return write_bundle(folder, files, fathom, others);
 }
@@ -84,7 +92,9 @@ Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle
 }  // namespace
 
 Status distil_bundle(const FitOptions& options) {
-  if (options.teacher.empty()) return Error{Code::usage, "--tune like needs --teacher: the bundle whose answers are learned", "give the bundle that compress read"};
+  if (options.teacher.empty())
+    return Error{Code::usage, "--tune like needs --teacher: the bundle whose answers are learned",
+                 "give the bundle that compress read"};
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // shards are the parallel work, so that results do not depend on the number of threads
   FATHOM_TRY(const auto model, open_model(options.output));
@@ -93,20 +103,29 @@ Status distil_bundle(const FitOptions& options) {
   const ModelSpec& spec = model->spec();
   FATHOM_TRY_VOID(fits(*model, *teacher, options));
   if (model->precision() != Precision::fp32)
-    return Error{Code::unsupported, "'" + options.output.string() + "' has its layers in " + precision_name(model->precision()) + ": weights are trained in fp32", "tune before --precision"};
+    return Error{Code::unsupported,
+                 "'" + options.output.string() + "' has its layers in " + precision_name(model->precision()) +
+                     ": weights are trained in fp32",
+                 "tune before --precision"};
   ZeroGoal goal;
   if (!options.zeros.empty()) {
     FATHOM_TRY(goal, parse_zero_goal(options.zeros, options.zeros_by_movement));
-    if (spec.ranks.any()) return Error{Code::unsupported, "bundle '" + options.teacher.string() + "' has folded maps: zeros in their factors are not looked for", "use --prune weights on the bundle it was made from"};
+    if (spec.ranks.any())
+      return Error{
+          Code::unsupported,
+          "bundle '" + options.teacher.string() + "' has folded maps: zeros in their factors are not looked for",
+          "use --prune weights on the bundle it was made from"};
   }
-  FATHOM_TRY(const auto how, data::recorded_options(teacher_bundle.fathom(), "bundle '" + options.teacher.string() + "': fathom.json"));
+  FATHOM_TRY(const auto how,
+             data::recorded_options(teacher_bundle.fathom(), "bundle '" + options.teacher.string() + "': fathom.json"));
   FATHOM_TRY(const auto dataset, data::read_dataset(options.data, how));
   FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, false));
   FATHOM_TRY(const Schedule schedule, fine_tuning_schedule(options, train.size(), {3.0, 2e-4, 0.0}));
-  Json identity = {{"tune", options.tune}, {"model", bundle.checksum()}, {"teacher", teacher_bundle.checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
-                         {"schedule", schedule_to_json(schedule)}};
+  Json identity = {
+      {"tune", options.tune},        {"model", bundle.checksum()}, {"teacher", teacher_bundle.checksum()},
+      {"data", dataset.fingerprint}, {"seed", options.seed},       {"schedule", schedule_to_json(schedule)}};
   if (goal.any()) identity["zeros"] = goal.json();
   if (options.int8_levels > 0) identity["int8_levels"] = options.int8_levels;
   FATHOM_TRY(const auto state, state_folder(options, identity));
@@ -118,11 +137,22 @@ Status distil_bundle(const FitOptions& options) {
   DistilLearner learner(std::make_unique<WholeModel>(*model), master, goal);
   learner.student().backbone().set_int8(options.int8_levels);
   const double before = learner.accuracy(tune);
-  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress, false};
+  const TrunkRun run{train,
+                     tune,
+                     schedule,
+                     options.seed,
+                     options.threads > 0 ? options.threads : cores,
+                     options.checkpoint_every,
+                     options.progress,
+                     false};
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
   const auto share = [](double value) { return Json(std::round(value * 1e4) / 100).dump() + " %"; };
-  if (options.progress) say("answers on tune that are the teacher's: " + share(before) + " -> " + share(trained.tune_accuracy));
-  Json facts = {{"schedule", schedule_to_json(schedule)}, {"teacher", teacher_bundle.checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed},
+  if (options.progress)
+    say("answers on tune that are the teacher's: " + share(before) + " -> " + share(trained.tune_accuracy));
+  Json facts = {{"schedule", schedule_to_json(schedule)},
+                {"teacher", teacher_bundle.checksum()},
+                {"data", dataset.fingerprint},
+                {"seed", options.seed},
                 {"agreement", {before, trained.tune_accuracy}}};
   if (options.int8_levels > 0) facts["int8_levels"] = options.int8_levels;
   FATHOM_TRY_VOID(write_distilled(options.output, bundle, *model, learner.student(), goal, facts));

@@ -1,4 +1,5 @@
-// Compressed models in LibTorch: maps in factors, fewer heads, narrow word rows; and learning to answer as another model does.
+// Compressed models in LibTorch: maps in factors, fewer heads, narrow word rows; and learning to answer as another
+// model does.
 #include "train/distil.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ void write_out(const WholeModel& from, WholeModel& to) {
   torch::NoGradGuard no_grad;
   auto values = from.own_weights();
   const ModelSpec& spec = from.spec();
-  values["embeddings.word_embeddings.weight"] = values["embeddings.word_embeddings.weight"].mm(values["embeddings.word_projection.weight"].t());
+  values["embeddings.word_embeddings.weight"] =
+      values["embeddings.word_embeddings.weight"].mm(values["embeddings.word_projection.weight"].t());
   for (int layer = 0; layer < spec.layers; ++layer)
     for (const LayerMap& map : layer_maps(spec))
       for (const std::string& part : map.parts) {
@@ -97,11 +99,13 @@ TEST(Distil, AStudentOfAnotherShapeIsTaughtByRows) {
   const auto texts = random_texts(spec, 4);
   const auto rows = torch::tensor(std::vector<std::int64_t>{7, 2, 11, 5}, torch::kLong);
   const Place place{0, 10, 0, 4, 1};
-  const double loss = learner.loss(texts, rows, place).item<double>(), labels = alone.loss(texts, rows, place).item<double>();
+  const double loss = learner.loss(texts, rows, place).item<double>(),
+               labels = alone.loss(texts, rows, place).item<double>();
   const double other = learner.replica()->loss(texts, rows, place).item<double>();
   backbone.eval();
   torch::NoGradGuard no_grad;
-  const auto q = torch::softmax(last_logits(backbone, heads, texts) / 2, 1), p = torch::softmax(taught.index_select(0, rows) / 2, 1);
+  const auto q = torch::softmax(last_logits(backbone, heads, texts) / 2, 1),
+             p = torch::softmax(taught.index_select(0, rows) / 2, 1);
   EXPECT_NEAR(loss, 0.5 * labels + 0.5 * 4 * (p * (p / q).log()).sum().item<double>() / 4, 1e-5);
   EXPECT_NEAR(other, loss, 1e-6);
 }
@@ -121,12 +125,14 @@ TEST(Distil, TheLossIsTheFormula) {
   double expected = 0;
   for (std::int64_t row = 0; row < 5; ++row) {
     for (std::size_t exit = 0; exit < 3; ++exit) {
-      const auto p = torch::softmax(t.logits[exit][row].to(torch::kDouble) / 2, 0), q = torch::softmax(s.logits[exit][row].to(torch::kDouble) / 2, 0);
+      const auto p = torch::softmax(t.logits[exit][row].to(torch::kDouble) / 2, 0),
+                 q = torch::softmax(s.logits[exit][row].to(torch::kDouble) / 2, 0);
       expected += 4 * (p * (p / q).log()).sum().item<double>() * (exit < 2 ? 0.5 : 1.0);
     }
     const auto length = texts.lengths[row].item<std::int64_t>();
     for (std::size_t layer = 0; layer < 3; ++layer) {
-      const auto h = s.states[layer][row].narrow(0, 0, length).to(torch::kDouble), wanted = t.states[layer][row].narrow(0, 0, length).to(torch::kDouble);
+      const auto h = s.states[layer][row].narrow(0, 0, length).to(torch::kDouble),
+                 wanted = t.states[layer][row].narrow(0, 0, length).to(torch::kDouble);
       expected += (h - wanted).square().sum().item<double>() / wanted.square().sum().item<double>() / 3;
     }
   }
@@ -208,14 +214,16 @@ TEST(Distil, ThreadsChangeNothing) {
   for (const int threads : {1, 2}) {
     torch::manual_seed(10);
     const auto texts = random_texts(spec, 800);
-    DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true), std::make_shared<WholeModel>(spec, true));
+    DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true),
+                          std::make_shared<WholeModel>(spec, true));
     Schedule schedule;
     schedule.batch = 400;
     schedule.steps = 4;
     schedule.warmup = 1;
     ASSERT_GT(schedule.batch * learner.row_floats(), 160000) << "one shard alone";
     Metrics metrics;
-    const auto trained = train_trunk(learner, {texts, texts.slice(0, 32), schedule, 1, threads, 200, false, false}, {}, metrics);
+    const auto trained =
+        train_trunk(learner, {texts, texts.slice(0, 32), schedule, 1, threads, 200, false, false}, {}, metrics);
     ASSERT_TRUE(trained) << trained.error().message;
     values[threads - 1] = learner.parameters().values().clone();
   }
@@ -225,10 +233,12 @@ TEST(Distil, ThreadsChangeNothing) {
 TEST(Distil, AReplicaSharesValuesAndHasGradientsOfItsOwn) {
   torch::manual_seed(6);
   const ModelSpec spec = small_spec(NormOrder::post);
-  DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true), std::make_shared<WholeModel>(spec, true));
+  DistilLearner learner(std::make_unique<WholeModel>(compressed(spec, false), true),
+                        std::make_shared<WholeModel>(spec, true));
   const auto other = learner.replica();
   const auto texts = random_texts(spec, 9);
-  for (Learner* each : {static_cast<Learner*>(&learner), other.get()}) each->loss(texts, torch::arange(9), {3, 10, 0, 9, 1}).backward();
+  for (Learner* each : {static_cast<Learner*>(&learner), other.get()})
+    each->loss(texts, torch::arange(9), {3, 10, 0, 9, 1}).backward();
   EXPECT_TRUE(torch::equal(learner.parameters().gradients(), other->parameters().gradients()));
   EXPECT_EQ(learner.parameters().values().data_ptr<float>(), other->parameters().values().data_ptr<float>());
   EXPECT_NE(learner.parameters().gradients().data_ptr<float>(), other->parameters().gradients().data_ptr<float>());

@@ -16,10 +16,13 @@ Result<std::string> bytes_of(const std::vector<TensorSpec>& specs, const Named& 
   std::vector<NamedTensor> views;
   for (const auto& spec : specs) {
     const auto found = tensors.find(spec.name);
-    if (found == tensors.end()) return Error{Code::internal, "tensor '" + spec.name + "' was not trained", "report this"};
+    if (found == tensors.end())
+      return Error{Code::internal, "tensor '" + spec.name + "' was not trained", "report this"};
     if (found->second.sizes().vec() != spec.shape) {
-      return Error{Code::internal, "tensor '" + spec.name + "' has shape " + shape_text(found->second.sizes().vec()) + ", expected " +
-                                       shape_text(spec.shape), "report this"};
+      return Error{Code::internal,
+                   "tensor '" + spec.name + "' has shape " + shape_text(found->second.sizes().vec()) + ", expected " +
+                       shape_text(spec.shape),
+                   "report this"};
     }
     kept.push_back(found->second.detach().to(torch::kFloat).contiguous());
     views.push_back({spec.name, {kept.back().data_ptr<float>(), spec.shape}});
@@ -32,8 +35,10 @@ Status fill(const Named& targets, const SafeTensors& tensors) {
   for (const auto& [name, target] : targets) {
     const TensorView* view = tensors.find(name);
     if (view == nullptr || view->shape != target.sizes().vec()) {
-      return Error{Code::corrupt_bundle, tensors.path().string() + ": tensor '" + name + "' is absent or has another shape than " +
-                                             shape_text(target.sizes().vec()), "fit the bundle again"};
+      return Error{Code::corrupt_bundle,
+                   tensors.path().string() + ": tensor '" + name + "' is absent or has another shape than " +
+                       shape_text(target.sizes().vec()),
+                   "fit the bundle again"};
     }
     Tensor to = target;
     to.copy_(torch::from_blob(const_cast<float*>(view->data), view->shape, torch::kFloat));
@@ -56,9 +61,12 @@ Result<std::string> backbone_bytes(const Backbone& backbone) {
   return bytes_of(backbone_tensors(backbone.spec()), backbone.named_weights());
 }
 
-Result<std::string> decision_bytes(const ModelSpec& spec, const Named& tensors) { return bytes_of(decision_tensors(spec), tensors); }
+Result<std::string> decision_bytes(const ModelSpec& spec, const Named& tensors) {
+  return bytes_of(decision_tensors(spec), tensors);
+}
 
-Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming, const Named& weights) {
+Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming,
+                                    const Named& weights) {
   std::map<std::string, TensorView> values;
   std::vector<Tensor> kept;  // owns the contiguous copies the views point to
   for (const auto& [name, tensor] : weights) {
@@ -68,7 +76,8 @@ Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& be
   return checkpoint_bytes(spec, before, naming, naming, values);
 }
 
-std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle, const std::map<std::string, std::string>& replaced) {
+std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle,
+                                                         const std::map<std::string, std::string>& replaced) {
   std::map<std::string, std::filesystem::path> out;
   for (const auto& [name, entry] : bundle.fathom()["files"].items())
     if (!replaced.contains(name)) out[name] = bundle.folder() / name;
@@ -92,10 +101,14 @@ Status export_bundle(const BundleParts& parts) {
     files["tokenizer.json"] = parts.prepared.tokenizer->to_json();
     files["vocab.txt"] = parts.prepared.tokenizer->vocab_text();
   }
-  Json fathom = {{"format", 1}, {"policy", policy::policy_to_json(parts.decision.policy)}, {"operating_points", Json::object()},
+  Json fathom = {{"format", 1},
+                 {"policy", policy::policy_to_json(parts.decision.policy)},
+                 {"operating_points", Json::object()},
                  {"data", data::record_of(parts.dataset, parts.options.data, read_options(parts.options))}};
-  fathom["provenance"] = {{"recipe", parts.options.recipe}, {"options", options_to_json(parts.options)},
-                          {"schedule", schedule_to_json(parts.prepared.schedule)}, {"training", without_times(parts.facts)},
+  fathom["provenance"] = {{"recipe", parts.options.recipe},
+                          {"options", options_to_json(parts.options)},
+                          {"schedule", schedule_to_json(parts.prepared.schedule)},
+                          {"training", without_times(parts.facts)},
                           {"decision", without_times(parts.decision.facts)}};
   return write_bundle(parts.options.output, files, fathom);
 }

@@ -1,4 +1,5 @@
-// Between modules and files: a bundle written from trained parts, and modules filled from a bundle's tensors, bit for bit.
+// Between modules and files: a bundle written from trained parts, and modules filled from a bundle's tensors, bit for
+// bit.
 #pragma once
 
 #include <filesystem>
@@ -18,10 +19,13 @@ namespace fathom::train {
 Result<std::string> backbone_bytes(const Backbone& backbone);
 Result<std::string> decision_bytes(const ModelSpec& spec, const std::map<std::string, torch::Tensor>& tensors);
 
-// The file of a checkpoint that holds these weights, named as in model/names.h; what they do not reach comes from `before` (model/checkpoint_file.h).
-Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming, const std::map<std::string, torch::Tensor>& weights);
+// The file of a checkpoint that holds these weights, named as in model/names.h; what they do not reach comes from
+// `before` (model/checkpoint_file.h).
+Result<std::string> checkpoint_file(const ModelSpec& spec, const SafeTensors& before, const Naming& naming,
+                                    const std::map<std::string, torch::Tensor>& weights);
 // Where the bundle's files lie that `replaced` has no newer one of.
-std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle, const std::map<std::string, std::string>& replaced);
+std::map<std::string, std::filesystem::path> other_files(const Bundle& bundle,
+                                                         const std::map<std::string, std::string>& replaced);
 
 // Fills the modules from files. Error: corrupt_bundle naming the tensor.
 Status load_backbone(Backbone& backbone, const SafeTensors& tensors);
@@ -38,7 +42,8 @@ struct BundleParts {
 };
 Status export_bundle(const BundleParts& parts);  // to options.output
 
-// Exits and decision onto an imported bundle: its files are kept byte for byte, fathom.json gains policy, data, provenance.
+// Exits and decision onto an imported bundle: its files are kept byte for byte, fathom.json gains policy, data,
+// provenance.
 struct FrozenParts {
   const ModelSpec& spec;
   const Heads& heads;

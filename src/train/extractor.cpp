@@ -48,7 +48,8 @@ Tensor Extractor::keep(const Tensor& map, const Tensor& lengths) const {
 
 Tensor Extractor::h1(const Tensor& h0, const Tensor& lengths) const {
   const bool image = spec_.modality == Modality::image;
-  const auto grid = image ? h0.narrow(1, spec_.prefix_tokens, h0.size(1) - spec_.prefix_tokens) : h0;  // an image's CLS is no patch
+  const auto grid =
+      image ? h0.narrow(1, spec_.prefix_tokens, h0.size(1) - spec_.prefix_tokens) : h0;  // an image's CLS is no patch
   const std::int64_t rows = spec_.grid_rows();
   const auto x0 = torch::linear(grid, proj_w_, proj_b_).transpose(1, 2);
   const auto map = keep(x0.reshape({x0.size(0), x0.size(1), rows, x0.size(2) / rows}), lengths);
@@ -132,7 +133,8 @@ class TeachingHeads : public torch::nn::Module {
     const auto size = counts(spec_, h1, lengths);
     const auto mean = h1.sum({2, 3}) / size;
     const auto deviation = torch::sqrt(torch::relu((h1 * h1).sum({2, 3}) / size - mean * mean) + 1e-4);
-    const auto length = spec_.modality == Modality::text ? size / static_cast<double>(spec_.max_tokens) : torch::ones_like(size);
+    const auto length =
+        spec_.modality == Modality::text ? size / static_cast<double>(spec_.max_tokens) : torch::ones_like(size);
     return apply("b", torch::relu(apply("a", torch::cat({mean, most(h1), deviation, length}, 1))));
   }
   Tensor control(const Tensor& h2, const Tensor& lengths) const {
@@ -169,15 +171,16 @@ Batch batch_of(const ModelSpec& spec, const ExtractorData& data, const Tensor& r
   return out;
 }
 
-double held_loss(const ModelSpec& spec, const Extractor& extractor, const TeachingHeads& heads, const ExtractorData& data,
-                 const Tensor& held) {
+double held_loss(const ModelSpec& spec, const Extractor& extractor, const TeachingHeads& heads,
+                 const ExtractorData& data, const Tensor& held) {
   torch::NoGradGuard no_grad;
   double sum = 0;
   for (std::int64_t at = 0; at < held.size(0); at += 1024) {
     const auto part = held.narrow(0, at, std::min<std::int64_t>(1024, held.size(0) - at));
     const auto b = batch_of(spec, data, part);
     const auto logits = heads.complexity(extractor.h1(b.h0, b.lengths), b.lengths);
-    sum += torch::binary_cross_entropy_with_logits(logits, b.survives).item<double>() * static_cast<double>(part.size(0));
+    sum +=
+        torch::binary_cross_entropy_with_logits(logits, b.survives).item<double>() * static_cast<double>(part.size(0));
   }
   return sum / static_cast<double>(held.size(0));
 }
@@ -209,7 +212,8 @@ ExtractorFit fit_extractor(const ModelSpec& spec, const ExtractorData& data, con
       const auto h2 = fit.extractor->h2(h1, b.lengths);
       const auto task = heads.task(fit.extractor->h3(h2, b.lengths), b.lengths);
       const auto target = torch::softmax(b.teacher / 2.0, 1);
-      const auto kl = (target * (torch::log_softmax(b.teacher / 2.0, 1) - torch::log_softmax(task / 2.0, 1))).sum(1).mean() * 4.0;
+      const auto kl =
+          (target * (torch::log_softmax(b.teacher / 2.0, 1) - torch::log_softmax(task / 2.0, 1))).sum(1).mean() * 4.0;
       const auto loss = torch::binary_cross_entropy_with_logits(heads.complexity(h1, b.lengths), b.survives) +
                         torch::binary_cross_entropy_with_logits(heads.control(h2, b.lengths), b.survives) +
                         settings.distill_weight * kl;

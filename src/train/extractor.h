@@ -54,10 +54,10 @@ struct ExtractorFit {
 };
 
 struct ExtractorSettings {
-  int epochs = 12;            // most epochs; the cosine schedule's length
+  int epochs = 12;  // most epochs; the cosine schedule's length
   int batch = 192;
   double rate = 5e-3, weight_decay = 1e-2, distill_weight = 0.2;
-  bool keep_best = false;     // return the epoch with the lowest loss on `held`
+  bool keep_best = false;  // return the epoch with the lowest loss on `held`
   std::uint64_t seed = 1;
   std::shared_ptr<Extractor> from;  // goes on training this one; null: a new one
 };
@@ -71,6 +71,7 @@ ExtractorFit fit_extractor(const ModelSpec& spec, const ExtractorData& data, con
 struct Extracted {
   torch::Tensor features, policy_input;
 };
-Extracted extract(const ModelSpec& spec, const Extractor& extractor, const torch::Tensor& h0, const torch::Tensor& lengths);
+Extracted extract(const ModelSpec& spec, const Extractor& extractor, const torch::Tensor& h0,
+                  const torch::Tensor& lengths);
 
 }  // namespace fathom::train

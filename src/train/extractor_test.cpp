@@ -34,7 +34,8 @@ TEST(Extractor, FeaturesAreTheStatedStatistics) {
   const auto h1 = torch::tensor({1.f, 4.f, 2.f, 0.f, 0.f, 0.f, 0.f, 0.f, 6.f, 3.f, 0.f, 0.f}).view({1, 3, 1, 4});
   const auto f = predictor_features(spec, h1, torch::tensor({std::int64_t{3}}));
   const double mean0 = (1.0 + 4.0 + 2.0) / 3.0;
-  const double expected[] = {mean0, 4, std::sqrt(21.0 / 3.0 - mean0 * mean0), 1.0 / 3.0, 0, 0, 0, 0, 3, 6, std::sqrt(45.0 / 3.0 - 9.0), 0.0, 0.3};
+  const double expected[] = {mean0, 4, std::sqrt(21.0 / 3.0 - mean0 * mean0), 1.0 / 3.0, 0,  0, 0, 0,
+                             3,     6, std::sqrt(45.0 / 3.0 - 9.0),           0.0,       0.3};
   ASSERT_EQ(f.size(1), 13);
   for (int i = 0; i < 13; ++i) EXPECT_EQ(f[0][i].item<double>(), expected[i]) << i;
 }
@@ -62,7 +63,8 @@ TEST(Extractor, ImageGridEqualsTheFormulaWrittenOut) {
   torch::NoGradGuard no_grad;
   const auto h0 = random_uniform({1, 16, 8}, 1.0, 2, "h0");
   const auto w = extractor.named_weights();
-  const auto x0 = torch::linear(h0[0].narrow(0, 1, 15), w.at("extractor.proj.weight"), w.at("extractor.proj.bias"));  // [15, 4]
+  const auto x0 =
+      torch::linear(h0[0].narrow(0, 1, 15), w.at("extractor.proj.weight"), w.at("extractor.proj.bias"));  // [15, 4]
   const auto convolve = [](const std::vector<Tensor>& planes, int rows, int columns, const Tensor& k, const Tensor& b) {
     std::vector<Tensor> out;
     for (int o = 0; o < k.size(0); ++o) {
@@ -93,7 +95,8 @@ TEST(Extractor, ImageGridEqualsTheFormulaWrittenOut) {
   for (const auto& plane : h1) {
     auto p = torch::empty({2, 3});
     for (int r = 0; r < 2; ++r) {
-      for (int c = 0; c < 3; ++c) p[r][c] = plane.narrow(0, 2 * r, std::min(2, 3 - 2 * r)).narrow(1, 2 * c, std::min(2, 5 - 2 * c)).max();
+      for (int c = 0; c < 3; ++c)
+        p[r][c] = plane.narrow(0, 2 * r, std::min(2, 3 - 2 * r)).narrow(1, 2 * c, std::min(2, 5 - 2 * c)).max();
     }
     pooled.push_back(p);
   }

@@ -18,8 +18,10 @@ class Straight : public torch::autograd::Function<Straight> {
   static Tensor forward(AutogradContext*, const Tensor& given, int levels) {
     const Tensor x = given.contiguous(), y = torch::empty_like(x);
     const std::int64_t width = x.size(-1), rows = x.numel() / width;
-    if (levels == kWeights) fake_int8_weights(rows, width, x.data_ptr<float>(), y.data_ptr<float>());
-    else fake_int8_rows(rows, width, levels, x.data_ptr<float>(), y.data_ptr<float>());
+    if (levels == kWeights)
+      fake_int8_weights(rows, width, x.data_ptr<float>(), y.data_ptr<float>());
+    else
+      fake_int8_rows(rows, width, levels, x.data_ptr<float>(), y.data_ptr<float>());
     return y;
   }
   static variable_list backward(AutogradContext*, variable_list gradients) { return {gradients[0], Tensor()}; }

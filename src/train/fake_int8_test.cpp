@@ -13,7 +13,8 @@ namespace {
 using torch::Tensor;
 
 TEST(FakeInt8, AFewNumbersByHand) {
-  const Tensor rows = fake_int8_rows(torch::tensor({-1.0f, 0.0f, 0.301f, 1.55f, 2.0f, 4.0f, 5.0f, 0.0f}).view({2, 4}), 255);
+  const Tensor rows =
+      fake_int8_rows(torch::tensor({-1.0f, 0.0f, 0.301f, 1.55f, 2.0f, 4.0f, 5.0f, 0.0f}).view({2, 4}), 255);
   const float scale = 2.55f / 255;  // -1 to 1.55: 0 is level 100
   EXPECT_NEAR(rows[0][2].item<float>(), 30 * scale, 1e-6);
   EXPECT_NEAR(rows[0][0].item<float>(), -1, 1e-6);
@@ -49,7 +50,10 @@ TEST(FakeInt8, FusedLayersEqualPlainOnes) {
       Backbone backbone(spec);
       FlatParameters flat(backbone.parameters());
       const auto texts = testing::random_texts(spec, 9);
-      const Tensor keep = (torch::arange(texts.ids.size(1)).unsqueeze(0) < texts.lengths.unsqueeze(1)).to(torch::kFloat).unsqueeze(2), direction = torch::randn({9, texts.ids.size(1), 32}) * keep;
+      const Tensor keep = (torch::arange(texts.ids.size(1)).unsqueeze(0) < texts.lengths.unsqueeze(1))
+                              .to(torch::kFloat)
+                              .unsqueeze(2),
+                   direction = torch::randn({9, texts.ids.size(1), 32}) * keep;
       const auto run = [&](bool fused, int levels) {
         backbone.set_fused(fused);
         backbone.set_int8(levels);
@@ -81,7 +85,8 @@ TEST(FakeInt8, FactorsAreRoundedOneByOne) {
   EXPECT_LT(((rounded - exact).norm() / exact.norm()).item<double>(), 0.1);
 }
 
-// One large weight in every row leaves the others few levels. Training that sees it makes up for it; training that does not cannot.
+// One large weight in every row leaves the others few levels. Training that sees it makes up for it; training that does
+// not cannot.
 TEST(FakeInt8, TrainingWinsBackWhatRoundingLoses) {
   double loss[3];  // before, trained without rounding and with it
   for (const int how : {0, 1, 2}) {

@@ -31,8 +31,8 @@ int report(const fathom::Error& error) {
   return error.code == fathom::Code::cancelled ? 130 : static_cast<int>(error.code) / 100;
 }
 
-// Activations of long texts are tens of megabytes a tensor; given back to the system and asked for again at every layer, their pages
-// would be cleared each time.
+// Activations of long texts are tens of megabytes a tensor; given back to the system and asked for again at every
+// layer, their pages would be cleared each time.
 void keep_freed_memory() {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most glibc takes
@@ -60,7 +60,8 @@ int main(int argc, char** argv) {
   try {
     return act(argc, argv);
   } catch (const std::bad_alloc&) {
-    return report({fathom::Code::out_of_memory, "not enough memory", "use a smaller --batch-size, --hidden or --max-train"});
+    return report(
+        {fathom::Code::out_of_memory, "not enough memory", "use a smaller --batch-size, --hidden or --max-train"});
   } catch (const std::exception& error) {
     return report({fathom::Code::internal, error.what(), "this is a bug: report it with the command"});
   }

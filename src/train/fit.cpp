@@ -31,7 +31,8 @@ using data::Part;
 Status claim_folder(const std::filesystem::path& folder, const Json& identity) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed) return Error{Code::io, "cannot make " + folder.string() + ": " + failed.message(), "choose another --output"};
+  if (failed)
+    return Error{Code::io, "cannot make " + folder.string() + ": " + failed.message(), "choose another --output"};
   for (const auto& part : {folder, folder.parent_path()}) {  // what a killed run was just writing
     for (const auto& entry : fs::directory_iterator(part, failed)) {
       if (entry.path().filename().string().find(".tmp-") != std::string::npos) fs::remove(entry.path(), failed);
@@ -54,7 +55,8 @@ bool finished(const FitOptions& options, const Json& asked) {
   return fathom.contains("provenance") && fathom["provenance"].value("options", Json()) == asked;
 }
 
-Result<DecisionResult> decide(Backbone& backbone, const Heads& heads, const Prepared& prepared, const FitOptions& options) {
+Result<DecisionResult> decide(Backbone& backbone, const Heads& heads, const Prepared& prepared,
+                              const FitOptions& options) {
   torch::NoGradGuard no_grad;
   backbone.eval();
   const auto& tune = prepared.part(Part::tune);
@@ -81,7 +83,9 @@ Result<DecisionResult> decide(Backbone& backbone, const Heads& heads, const Prep
 State decision_state(const DecisionResult& decision) {
   State state;
   state.tensors = decision.tensors;
-  state.facts = {{"policy", policy::policy_to_json(decision.policy)}, {"predictor", decision.predictor_text}, {"facts", decision.facts}};
+  state.facts = {{"policy", policy::policy_to_json(decision.policy)},
+                 {"predictor", decision.predictor_text},
+                 {"facts", decision.facts}};
   return state;
 }
 
@@ -117,16 +121,20 @@ Result<torch::Tensor> teacher_logits(const FitOptions& options, WholeModel& teac
   const ModelSpec& spec = teacher.spec();
   FATHOM_TRY(const auto columns, data::classes_by_name(dataset.label_names, spec.label_names));
   if (dataset.label_names.size() != spec.label_names.size())
-    return Error{Code::bad_input, "the teacher '" + options.teacher.string() + "' knows " + std::to_string(spec.label_names.size()) + " classes, the data " +
-                                      std::to_string(dataset.label_names.size()), "give a teacher of this task"};
+    return Error{Code::bad_input,
+                 "the teacher '" + options.teacher.string() + "' knows " + std::to_string(spec.label_names.size()) +
+                     " classes, the data " + std::to_string(dataset.label_names.size()),
+                 "give a teacher of this task"};
   FATHOM_TRY(const PartReader reader, PartReader::open(options.teacher, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, false));
   const std::vector<std::int64_t> order(columns.begin(), columns.end());
   return teacher.logits(train).index_select(1, torch::tensor(order, torch::kLong));
 }
 
-// Answers, and where both read the same tokens states and relations, for which the student's word rows start from the teacher's.
-Result<Teaching> teach(const FitOptions& options, const fathom::Model& model, const data::Dataset& dataset, const Prepared& prepared, Backbone& student) {
+// Answers, and where both read the same tokens states and relations, for which the student's word rows start from the
+// teacher's.
+Result<Teaching> teach(const FitOptions& options, const fathom::Model& model, const data::Dataset& dataset,
+                       const Prepared& prepared, Backbone& student) {
   Teaching out;
   const auto teacher = std::make_shared<WholeModel>(model);
   FATHOM_TRY(out.logits, teacher_logits(options, *teacher, dataset));
@@ -137,12 +145,15 @@ Result<Teaching> teach(const FitOptions& options, const fathom::Model& model, co
   if (options.progress)
     say(!out.layers ? "the student reads other tokens than its teacher: it learns the answers alone"
                     : "the student learns its teacher's answers and hidden states" +
-                          std::string(out.layers->relation_heads() > 0 ? ", and its attention" : "; not its attention, for one of the two has no softmax over all tokens"));
+                          std::string(out.layers->relation_heads() > 0
+                                          ? ", and its attention"
+                                          : "; not its attention, for one of the two has no softmax over all tokens"));
   return out;
 }
 
 Status train_exit_heads(const Work& w) {
-  const HeadsRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune), {}, w.options.seed, w.checkpoints.folder(), w.options.progress};
+  const HeadsRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune), {}, w.options.seed,
+                     w.checkpoints.folder(),       w.options.progress};
   return train_heads(w.backbone, w.heads, run, w.checkpoints, w.metrics);
 }
 
@@ -151,17 +162,22 @@ Status enough_tune_rows(const Prepared& prepared) {
   const auto rows = prepared.part(Part::tune).size();
   const std::int64_t least = least_tune_rows(DecisionOptions{});
   if (rows >= least) return {};
-  return Error{Code::bad_input, "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(least) + " are needed",
-               "give a tune file, or " + std::to_string(8 * least) + " training rows, an eighth of which is taken for it"};
+  return Error{
+      Code::bad_input,
+      "the tune split has " + std::to_string(rows) + " rows, at least " + std::to_string(least) + " are needed",
+      "give a tune file, or " + std::to_string(8 * least) + " training rows, an eighth of which is taken for it"};
 }
 
 Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
   FATHOM_TRY_VOID(enough_tune_rows(w.prepared));
-  const TrunkRun trunk{w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
-                       w.options.checkpoint_every, w.options.progress};
+  const TrunkRun trunk{
+      w.prepared.part(Part::train), w.prepared.part(Part::tune), w.prepared.schedule, w.options.seed, w.threads,
+      w.options.checkpoint_every,   w.options.progress};
   ScratchLearner learner(w.backbone, w.heads, w.teacher.logits, w.teacher.layers);
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, trunk, w.checkpoints, w.metrics));
-  facts = {{"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step}};
+  facts = {{"tune_accuracy", trained.tune_accuracy},
+           {"train_accuracy", trained.train_accuracy},
+           {"best_step", trained.best_step}};
   if (w.teacher.layers) facts["teacher"] = w.teacher.layers->facts();
   FATHOM_TRY_VOID(train_exit_heads(w));
   FATHOM_TRY(auto kept, w.checkpoints.load("decision"));
@@ -197,7 +213,8 @@ Status fit(const FitOptions& given) {
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
   std::shared_ptr<const fathom::Model> teacher;
   if (!options.teacher.empty()) {
-    if (options.recipe == "paper") return Error{Code::usage, "--teacher goes with the default recipe alone", "leave out --recipe paper"};
+    if (options.recipe == "paper")
+      return Error{Code::usage, "--teacher goes with the default recipe alone", "leave out --recipe paper"};
     FATHOM_TRY(teacher, open_model(options.teacher));
     options.teacher_checksum = teacher->bundle()->checksum();
   }
@@ -214,8 +231,9 @@ Status fit(const FitOptions& given) {
   Json identity = {{"options", asked}, {"data", {{"fingerprint", dataset.fingerprint}}}};
   FATHOM_TRY(const Prepared prepared, prepare(dataset, options, teacher ? &teacher->spec() : nullptr));
   if (options.progress && prepared.cut > 0)
-    say(std::to_string(prepared.cut) + " of " + std::to_string(prepared.part(Part::train).size()) + " training texts are longer than " +
-        std::to_string(prepared.spec.max_tokens) + " tokens and are cut, as longer texts will be later on; --max-tokens sets how many the model reads");
+    say(std::to_string(prepared.cut) + " of " + std::to_string(prepared.part(Part::train).size()) +
+        " training texts are longer than " + std::to_string(prepared.spec.max_tokens) +
+        " tokens and are cut, as longer texts will be later on; --max-tokens sets how many the model reads");
   FATHOM_TRY_VOID(claim_folder(folder, identity));
   identity["schedule"] = schedule_to_json(prepared.schedule);
   const Checkpoints checkpoints(folder, identity);
@@ -224,12 +242,14 @@ Status fit(const FitOptions& given) {
   torch::manual_seed(Random(options.seed, "weights").next());
   Backbone backbone(prepared.spec);
   Heads heads(prepared.spec);
-  Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores, {}};
+  Work work{options, prepared, checkpoints, metrics, backbone, heads, options.threads > 0 ? options.threads : cores,
+            {}};
   if (teacher) {
     FATHOM_TRY(work.teacher, teach(options, *teacher, dataset, prepared, backbone));
   }
   Json facts;
-  FATHOM_TRY(const DecisionResult decision, options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));
+  FATHOM_TRY(const DecisionResult decision,
+             options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));
   return export_bundle({prepared, backbone, heads, decision, dataset, options, facts});
 }
 

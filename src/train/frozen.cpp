@@ -41,7 +41,9 @@ Result<Tensor> map(const fs::path& path, std::vector<std::int64_t> shape, torch:
   std::error_code error;
   const auto bytes = fs::file_size(path, error);
   const auto expected = static_cast<std::uintmax_t>(count) * 4;
-  if (error || bytes != expected) return bad(path, error ? error.message() : "expected " + std::to_string(expected) + " bytes, got " + std::to_string(bytes));
+  if (error || bytes != expected)
+    return bad(path, error ? error.message()
+                           : "expected " + std::to_string(expected) + " bytes, got " + std::to_string(bytes));
   if (count == 0) return torch::empty(shape, type);
   return torch::from_file(path.string(), false, count, torch::TensorOptions(type)).view(shape);
 }
@@ -81,7 +83,9 @@ Tensor all_exits(const ModelSpec& spec, const Heads& heads, const Split& split) 
   for (int e = 1; e < spec.layers; ++e)
     for (std::int64_t begin = 0; begin < n; begin += 1024) {
       const std::int64_t count = std::min<std::int64_t>(1024, n - begin);
-      out.narrow(0, begin, count).select(1, e - 1).copy_(heads.logits(e, split.pooled.states[e - 1].narrow(0, begin, count)));
+      out.narrow(0, begin, count)
+          .select(1, e - 1)
+          .copy_(heads.logits(e, split.pooled.states[e - 1].narrow(0, begin, count)));
     }
   out.select(1, spec.layers - 1).copy_(split.pooled.teacher);
   return out;
@@ -102,11 +106,13 @@ Status fit_frozen(const FitOptions& options) {
   const Checkpoints checkpoints(options.output / "fit", {{"key", facts["key"]}, {"options", facts["options"]}});
   torch::manual_seed(Random(options.seed, "weights").next());
   Heads heads(spec);
-  FATHOM_TRY_VOID(train_heads_on(spec, heads, {train.pooled, tune.pooled, {}, options.seed, options.progress}, checkpoints, metrics));
+  FATHOM_TRY_VOID(train_heads_on(spec, heads, {train.pooled, tune.pooled, {}, options.seed, options.progress},
+                                 checkpoints, metrics));
   const Tensor logits = all_exits(spec, heads, tune);
   if (options.progress) {
     std::string line = "exits on tune, agreement with full depth:";
-    for (const double a : exit_accuracies(logits, tune.pooled.teacher.argmax(1))) line += " " + Json(std::round(a * 1000) / 10).dump();
+    for (const double a : exit_accuracies(logits, tune.pooled.teacher.argmax(1)))
+      line += " " + Json(std::round(a * 1000) / 10).dump();
     say(line);
   }
   DecisionOptions how;

@@ -20,7 +20,8 @@ enum Input { kH, kNorm1W, kNorm1B, kQkvW, kQkvB, kOutW, kOutB, kNorm2W, kNorm2B,
 struct Keep {
   Tensor attention, feed;
   Keep as_rows(const Tensor& like) const {  // [B, T, hidden] -> [B T, hidden]
-    return {attention.defined() ? attention.reshape(like.sizes()) : Tensor(), feed.defined() ? feed.reshape(like.sizes()) : Tensor()};
+    return {attention.defined() ? attention.reshape(like.sizes()) : Tensor(),
+            feed.defined() ? feed.reshape(like.sizes()) : Tensor()};
   }
 };
 
@@ -32,20 +33,20 @@ NormSize norm_size(const Tensor& x, double eps) { return {x.size(0), x.size(1), 
 
 Normed norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   Normed out{torch::empty_like(x), torch::empty({x.size(0)}), torch::empty({x.size(0)})};
-  norm_forward(norm_size(x, eps), x.data_ptr<float>(), weight.data_ptr<float>(), bias.data_ptr<float>(), out.y.data_ptr<float>(),
-               out.mean.data_ptr<float>(), out.rstd.data_ptr<float>());
+  norm_forward(norm_size(x, eps), x.data_ptr<float>(), weight.data_ptr<float>(), bias.data_ptr<float>(),
+               out.y.data_ptr<float>(), out.mean.data_ptr<float>(), out.rstd.data_ptr<float>());
   return out;
 }
 
 // Gradient through a norm of x, plus `add`.
-Tensor norm_gradient(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight, double eps,
-                     const Tensor& add, Tensor& dweight, Tensor& dbias) {
+Tensor norm_gradient(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight,
+                     double eps, const Tensor& add, Tensor& dweight, Tensor& dbias) {
   auto dx = torch::empty_like(x);
   dweight = torch::empty_like(weight);
   dbias = torch::empty_like(weight);
-  norm_backward(norm_size(x, eps), dy.data_ptr<float>(), x.data_ptr<float>(), weight.data_ptr<float>(), mean.data_ptr<float>(),
-                rstd.data_ptr<float>(), add.defined() ? add.data_ptr<float>() : nullptr, dx.data_ptr<float>(),
-                dweight.data_ptr<float>(), dbias.data_ptr<float>());
+  norm_backward(norm_size(x, eps), dy.data_ptr<float>(), x.data_ptr<float>(), weight.data_ptr<float>(),
+                mean.data_ptr<float>(), rstd.data_ptr<float>(), add.defined() ? add.data_ptr<float>() : nullptr,
+                dx.data_ptr<float>(), dweight.data_ptr<float>(), dbias.data_ptr<float>());
   return dx;
 }
 
@@ -90,17 +91,64 @@ class Node : public torch::autograd::Function<Node> {
     active = read(active);
     const auto z = residual(x, active, down_w, down_b, keep.feed);
     if (!pre) n2 = norm(z, norm2_w, norm2_b, eps);
-    context->save_for_backward({h, a, qkv, mixing.probabilities, mixing.out, m, s, c, up, active, z, n1.mean, n1.rstd, n2.mean, n2.rstd, norm1_w,
-                                norm2_w, qkv_w, out_w, up_w, down_w, lengths, keep.attention, keep.feed});
-    context->saved_data["size"] = std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0, dim};
+    context->save_for_backward({h,
+                                a,
+                                qkv,
+                                mixing.probabilities,
+                                mixing.out,
+                                m,
+                                s,
+                                c,
+                                up,
+                                active,
+                                z,
+                                n1.mean,
+                                n1.rstd,
+                                n2.mean,
+                                n2.rstd,
+                                norm1_w,
+                                norm2_w,
+                                qkv_w,
+                                out_w,
+                                up_w,
+                                down_w,
+                                lengths,
+                                keep.attention,
+                                keep.feed});
+    context->saved_data["size"] =
+        std::vector<std::int64_t>{b, t, heads, hidden, window, linear ? 1 : 0, pre ? 1 : 0, dim};
     context->saved_data["eps"] = eps;
     return (pre ? z : n2.y).view({b, t, hidden});
   }
 
   static variable_list backward(AutogradContext* context, variable_list outputs) {
     const auto saved = context->get_saved_variables();
-    enum { h, a, qkv, probabilities, mixed, read_by_out, s, c, up, active, z, mean1, rstd1, mean2, rstd2, norm1_w, norm2_w, qkv_w, out_w, up_w,
-           down_w, lengths, keep1, keep2 };
+    enum {
+      h,
+      a,
+      qkv,
+      probabilities,
+      mixed,
+      read_by_out,
+      s,
+      c,
+      up,
+      active,
+      z,
+      mean1,
+      rstd1,
+      mean2,
+      rstd2,
+      norm1_w,
+      norm2_w,
+      qkv_w,
+      out_w,
+      up_w,
+      down_w,
+      lengths,
+      keep1,
+      keep2
+    };
     const auto dims = context->saved_data["size"].toIntVector();
     const double eps = context->saved_data["eps"].toDouble();
     const bool pre = dims[6] != 0;
@@ -108,7 +156,9 @@ class Node : public torch::autograd::Function<Node> {
     const auto dy = outputs[0].reshape({dims[0] * dims[1], dims[3]}).contiguous();
     variable_list d(21);
 
-    const auto dz = pre ? dy : norm_gradient(dy, saved[z], saved[mean2], saved[rstd2], saved[norm2_w], eps, {}, d[kNorm2W], d[kNorm2B]);
+    const auto dz =
+        pre ? dy
+            : norm_gradient(dy, saved[z], saved[mean2], saved[rstd2], saved[norm2_w], eps, {}, d[kNorm2W], d[kNorm2B]);
     const auto dfeed = saved[keep2].defined() ? dz * saved[keep2] : dz;
     d[kDownB] = column_sum(dfeed);
     d[kDownW] = dfeed.t().mm(saved[active]);
@@ -118,7 +168,8 @@ class Node : public torch::autograd::Function<Node> {
     d[kUpW] = dup.t().mm(saved[c]);
     Tensor dx;
     if (pre) {
-      dx = norm_gradient(dup.mm(saved[up_w]), saved[s], saved[mean2], saved[rstd2], saved[norm2_w], eps, dz, d[kNorm2W], d[kNorm2B]);
+      dx = norm_gradient(dup.mm(saved[up_w]), saved[s], saved[mean2], saved[rstd2], saved[norm2_w], eps, dz, d[kNorm2W],
+                         d[kNorm2B]);
     } else {
       dx = torch::addmm(dz, dup, saved[up_w]);
       dx = norm_gradient(dx, saved[s], saved[mean1], saved[rstd1], saved[norm1_w], eps, {}, d[kNorm1W], d[kNorm1B]);
@@ -127,12 +178,14 @@ class Node : public torch::autograd::Function<Node> {
     d[kOutB] = column_sum(dout);
     d[kOutW] = dout.t().mm(saved[read_by_out]);
     const auto dmixed = dout.mm(saved[out_w]);
-    const auto dqkv = mix_gradient(size, dims[5] != 0, saved[qkv], saved[lengths], {saved[mixed], saved[probabilities]}, dmixed);
+    const auto dqkv =
+        mix_gradient(size, dims[5] != 0, saved[qkv], saved[lengths], {saved[mixed], saved[probabilities]}, dmixed);
     d[kQkvB] = column_sum(dqkv);
     d[kQkvW] = dqkv.t().mm(saved[a]);
     Tensor dh;
     if (pre) {
-      dh = norm_gradient(dqkv.mm(saved[qkv_w]), saved[h], saved[mean1], saved[rstd1], saved[norm1_w], eps, dx, d[kNorm1W], d[kNorm1B]);
+      dh = norm_gradient(dqkv.mm(saved[qkv_w]), saved[h], saved[mean1], saved[rstd1], saved[norm1_w], eps, dx,
+                         d[kNorm1W], d[kNorm1B]);
     } else {
       dh = torch::addmm(dx, dqkv, saved[qkv_w]);
     }
@@ -143,9 +196,11 @@ class Node : public torch::autograd::Function<Node> {
 
 }  // namespace
 
-Tensor run_fused_layer(const FusedLayer& p, const Tensor& h, const Tensor& lengths, const Tensor& keep1, const Tensor& keep2) {
-  return Node::apply(h, p.norm1_w, p.norm1_b, p.qkv_w, p.qkv_b, p.out_w, p.out_b, p.norm2_w, p.norm2_b, p.up_w, p.up_b, p.down_w,
-                     p.down_b, lengths, Keep{keep1, keep2}, p.heads, p.window, p.linear, p.eps, p.pre_norm, p.levels);
+Tensor run_fused_layer(const FusedLayer& p, const Tensor& h, const Tensor& lengths, const Tensor& keep1,
+                       const Tensor& keep2) {
+  return Node::apply(h, p.norm1_w, p.norm1_b, p.qkv_w, p.qkv_b, p.out_w, p.out_b, p.norm2_w, p.norm2_b, p.up_w, p.up_b,
+                     p.down_w, p.down_b, lengths, Keep{keep1, keep2}, p.heads, p.window, p.linear, p.eps, p.pre_norm,
+                     p.levels);
 }
 
 }  // namespace fathom::train

@@ -1,6 +1,6 @@
 // One encoder layer as a single autograd node: matrix products by torch, the rest by layer_kernels.h. Two to three
-// times fewer passes over memory than the same layer written in torch operators (which Backbone keeps as the reference).
-// Gradients pass the rounding of rows as if it were not there (straight through).
+// times fewer passes over memory than the same layer written in torch operators (which Backbone keeps as the
+// reference). Gradients pass the rounding of rows as if it were not there (straight through).
 #pragma once
 
 #include "train/torch.h"

@@ -17,7 +17,8 @@ ModelSpec small_spec(NormOrder norm, int window, int heads, Attention attention 
 }
 
 // Loss and gradients of the whole model, with fused or with plain layers.
-std::pair<double, torch::Tensor> gradient(Backbone& backbone, Heads& heads, const FlatParameters& flat, const Encoded& data, bool fused) {
+std::pair<double, torch::Tensor> gradient(Backbone& backbone, Heads& heads, const FlatParameters& flat,
+                                          const Encoded& data, bool fused) {
   backbone.set_fused(fused);
   flat.gradients().zero_();
   auto h = backbone.embed(data);

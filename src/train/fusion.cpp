@@ -68,7 +68,8 @@ Tensor all_signals(const Tensor& logits, const std::vector<float>& temperature) 
     for (std::int64_t l = 0; l + 1 < layers; ++l) {
       const std::span<const float> now(at + static_cast<std::size_t>(l) * classes, classes);
       const auto before = l == 0 ? std::span<const float>() : std::span<const float>(now.data() - classes, classes);
-      for (const float v : policy::signals_of(now, before, static_cast<int>(l) + 1, static_cast<int>(layers)).values()) *to++ = v;
+      for (const float v : policy::signals_of(now, before, static_cast<int>(l) + 1, static_cast<int>(layers)).values())
+        *to++ = v;
     }
   }
   return out;
@@ -77,7 +78,8 @@ Tensor all_signals(const Tensor& logits, const std::vector<float>& temperature) 
 Tensor fusion_inputs(const Tensor& signals, const Tensor& survival, const Tensor& stop_logits) {
   const auto s = survival.to(torch::kDouble).clamp(1e-6, 1 - 1e-6);
   const auto odds = torch::log((1 - s) / s).clamp(-6, 6).unsqueeze(2);
-  return torch::cat({signals.to(torch::kDouble).narrow(2, 0, 5), odds, stop_logits.to(torch::kDouble).unsqueeze(2)}, 2).contiguous();
+  return torch::cat({signals.to(torch::kDouble).narrow(2, 0, 5), odds, stop_logits.to(torch::kDouble).unsqueeze(2)}, 2)
+      .contiguous();
 }
 
 policy::Fusion fit_fusion(const Tensor& inputs, const Tensor& target, double ridge) {
@@ -117,7 +119,8 @@ policy::Fusion fit_fusion(const Tensor& inputs, const Tensor& target, double rid
 }
 
 Tensor fused_logits(const policy::Fusion& fusion, const Tensor& inputs) {
-  std::vector<double> weights(fusion.weights.begin(), fusion.weights.end()), bias(fusion.bias.begin(), fusion.bias.end());
+  std::vector<double> weights(fusion.weights.begin(), fusion.weights.end()),
+      bias(fusion.bias.begin(), fusion.bias.end());
   return torch::matmul(inputs, torch::tensor(weights, torch::kDouble)) + torch::tensor(bias, torch::kDouble);
 }
 
@@ -129,7 +132,8 @@ Evidence evidence_of(const ModelSpec& spec, const Tensor& logits, const Tensor& 
   out.full_macs = torch::empty({n}, torch::kDouble);
   for (auto& m : out.macs) m = torch::empty({n, spec.layers}, torch::kDouble);
   for (std::int64_t i = 0; i < n; ++i) {
-    const int tokens = spec.modality == Modality::text ? static_cast<int>(lengths[i].item<std::int64_t>()) : spec.tokens();
+    const int tokens =
+        spec.modality == Modality::text ? static_cast<int>(lengths[i].item<std::int64_t>()) : spec.tokens();
     const Ledger ledger = ledger_for(spec, tokens);
     out.full_macs.data_ptr<double>()[i] = full_depth_macs(spec, tokens);
     for (int e = 1; e <= spec.layers; ++e) {
@@ -138,8 +142,8 @@ Evidence evidence_of(const ModelSpec& spec, const Tensor& logits, const Tensor& 
       const double last = e == spec.layers ? ledger.task_head : 0, heads = checks * ledger.exit_head + last;
       const double one_head = e == spec.layers ? ledger.task_head : ledger.exit_head;
       const double trees = checks * tree_path, lstm = ledger.policy_init + checks * ledger.policy_step;
-      const double macs[4] = {trunk + heads, trunk + one_head + ledger.extractor + trees, trunk + heads + ledger.extractor + lstm,
-                              trunk + heads + ledger.extractor + lstm + trees};
+      const double macs[4] = {trunk + heads, trunk + one_head + ledger.extractor + trees,
+                              trunk + heads + ledger.extractor + lstm, trunk + heads + ledger.extractor + lstm + trees};
       for (std::size_t s = 0; s < 4; ++s) out.macs[s].data_ptr<double>()[i * spec.layers + e - 1] = macs[s];
     }
   }
@@ -202,7 +206,10 @@ Point point_at_saving(const Evidence& evidence, const Tensor& scores, policy::Sc
 }
 
 Json point_to_json(const Point& point) {
-  return {{"lambda", point.lambda}, {"disagreement", point.disagreement}, {"saved", point.saved}, {"mean_exit", point.mean_exit}};
+  return {{"lambda", point.lambda},
+          {"disagreement", point.disagreement},
+          {"saved", point.saved},
+          {"mean_exit", point.mean_exit}};
 }
 
 }  // namespace fathom::train

@@ -17,11 +17,14 @@ namespace fathom::train {
 // One temperature per exit, by negative log likelihood: logits [n, layers, classes], labels [n] int64.
 std::vector<float> fit_temperatures(const torch::Tensor& logits, const torch::Tensor& labels);
 
-// What the checkpoints of all rows see: probabilities at the temperatures and the signals, by the engine's own function.
-torch::Tensor all_signals(const torch::Tensor& logits, const std::vector<float>& temperature);  // [n, layers - 1, 6] float
+// What the checkpoints of all rows see: probabilities at the temperatures and the signals, by the engine's own
+// function.
+torch::Tensor all_signals(const torch::Tensor& logits,
+                          const std::vector<float>& temperature);  // [n, layers - 1, 6] float
 
 // The seven inputs of policy::Fusion per checkpoint, [n, layers - 1, 7] double.
-torch::Tensor fusion_inputs(const torch::Tensor& signals, const torch::Tensor& survival, const torch::Tensor& stop_logits);
+torch::Tensor fusion_inputs(const torch::Tensor& signals, const torch::Tensor& survival,
+                            const torch::Tensor& stop_logits);
 
 // Logistic regression with a bias per exit: inputs [n, exits, 7] double, target [n, exits] (0 or 1). Newton, ridge
 // `ridge` on the weights and, so that an exit with one class stays finite, on the biases.
@@ -36,7 +39,8 @@ struct Evidence {
   // MACs of stopping at exit e = 1..layers with this score: [n, layers] double, decision included.
   torch::Tensor macs[4];
 };
-Evidence evidence_of(const ModelSpec& spec, const torch::Tensor& logits, const torch::Tensor& lengths, double tree_path);
+Evidence evidence_of(const ModelSpec& spec, const torch::Tensor& logits, const torch::Tensor& lengths,
+                     double tree_path);
 
 struct Point {
   double lambda = 2, disagreement = 0, saved = 0, mean_exit = 0;

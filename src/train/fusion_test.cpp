@@ -79,7 +79,8 @@ TEST(Fusion, InputsAreTheEnginesOwnSumOfEvidence) {
 TEST(Fusion, PointStopsBeforeTheFirstFailure) {
   Evidence evidence;
   evidence.layers = 2;
-  evidence.predictions = torch::tensor({1, 1, 1, 1, 0, 1, 1, 1}, torch::kLong).view({4, 2});  // the third row's exit 1 disagrees
+  evidence.predictions =
+      torch::tensor({1, 1, 1, 1, 0, 1, 1, 1}, torch::kLong).view({4, 2});  // the third row's exit 1 disagrees
   evidence.full_macs = torch::full({4}, 10.0, torch::kDouble);
   for (auto& m : evidence.macs) m = torch::tensor({5.0, 10.0}, torch::kDouble).expand({4, 2}).contiguous();
   const auto scores = torch::tensor({0.9f, 0.8f, 0.7f, 0.6f}).view({4, 1});

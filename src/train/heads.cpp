@@ -17,7 +17,8 @@ namespace {
 
 using torch::Tensor;
 
-Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data, const std::filesystem::path& file, Progress* bar) {
+Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data, const std::filesystem::path& file,
+                     Progress* bar) {
   torch::NoGradGuard no_grad;
   backbone.eval();
   const auto& spec = backbone.spec();
@@ -25,7 +26,8 @@ Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data
   Pooled out;
   out.teacher = torch::empty({n, spec.classes()});
   const std::int64_t count = exits * n * spec.pooled();
-  out.states = (file.empty() ? torch::empty({count}) : torch::from_file(file.string(), true, count, torch::kFloat)).view({exits, n, spec.pooled()});
+  out.states = (file.empty() ? torch::empty({count}) : torch::from_file(file.string(), true, count, torch::kFloat))
+                   .view({exits, n, spec.pooled()});
   const std::int64_t rows = rows_at_once(spec);
   for (std::int64_t begin = 0; begin < n; begin += rows) {
     const auto part = data.slice(begin, std::min(n, begin + rows));
@@ -34,8 +36,10 @@ Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data
     for (int l = 0; l < spec.layers; ++l) {
       h = backbone.layer(l, h, mask);
       const auto pooled = backbone.pooled(h, part);
-      if (l + 1 < spec.layers) out.states[l].narrow(0, begin, part.size()).copy_(pooled);
-      else out.teacher.narrow(0, begin, part.size()).copy_(heads.logits(spec.layers, pooled));
+      if (l + 1 < spec.layers)
+        out.states[l].narrow(0, begin, part.size()).copy_(pooled);
+      else
+        out.teacher.narrow(0, begin, part.size()).copy_(heads.logits(spec.layers, pooled));
     }
     if (bar != nullptr) bar->update(static_cast<long>(begin + part.size()));
   }
@@ -45,7 +49,8 @@ Pooled pooled_states(Backbone& backbone, const Heads& heads, const Encoded& data
 // All exits' heads, stacked: x [E, B, P] -> logits [E, B, C].
 class Stack {
  public:
-  Stack(const ModelSpec& spec, std::uint64_t seed) : eps_(spec.layer_norm_eps), generator_(torch::make_generator<at::CPUGeneratorImpl>(seed)) {
+  Stack(const ModelSpec& spec, std::uint64_t seed)
+      : eps_(spec.layer_norm_eps), generator_(torch::make_generator<at::CPUGeneratorImpl>(seed)) {
     const std::int64_t e = spec.layers - 1, p = spec.pooled(), h = spec.exit_head_hidden, c = spec.classes();
     const auto linear = [&](std::int64_t in, std::int64_t out) {
       const double bound = 1.0 / std::sqrt(static_cast<double>(in));
@@ -92,7 +97,9 @@ class Stack {
 };
 
 // Mean of the rows, per exit: [E].
-Tensor divergence(const Tensor& logits, const Tensor& teacher, double temperature) { return row_divergence(logits, teacher, temperature).mean(1); }
+Tensor divergence(const Tensor& logits, const Tensor& teacher, double temperature) {
+  return row_divergence(logits, teacher, temperature).mean(1);
+}
 
 Tensor tune_divergence(Stack& stack, const Pooled& tune, double temperature) {
   torch::NoGradGuard no_grad;
@@ -100,7 +107,8 @@ Tensor tune_divergence(Stack& stack, const Pooled& tune, double temperature) {
 }
 
 // One optimiser step of every exit.
-void update(const FlatParameters& flat, Tensor& first, Tensor& second, const HeadsSchedule& s, std::int64_t step, std::int64_t steps) {
+void update(const FlatParameters& flat, Tensor& first, Tensor& second, const HeadsSchedule& s, std::int64_t step,
+            std::int64_t steps) {
   torch::NoGradGuard no_grad;
   AdamStep a;
   a.beta2 = 0.999f;
@@ -109,8 +117,9 @@ void update(const FlatParameters& flat, Tensor& first, Tensor& second, const Hea
   a.correction2 = static_cast<float>(1 - std::pow(0.999, static_cast<double>(step + 1)));
   for (const auto& range : flat.ranges()) {
     a.decay = static_cast<float>(s.decay);
-    adam_update(a, range.end - range.begin, flat.gradients().data_ptr<float>() + range.begin, flat.values().data_ptr<float>() + range.begin,
-                first.data_ptr<float>() + range.begin, second.data_ptr<float>() + range.begin);
+    adam_update(a, range.end - range.begin, flat.gradients().data_ptr<float>() + range.begin,
+                flat.values().data_ptr<float>() + range.begin, first.data_ptr<float>() + range.begin,
+                second.data_ptr<float>() + range.begin);
   }
 }
 
@@ -134,7 +143,8 @@ Status restore_heads(const Heads& heads, const State& state) {
 
 }  // namespace
 
-Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints,
+                      Metrics& metrics) {
   FATHOM_TRY(const auto before, checkpoints.load("heads"));
   if (before) return restore_heads(heads, *before);
   const auto& s = run.schedule;
@@ -161,10 +171,14 @@ Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run,
     const auto rows = order.narrow(0, step % per_epoch * batch, batch);
     flat.gradients().zero_();
     stack.seed(Random(run.seed, "heads dropout", static_cast<std::uint64_t>(step)).next());
-    const auto loss = divergence(stack.logits(train.states.index_select(1, rows), s.dropout), train.teacher.index_select(0, rows), s.temperature).sum();
+    const auto loss = divergence(stack.logits(train.states.index_select(1, rows), s.dropout),
+                                 train.teacher.index_select(0, rows), s.temperature)
+                          .sum();
     loss.backward();
     update(flat, first, second, s, step, steps);
-    if (stop_requested != 0) return Error{Code::cancelled, "stopped while training exit heads", "the same command goes on from the states below them"};
+    if (stop_requested != 0)
+      return Error{Code::cancelled, "stopped while training exit heads",
+                   "the same command goes on from the states below them"};
     const bool epoch_ends = (step + 1) % per_epoch == 0 || step + 1 == steps;
     if (bar) bar->update(static_cast<long>(step + 1));
     if (!epoch_ends) continue;
@@ -176,14 +190,18 @@ Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run,
       best[e] = d;
       stack.copy_into(e, heads.exit_parameters(static_cast<int>(e) + 1));
     }
-    metrics.add("heads", static_cast<long>(step + 1), {{"loss", loss.item<double>() / static_cast<double>(exits)}, {"tune_divergence", now.mean().item<double>()}});
+    metrics.add(
+        "heads", static_cast<long>(step + 1),
+        {{"loss", loss.item<double>() / static_cast<double>(exits)}, {"tune_divergence", now.mean().item<double>()}});
   }
-  for (std::int64_t e = 0; e < exits; ++e) metrics.add("heads_best", static_cast<long>(e + 1), {{"tune_divergence", best[e].item<double>()}});
+  for (std::int64_t e = 0; e < exits; ++e)
+    metrics.add("heads_best", static_cast<long>(e + 1), {{"tune_divergence", best[e].item<double>()}});
   FATHOM_TRY_VOID(metrics.flush());
   return checkpoints.save("heads", heads_state(heads));
 }
 
-Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints,
+                   Metrics& metrics) {
   FATHOM_TRY(const auto before, checkpoints.load("heads"));
   if (before) return restore_heads(heads, *before);
   const auto& spec = backbone.spec();
@@ -197,8 +215,10 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
     if (run.progress) bar = std::make_unique<Progress>("states", static_cast<long>(n));
     train = pooled_states(backbone, heads, run.train.slice(0, n), file, bar.get());
   }
-  const auto tune = pooled_states(backbone, heads, run.tune.slice(0, std::min<std::int64_t>(run.tune.size(), 2000)), {}, nullptr);
-  FATHOM_TRY_VOID(train_heads_on(spec, heads, {train, tune, run.schedule, run.seed, run.progress}, checkpoints, metrics));
+  const auto tune =
+      pooled_states(backbone, heads, run.tune.slice(0, std::min<std::int64_t>(run.tune.size(), 2000)), {}, nullptr);
+  FATHOM_TRY_VOID(
+      train_heads_on(spec, heads, {train, tune, run.schedule, run.seed, run.progress}, checkpoints, metrics));
   train = {};
   if (!file.empty()) {
     std::error_code ignored;

@@ -36,7 +36,8 @@ struct HeadsRun {
 // Trains exits 1..layers-1 of `heads`. Every exit keeps the epoch with the lowest divergence on tune: a trunk that has
 // memorised its training rows gives heads there nothing true to learn, and the tune rows notice.
 // Resumes a finished stage from `checkpoints` ("heads"). Not for heads_shared models (they train with the trunk).
-Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints, Metrics& metrics);
+Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints,
+                   Metrics& metrics);
 
 // The same from states that were computed elsewhere (train/frozen.h).
 struct PooledRun {
@@ -46,7 +47,8 @@ struct PooledRun {
   std::uint64_t seed = 1;
   bool progress = false;
 };
-Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints, Metrics& metrics);
+Status train_heads_on(const ModelSpec& spec, Heads& heads, const PooledRun& run, const Checkpoints& checkpoints,
+                      Metrics& metrics);
 
 // T^2 KL(teacher || logits) at temperature T of every row: [..., C] -> [...].
 torch::Tensor row_divergence(const torch::Tensor& logits, const torch::Tensor& teacher, double temperature);

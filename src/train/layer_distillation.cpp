@@ -12,21 +12,28 @@ constexpr const char* kWords = "embeddings.word_embeddings.weight";
 constexpr const char* kWordProjection = "embeddings.word_projection.weight";
 constexpr double kUnseen = -1e9;  // finite, so that no 0 * inf arises; e^it is 0
 
-bool mixes_everything(const ModelSpec& spec) { return spec.attention == Attention::softmax && spec.attention_window == 0; }
+bool mixes_everything(const ModelSpec& spec) {
+  return spec.attention == Attention::softmax && spec.attention_window == 0;
+}
 
 // log softmax(X X'^T / sqrt(d)) of every relation head: [B, R, T, T]. x, y [B, T, width].
 Tensor log_relations(const Tensor& x, const Tensor& y, std::int64_t heads, const Tensor& keep) {
-  const auto split = [heads](const Tensor& z) { return z.reshape({z.size(0), z.size(1), heads, z.size(2) / heads}).transpose(1, 2); };
-  const auto scores = torch::matmul(split(x), split(y).transpose(2, 3)) / std::sqrt(static_cast<double>(x.size(2) / heads));
+  const auto split = [heads](const Tensor& z) {
+    return z.reshape({z.size(0), z.size(1), heads, z.size(2) / heads}).transpose(1, 2);
+  };
+  const auto scores =
+      torch::matmul(split(x), split(y).transpose(2, 3)) / std::sqrt(static_cast<double>(x.size(2) / heads));
   return torch::log_softmax(scores.masked_fill(keep.view({keep.size(0), 1, 1, -1}) == 0, kUnseen), -1);
 }
 
 // Both [B, T, 3 width] with queries, keys and values side by side.
-Tensor relation_divergence(const Tensor& student, const Tensor& teacher, std::int64_t heads, const Tensor& keep, const Tensor& lengths) {
+Tensor relation_divergence(const Tensor& student, const Tensor& teacher, std::int64_t heads, const Tensor& keep,
+                           const Tensor& lengths) {
   const auto mine = student.chunk(3, -1), taught = teacher.chunk(3, -1);
   Tensor sum = torch::zeros({});
   for (const auto& [x, y] : {std::pair<std::size_t, std::size_t>{0, 1}, {2, 2}}) {  // Q-K, V-V
-    const auto log_p = log_relations(taught[x], taught[y], heads, keep), log_q = log_relations(mine[x], mine[y], heads, keep);
+    const auto log_p = log_relations(taught[x], taught[y], heads, keep),
+               log_q = log_relations(mine[x], mine[y], heads, keep);
     const auto divergence = (log_p.exp() * (log_p - log_q)).sum(-1).mean(1);  // [B, T]
     const auto rows = (divergence * keep.squeeze(2)).sum(1) / lengths.to(torch::kFloat);
     sum = sum + rows.sum();
@@ -36,14 +43,16 @@ Tensor relation_divergence(const Tensor& student, const Tensor& teacher, std::in
 
 }  // namespace
 
-LayerDistillation::LayerDistillation(const ModelSpec& student, std::shared_ptr<WholeModel> teacher) : student_(student), teacher_(std::move(teacher)) {
+LayerDistillation::LayerDistillation(const ModelSpec& student, std::shared_ptr<WholeModel> teacher)
+    : student_(student), teacher_(std::move(teacher)) {
   const ModelSpec& taught = teacher_->spec();
   teacher_->backbone().eval();
   if (mixes_everything(student) && mixes_everything(taught)) relation_heads_ = std::gcd(student.heads, taught.heads);
   if (student.hidden == taught.hidden) return;
   const double bound = 1.0 / std::sqrt(static_cast<double>(student.hidden));
   for (int level = 0; level <= student.layers; ++level)
-    projections_.push_back({torch::empty({taught.hidden, student.hidden}).uniform_(-bound, bound).requires_grad_(), torch::zeros({taught.hidden}).requires_grad_()});
+    projections_.push_back({torch::empty({taught.hidden, student.hidden}).uniform_(-bound, bound).requires_grad_(),
+                            torch::zeros({taught.hidden}).requires_grad_()});
 }
 
 int LayerDistillation::teacher_level(int level) const {
@@ -62,19 +71,22 @@ Json LayerDistillation::facts() const {
   return {{"states_after", levels}, {"relation_heads", relation_heads_}};
 }
 
-Tensor LayerDistillation::states_distance(const std::vector<Tensor>& states, const std::vector<Tensor>& taught, const Tensor& keep) const {
+Tensor LayerDistillation::states_distance(const std::vector<Tensor>& states, const std::vector<Tensor>& taught,
+                                          const Tensor& keep) const {
   Tensor sum = torch::zeros({});
   for (int level = 0; level <= student_.layers; ++level) {
     const auto at = static_cast<std::size_t>(level);
     const Tensor& t = taught[static_cast<std::size_t>(teacher_level(level))];
-    const Tensor h = projections_.empty() ? states[at] : torch::linear(states[at], projections_[at].weight, projections_[at].bias);
+    const Tensor h =
+        projections_.empty() ? states[at] : torch::linear(states[at], projections_[at].weight, projections_[at].bias);
     sum = sum + relative_distance(h, t, keep);
   }
   return sum / static_cast<double>(student_.layers + 1);
 }
 
-Tensor LayerDistillation::relations_divergence(const Backbone& student, const std::vector<Tensor>& states, const std::vector<Tensor>& taught,
-                                               const Tensor& keep, const Tensor& lengths) const {
+Tensor LayerDistillation::relations_divergence(const Backbone& student, const std::vector<Tensor>& states,
+                                               const std::vector<Tensor>& taught, const Tensor& keep,
+                                               const Tensor& lengths) const {
   Tensor sum = torch::zeros({});
   for (int level = 1; level <= student_.layers; ++level) {
     const int master = teacher_level(level);

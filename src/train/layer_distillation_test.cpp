@@ -81,10 +81,13 @@ TEST(LayerDistillation, AStudentThatIsItsTeacherHasNothingToLearn) {
 // softmax of one relation head of one row, in double: x, y [T, width].
 Tensor relation(const Tensor& x, const Tensor& y, std::int64_t head, std::int64_t heads) {
   const auto width = x.size(1) / heads;
-  return torch::softmax(x.narrow(1, head * width, width).mm(y.narrow(1, head * width, width).t()) / std::sqrt(static_cast<double>(width)), 1);
+  return torch::softmax(
+      x.narrow(1, head * width, width).mm(y.narrow(1, head * width, width).t()) / std::sqrt(static_cast<double>(width)),
+      1);
 }
 
-// The formula of layer_distillation.h said once more, row by row in double; queries, keys and values from the weights as they are named.
+// The formula of layer_distillation.h said once more, row by row in double; queries, keys and values from the weights
+// as they are named.
 TEST(LayerDistillation, TheLossIsTheFormula) {
   const Pair pair(student_spec());
   const auto texts = random_texts(student_spec(), 5);
@@ -101,12 +104,14 @@ TEST(LayerDistillation, TheLossIsTheFormula) {
     const auto length = texts.lengths[row].item<std::int64_t>();
     const auto of_row = [&](const Tensor& states) { return states[row].narrow(0, 0, length).to(torch::kDouble); };
     for (std::size_t level = 0; level <= 2; ++level) {
-      const auto h = torch::linear(of_row(mine[level]), projections[2 * level].to(torch::kDouble), projections[2 * level + 1].to(torch::kDouble));
+      const auto h = torch::linear(of_row(mine[level]), projections[2 * level].to(torch::kDouble),
+                                   projections[2 * level + 1].to(torch::kDouble));
       const auto t = of_row(taught[2 * level]);
       expected += (h - t).square().sum().item<double>() / t.square().sum().item<double>() / 3;
     }
     for (int layer = 0; layer < 2; ++layer) {
-      const auto normed = torch::layer_norm(of_row(mine[static_cast<std::size_t>(layer)]), {16}, {}, {}, 1e-6);  // pre norm, weights of 1 and 0
+      const auto normed = torch::layer_norm(of_row(mine[static_cast<std::size_t>(layer)]), {16}, {}, {},
+                                            1e-6);                                // pre norm, weights of 1 and 0
       const auto read = of_row(taught[static_cast<std::size_t>(2 * layer + 1)]);  // by the teacher's layer 2 layer + 2
       for (const auto& [x, y] : {std::pair{"query", "key"}, {"value", "value"}})
         for (std::int64_t head = 0; head < 2; ++head) {
@@ -171,7 +176,9 @@ TEST(LayerDistillation, WordRowsStartAsTheTeachersPrincipalComponents) {
   torch::manual_seed(6);
   const WholeModel teacher(teacher_spec(), false);
   torch::NoGradGuard no_grad;
-  const auto words = [](const Backbone& model) { return model.named_weights().at("embeddings.word_embeddings.weight"); };
+  const auto words = [](const Backbone& model) {
+    return model.named_weights().at("embeddings.word_embeddings.weight");
+  };
   Tensor given = words(const_cast<WholeModel&>(teacher).backbone());
   given.mul_(torch::linspace(0.1, 2, 32));  // some directions matter more than others
   const Tensor centred = given - given.mean(0, true);
@@ -189,13 +196,15 @@ TEST(LayerDistillation, WordRowsStartAsTheTeachersPrincipalComponents) {
     const Tensor x = rows.narrow(1, 0, width).to(torch::kDouble), y = centred.to(torch::kDouble);
     const Tensor solved = std::get<0>(torch::linalg_lstsq(x, y, c10::nullopt, "gelsd"));
     const double total = variances.sum().item<double>();
-    EXPECT_NEAR((x.mm(solved) - y).square().sum().item<double>() / total, variances.narrow(0, 0, 32 - width).sum().item<double>() / total, 1e-5);
+    EXPECT_NEAR((x.mm(solved) - y).square().sum().item<double>() / total,
+                variances.narrow(0, 0, 32 - width).sum().item<double>() / total, 1e-5);
     EXPECT_NEAR(rows.narrow(1, 0, width).square().mean().item<double>(), before, 0.01 * before);
     EXPECT_EQ(rows.narrow(1, width, rows.size(1) - width).abs().sum().item<double>(), 0);
   }
 }
 
-// Batches that are cut in two: the values after some steps, bit for bit, for any number of threads and however often it was stopped.
+// Batches that are cut in two: the values after some steps, bit for bit, for any number of threads and however often it
+// was stopped.
 class TaughtRun : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -219,7 +228,8 @@ class TaughtRun : public ::testing::Test {
     EXPECT_GT(schedule_.batch * learner.row_floats(), 160000) << "one shard alone";
     Metrics metrics;
     stop_requested = stopped ? 1 : 0;
-    const auto trained = train_trunk(learner, {texts, texts.slice(0, 32), schedule_, 1, threads, 2, false}, kept, metrics);
+    const auto trained =
+        train_trunk(learner, {texts, texts.slice(0, 32), schedule_, 1, threads, 2, false}, kept, metrics);
     EXPECT_EQ(trained.has_value(), !stopped);
     stop_requested = 0;
     return learner.parameters().values().clone();
@@ -250,7 +260,8 @@ TEST_F(TaughtRun, ProjectionsLearnAndAreNotWritten) {
   schedule_.batch = 16;
   Metrics metrics;
   ASSERT_TRUE(train_trunk(learner, {texts, texts, schedule_, 1, 1, 200, false}, {}, metrics));
-  for (std::size_t i = 0; i < projections.size(); ++i) EXPECT_FALSE(torch::equal(pair.layers->parameters()[i], projections[i])) << i;
+  for (std::size_t i = 0; i < projections.size(); ++i)
+    EXPECT_FALSE(torch::equal(pair.layers->parameters()[i], projections[i])) << i;
   const auto after = backbone_bytes(*pair.student);
   ASSERT_TRUE(before && after);
   EXPECT_NE(*before, *after);

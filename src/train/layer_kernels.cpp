@@ -7,7 +7,8 @@
 #include <vector>
 
 // Several copies of each function, one per CPU level, chosen when the program is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define FATHOM_LEVELS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FATHOM_LEVELS
@@ -40,15 +41,16 @@ struct Normal {
 FATHOM_INLINE Normal normal_at(float x) {
   const float bell = exp_negative(-0.5f * x * x);
   const float t = 1.0f / (1.0f + 0.3275911f * 0.70710678f * std::fabs(x));
-  const float poly = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
+  const float poly =
+      ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
   const float tail = 0.5f * poly * bell;  // 1 - Phi(|x|)
   return {0.39894228f * bell, x < 0 ? tail : 1.0f - tail};
 }
 
 }  // namespace
 
-FATHOM_LEVELS void norm_forward(NormSize size, const float* x, const float* weight, const float* bias, float* y, float* mean,
-                                float* rstd) {
+FATHOM_LEVELS void norm_forward(NormSize size, const float* x, const float* weight, const float* bias, float* y,
+                                float* mean, float* rstd) {
   const std::int64_t width = size.width;
   for (std::int64_t r = 0; r < size.rows; ++r) {
     const float* in = x + r * width;
@@ -148,7 +150,8 @@ FATHOM_LEVELS void fake_int8_weights(std::int64_t rows, std::int64_t width, cons
       const float size = std::fabs(x[i]);
       top = size > top ? size : top;
     }
-    const float scale = top == 0 ? 0 : std::max(top / 127.0f, std::numeric_limits<float>::min()), inverse = scale > 0 ? 1.0f / scale : 0;
+    const float scale = top == 0 ? 0 : std::max(top / 127.0f, std::numeric_limits<float>::min()),
+                inverse = scale > 0 ? 1.0f / scale : 0;
 #pragma omp simd
     for (std::int64_t i = 0; i < width; ++i) {
       const float q = std::nearbyint(x[i] * inverse);
@@ -201,8 +204,8 @@ FATHOM_INLINE void products_with(const float* x, const float* rows, std::int64_t
   for (std::int64_t d = 0; d < dim; ++d) add_scaled(products, x[d], transposed + d * tokens + seen.begin, n);
 }
 
-FATHOM_INLINE void transpose(const float* rows, std::int64_t stride, std::int64_t length, std::int64_t tokens, std::int64_t dim,
-                             float* out) {
+FATHOM_INLINE void transpose(const float* rows, std::int64_t stride, std::int64_t length, std::int64_t tokens,
+                             std::int64_t dim, float* out) {
   for (std::int64_t j = 0; j < length; ++j)
     for (std::int64_t d = 0; d < dim; ++d) out[d * tokens + j] = rows[j * stride + d];
 }
@@ -214,8 +217,8 @@ constexpr std::int64_t kFewKeys = 8;  // up to here, dot products beat a transpo
 namespace {
 
 // `dim` comes a second time, as a constant where it is a usual one: its loops are unrolled then.
-FATHOM_INLINE void attention_forward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv, const std::int64_t* lengths, float* probabilities,
-                                     float* mixed) {
+FATHOM_INLINE void attention_forward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv,
+                                          const std::int64_t* lengths, float* probabilities, float* mixed) {
   const std::int64_t hidden = size.heads * dim, stride = 3 * hidden, span = size.span();
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   std::vector<float> scratch(static_cast<std::size_t>(span > kFewKeys ? dim * size.tokens : 0));
@@ -248,8 +251,9 @@ FATHOM_INLINE void attention_forward_rows(const AttentionSize& size, const std::
   }
 }
 
-FATHOM_INLINE void attention_backward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv, const std::int64_t* lengths, const float* probabilities,
-                                      const float* dmixed, float* dqkv) {
+FATHOM_INLINE void attention_backward_rows(const AttentionSize& size, const std::int64_t dim, const float* qkv,
+                                           const std::int64_t* lengths, const float* probabilities, const float* dmixed,
+                                           float* dqkv) {
   const std::int64_t hidden = size.heads * dim, stride = 3 * hidden, span = size.span();
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   std::vector<float> scratch(static_cast<std::size_t>(span > kFewKeys ? dim * size.tokens : 0));
@@ -282,15 +286,15 @@ FATHOM_INLINE void attention_backward_rows(const AttentionSize& size, const std:
 
 }  // namespace
 
-FATHOM_LEVELS void attention_forward(AttentionSize size, const float* qkv, const std::int64_t* lengths, float* probabilities,
-                                     float* mixed) {
+FATHOM_LEVELS void attention_forward(AttentionSize size, const float* qkv, const std::int64_t* lengths,
+                                     float* probabilities, float* mixed) {
   if (size.dim == 16) return attention_forward_rows(size, 16, qkv, lengths, probabilities, mixed);
   if (size.dim == 32) return attention_forward_rows(size, 32, qkv, lengths, probabilities, mixed);
   attention_forward_rows(size, size.dim, qkv, lengths, probabilities, mixed);
 }
 
-FATHOM_LEVELS void attention_backward(AttentionSize size, const float* qkv, const std::int64_t* lengths, const float* probabilities,
-                                      const float* dmixed, float* dqkv) {
+FATHOM_LEVELS void attention_backward(AttentionSize size, const float* qkv, const std::int64_t* lengths,
+                                      const float* probabilities, const float* dmixed, float* dqkv) {
   if (size.dim == 16) return attention_backward_rows(size, 16, qkv, lengths, probabilities, dmixed, dqkv);
   if (size.dim == 32) return attention_backward_rows(size, 32, qkv, lengths, probabilities, dmixed, dqkv);
   attention_backward_rows(size, size.dim, qkv, lengths, probabilities, dmixed, dqkv);
@@ -333,8 +337,8 @@ FATHOM_LEVELS void linear_features_gradient(std::int64_t count, const float* phi
   for (std::int64_t i = 0; i < count; ++i) dphi[i] *= phi[i] < 1.0f ? phi[i] : 1.0f;
 }
 
-FATHOM_LEVELS void adam_update(const AdamStep& step, std::int64_t count, const float* gradient, float* value, float* first,
-                               float* second) {
+FATHOM_LEVELS void adam_update(const AdamStep& step, std::int64_t count, const float* gradient, float* value,
+                               float* first, float* second) {
   const float keep = 1.0f - step.rate * step.decay, rate = step.rate / step.correction1;
   const float scale2 = 1.0f / step.correction2;
 #pragma omp simd

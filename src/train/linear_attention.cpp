@@ -7,10 +7,15 @@ using torch::Tensor;
 
 // [batch * tokens, parts * heads * dim] -> [parts, batch * heads, tokens, dim], and back.
 Tensor by_heads(const AttentionSize& size, const Tensor& x, std::int64_t parts) {
-  return x.view({size.batch, size.tokens, parts, size.heads, size.dim}).permute({2, 0, 3, 1, 4}).contiguous().view({parts, size.batch * size.heads, size.tokens, size.dim});
+  return x.view({size.batch, size.tokens, parts, size.heads, size.dim})
+      .permute({2, 0, 3, 1, 4})
+      .contiguous()
+      .view({parts, size.batch * size.heads, size.tokens, size.dim});
 }
 Tensor by_rows(const AttentionSize& size, const Tensor& x, std::int64_t parts) {
-  return x.view({parts, size.batch, size.heads, size.tokens, size.dim}).permute({1, 3, 0, 2, 4}).reshape({size.batch * size.tokens, parts * size.heads * size.dim});
+  return x.view({parts, size.batch, size.heads, size.tokens, size.dim})
+      .permute({1, 3, 0, 2, 4})
+      .reshape({size.batch * size.tokens, parts * size.heads * size.dim});
 }
 
 struct States {
@@ -36,7 +41,8 @@ Tensor linear_attention(const AttentionSize& size, const Tensor& qkv, const Tens
 }
 
 // out = n / d with n = q s and d = q z: dn = g / d, dd = -(g . out) / d.
-Tensor linear_attention_gradient(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths, const Tensor& out, const Tensor& dout) {
+Tensor linear_attention_gradient(const AttentionSize& size, const Tensor& qkv, const Tensor& lengths, const Tensor& out,
+                                 const Tensor& dout) {
   const States x = states_of(size, qkv, lengths);
   const auto g = by_heads(size, dout, 1)[0], d = torch::bmm(x.q, x.z);
   const auto dd = (g * by_heads(size, out, 1)[0]).sum(2, true).div_(d).neg_(), dn = g / d;
@@ -47,7 +53,8 @@ Tensor linear_attention_gradient(const AttentionSize& size, const Tensor& qkv, c
   dk.copy_(torch::bmm(x.v, ds.transpose(1, 2)).add_(dz));
   torch::bmm_out(dv, x.k, ds);
   linear_features_gradient(dq.numel(), x.q.data_ptr<float>(), dq.data_ptr<float>());
-  linear_features_gradient(dk.numel(), x.k.data_ptr<float>(), dk.data_ptr<float>());  // 0 for padding, as its features are
+  linear_features_gradient(dk.numel(), x.k.data_ptr<float>(),
+                           dk.data_ptr<float>());  // 0 for padding, as its features are
   return by_rows(size, dqkv, 3);
 }
 

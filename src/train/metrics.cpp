@@ -53,7 +53,8 @@ Status Metrics::rewind(const std::string& stage, long step) {
   if (folder_.empty()) return {};
   FATHOM_TRY_VOID(filter(folder_ / "metrics.csv", [&](const std::string& line) {
     const std::string prefix = stage + ",";
-    return line.compare(0, prefix.size(), prefix) != 0 || std::strtol(line.c_str() + prefix.size(), nullptr, 10) <= step;
+    return line.compare(0, prefix.size(), prefix) != 0 ||
+           std::strtol(line.c_str() + prefix.size(), nullptr, 10) <= step;
   }));
   return filter(folder_ / "metrics.jsonl", [&](const std::string& line) {
     const auto record = parse_json(line, "metrics.jsonl");

@@ -16,7 +16,8 @@ bool by_blocks(const AttentionSize& size) { return size.window == 0 && size.toke
 float scale_of(const AttentionSize& size) { return 1.0f / std::sqrt(static_cast<float>(size.dim)); }
 
 // The columns of one (input, head) pair that are no padding: [length, dim] of x, `part` 0..2 of q, k and v.
-Tensor part_of(const Tensor& x, const AttentionSize& size, std::int64_t b, std::int64_t length, std::int64_t head, std::int64_t part = 0) {
+Tensor part_of(const Tensor& x, const AttentionSize& size, std::int64_t b, std::int64_t length, std::int64_t head,
+               std::int64_t part = 0) {
   return x.narrow(0, b * size.tokens, length).narrow(1, (part * size.heads + head) * size.dim, size.dim);
 }
 
@@ -83,17 +84,20 @@ Tensor mix_blocks_gradient(const AttentionSize& size, const Tensor& qkv, const T
 Mixing mix(const AttentionSize& size, bool linear, const Tensor& qkv, const Tensor& lengths) {
   if (linear) return {linear_attention(size, qkv, lengths), {}};
   if (by_blocks(size)) return {mix_blocks(size, qkv, lengths), {}};
-  Mixing mixing{torch::empty({size.batch * size.tokens, size.heads * size.dim}), torch::empty({size.batch, size.heads, size.tokens, size.span()})};
-  attention_forward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(), mixing.probabilities.data_ptr<float>(), mixing.out.data_ptr<float>());
+  Mixing mixing{torch::empty({size.batch * size.tokens, size.heads * size.dim}),
+                torch::empty({size.batch, size.heads, size.tokens, size.span()})};
+  attention_forward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(),
+                    mixing.probabilities.data_ptr<float>(), mixing.out.data_ptr<float>());
   return mixing;
 }
 
-Tensor mix_gradient(const AttentionSize& size, bool linear, const Tensor& qkv, const Tensor& lengths, const Mixing& mixing, const Tensor& dmixed) {
+Tensor mix_gradient(const AttentionSize& size, bool linear, const Tensor& qkv, const Tensor& lengths,
+                    const Mixing& mixing, const Tensor& dmixed) {
   if (linear) return linear_attention_gradient(size, qkv, lengths, mixing.out, dmixed);
   if (by_blocks(size)) return mix_blocks_gradient(size, qkv, lengths, dmixed);
   auto dqkv = torch::empty_like(qkv);
-  attention_backward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(), mixing.probabilities.data_ptr<float>(), dmixed.data_ptr<float>(),
-                     dqkv.data_ptr<float>());
+  attention_backward(size, qkv.data_ptr<float>(), lengths.data_ptr<std::int64_t>(),
+                     mixing.probabilities.data_ptr<float>(), dmixed.data_ptr<float>(), dqkv.data_ptr<float>());
   return dqkv;
 }
 

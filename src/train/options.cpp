@@ -13,8 +13,10 @@ void put(Json& json, const char* key, const std::optional<T>& value) {
 Status between(const char* flag, double value, double low, double high) {
   if (value >= low && value <= high) return {};
   const auto number = [](double x) { return Json(x).dump(); };
-  return Error{Code::usage, std::string(flag) + " must be between " + number(low) + " and " + number(high) + ", got " + number(value),
-               "see fathom-train --help"};
+  return Error{
+      Code::usage,
+      std::string(flag) + " must be between " + number(low) + " and " + number(high) + ", got " + number(value),
+      "see fathom-train --help"};
 }
 
 template <class T>
@@ -42,11 +44,15 @@ Status check_ranges(const FitOptions& o) {
   FATHOM_TRY_VOID(between("--threads", o.threads, 0, 1024));
   FATHOM_TRY_VOID(between("--checkpoint-every", o.checkpoint_every, 1, 1e9));
   if (o.hidden && o.heads && *o.hidden % *o.heads != 0) {
-    return Error{Code::usage, "--hidden " + std::to_string(*o.hidden) + " is not a multiple of --heads " + std::to_string(*o.heads),
+    return Error{Code::usage,
+                 "--hidden " + std::to_string(*o.hidden) + " is not a multiple of --heads " + std::to_string(*o.heads),
                  "choose a width that divides evenly"};
   }
   if (o.attention == Attention::linear && o.window.value_or(0) > 0)
-    return Error{Code::usage, "--window " + std::to_string(*o.window) + " goes with --attention softmax alone: linear attention sees every token", "leave one of the two out"};
+    return Error{Code::usage,
+                 "--window " + std::to_string(*o.window) +
+                     " goes with --attention softmax alone: linear attention sees every token",
+                 "leave one of the two out"};
   return {};
 }
 
@@ -58,55 +64,86 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   std::string task = "text-classification", norm, attention, pooling, data, output, states, state, teacher;
   CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
-  CLI::Option* from_states = app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
+  CLI::Option* from_states =
+      app.add_option("--states", states, "instead of --data: a folder of states that `fathom fit --from` wrote");
   from_states->excludes(from_data);
-  app.add_option("--tune", o.tune, "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to answer like --teacher, that it was made of; by default "
-                                   "3 epochs, batches of 32, rate 2e-4, no dropout)")
-      ->check(CLI::IsMember({"exits", "plain", "like"}))->excludes(from_states);
-  app.add_option("--teacher", teacher, "a bundle of whatever shape whose answers are learned beside the labels (with --tune like: instead of them). A model from scratch reads its tokens "
-                                       "then, and learns its hidden states and, where both see all tokens by softmax, its attention too; with words of its own (--vocab-size) or other "
-                                       "patches the answers alone");
+  app.add_option("--tune", o.tune,
+                 "train the layers of the bundle in --out: exits (with exits), plain (its classifier alone), like (to "
+                 "answer like --teacher, that it was made of; by default "
+                 "3 epochs, batches of 32, rate 2e-4, no dropout)")
+      ->check(CLI::IsMember({"exits", "plain", "like"}))
+      ->excludes(from_states);
+  app.add_option("--teacher", teacher,
+                 "a bundle of whatever shape whose answers are learned beside the labels (with --tune like: instead of "
+                 "them). A model from scratch reads its tokens "
+                 "then, and learns its hidden states and, where both see all tokens by softmax, its attention too; "
+                 "with words of its own (--vocab-size) or other "
+                 "patches the answers alone");
   app.add_option("--state", state, "with --tune like: folder of the training state (default: fit/ in --out)");
-  app.add_option("--zeros", o.zeros, "with --tune like: share of the weights of every matrix of the layers that becomes zero while training, or 2:4");
-  app.add_flag("--by-movement", o.zeros_by_movement, "with --zeros: what is zero goes on learning and comes back where training moves it away from zero");
-  app.add_option("--int8-levels", o.int8_levels, "with --tune like: train as int8 will compute, activations in 0 to this (255, or 127 on tiers without an 8-bit dot product; 0: do not)")
+  app.add_option(
+      "--zeros", o.zeros,
+      "with --tune like: share of the weights of every matrix of the layers that becomes zero while training, or 2:4");
+  app.add_flag("--by-movement", o.zeros_by_movement,
+               "with --zeros: what is zero goes on learning and comes back where training moves it away from zero");
+  app.add_option("--int8-levels", o.int8_levels,
+                 "with --tune like: train as int8 will compute, activations in 0 to this (255, or 127 on tiers without "
+                 "an 8-bit dot product; 0: do not)")
       ->check(CLI::IsMember({0, 127, 255}));
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
-  app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")->expected(2);
+  app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")
+      ->expected(2);
   app.add_option("--key", o.key, "")->group("");
   app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
   app.add_option("--task", task, "text-classification (default) or image-classification");
-  app.add_option("--recipe", o.recipe, "default, or paper (Algorithm 1 as printed)")->check(CLI::IsMember({"default", "paper"}));
+  app.add_option("--recipe", o.recipe, "default, or paper (Algorithm 1 as printed)")
+      ->check(CLI::IsMember({"default", "paper"}));
   app.add_option("--seed", o.seed, "of weights, order and splits (default 1)");
   app.add_option("--threads", o.threads, "worker threads; 0: all cores (default). Never changes the result");
-  app.add_option("--text-columns", o.text_columns, "names or 1-based numbers, by commas (default: by the file's header)")->delimiter(',');
+  app.add_option("--text-columns", o.text_columns,
+                 "names or 1-based numbers, by commas (default: by the file's header)")
+      ->delimiter(',');
   app.add_option("--label-column", o.label_column, "name or 1-based number (default: by the file's header)");
   app.add_flag("--pairs", o.pairs, "the two text columns are one pair of texts, not one text");
   app.add_option("--max-train", o.max_train, "use at most this many training rows; 0: all (default)");
-  app.add_option("--max-disagreement", o.max_disagreement, "share of answers that may differ from full depth's (default 0.005)");
+  app.add_option("--max-disagreement", o.max_disagreement,
+                 "share of answers that may differ from full depth's (default 0.005)");
 
-  const auto shape = [&](const char* flag, auto& field, const char* help) { return app.add_option(flag, field, help)->group("Shape"); };
+  const auto shape = [&](const char* flag, auto& field, const char* help) {
+    return app.add_option(flag, field, help)->group("Shape");
+  };
   shape("--layers", o.layers, "transformer layers (default: text 6, pictures and generated data 12)");
   shape("--hidden", o.hidden, "width (default: text 128, pictures and generated data 64)");
   shape("--heads", o.heads, "attention heads; must divide --hidden (default 4)");
   shape("--ffn", o.ffn, "width of the feed-forward block (default 4 x hidden; generated data 2 x hidden)");
   shape("--window", o.window, "tokens seen to each side; 0: all (default; generated data 1)");
-  shape("--attention", attention, "softmax (default), or linear: its cost grows with a text's length, not with the square of it")->check(CLI::IsMember({"softmax", "linear"}));
+  shape("--attention", attention,
+        "softmax (default), or linear: its cost grows with a text's length, not with the square of it")
+      ->check(CLI::IsMember({"softmax", "linear"}));
   shape("--norm", norm, "pre (default) or post layer norm")->check(CLI::IsMember({"pre", "post"}));
-  shape("--pooling", pooling, "what heads read: cls, or cls_mean (default; generated data cls)")->check(CLI::IsMember({"cls", "cls_mean"}));
-  shape("--max-tokens", o.max_tokens, "longer texts are cut (default: covers 98 % of them, at most 128; with --teacher: as it reads); a model never reads more than it was trained with");
-  shape("--vocab-size", o.vocab_size, "word pieces to learn (default 8192; with --teacher: its words, none are learned)");
-  shape("--word-width", o.word_width, "width of the word table's rows, projected to --hidden (default: --hidden); half of it halves most of a small model's file");
+  shape("--pooling", pooling, "what heads read: cls, or cls_mean (default; generated data cls)")
+      ->check(CLI::IsMember({"cls", "cls_mean"}));
+  shape("--max-tokens", o.max_tokens,
+        "longer texts are cut (default: covers 98 % of them, at most 128; with --teacher: as it reads); a model never "
+        "reads more than it was trained with");
+  shape("--vocab-size", o.vocab_size,
+        "word pieces to learn (default 8192; with --teacher: its words, none are learned)");
+  shape("--word-width", o.word_width,
+        "width of the word table's rows, projected to --hidden (default: --hidden); half of it halves most of a small "
+        "model's file");
   shape("--patch", o.patch, "side of an image patch, pixels (default: the divisor of both sides nearest to an eighth)");
   shape("--head-hidden", o.head_hidden, "hidden width of exit heads; 0: linear (default: by --hidden)");
 
-  const auto schedule = [&](const char* flag, auto& field, const char* help) { app.add_option(flag, field, help)->group("Schedule of the trunk"); };
-  schedule("--epochs", o.epochs, "passes over the training rows (default: text 12, pictures 10; generated data: 3600 steps)");
+  const auto schedule = [&](const char* flag, auto& field, const char* help) {
+    app.add_option(flag, field, help)->group("Schedule of the trunk");
+  };
+  schedule("--epochs", o.epochs,
+           "passes over the training rows (default: text 12, pictures 10; generated data: 3600 steps)");
   schedule("--steps", o.steps, "optimiser steps; wins over --epochs");
   schedule("--batch-size", o.batch, "rows a step (default 64)");
   schedule("--lr", o.rate, "highest learning rate (default 1e-3; generated data 1.2e-3)");
   schedule("--dropout", o.dropout, "share dropped while training (default: text 0.2, pictures 0.1, generated data 0)");
-  schedule("--checkpoint-every", o.checkpoint_every, "steps between resumable states (default 200). Never changes the result");
+  schedule("--checkpoint-every", o.checkpoint_every,
+           "steps between resumable states (default 200). Never changes the result");
   app.add_flag("--progress,!--no-progress", o.progress, "progress on stderr (default on)");
   try {
     app.parse(argc, argv);
@@ -118,12 +155,19 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
     return Error{Code::usage, error.what(), "see fathom-train --help"};
   }
   if (o.tune == "like")
-    for (const char* flag : {"--task", "--pairs", "--text-columns", "--label-column", "--max-train", "--picture-size", "--no-labels"})
-      if (app.get_option(flag)->count() > 0) return Error{Code::usage, std::string(flag) + " has no meaning with --tune like: data are read as the teacher's bundle records", "leave it out"};
+    for (const char* flag :
+         {"--task", "--pairs", "--text-columns", "--label-column", "--max-train", "--picture-size", "--no-labels"})
+      if (app.get_option(flag)->count() > 0)
+        return Error{
+            Code::usage,
+            std::string(flag) + " has no meaning with --tune like: data are read as the teacher's bundle records",
+            "leave it out"};
   if (o.tune != "like")
     for (const char* flag : {"--state", "--zeros", "--int8-levels"})
-      if (app.get_option(flag)->count() > 0) return Error{Code::usage, std::string(flag) + " goes with --tune like", "leave it out"};
-  if (o.zeros_by_movement && o.zeros.empty()) return Error{Code::usage, "--by-movement goes with --zeros", "leave it out"};
+      if (app.get_option(flag)->count() > 0)
+        return Error{Code::usage, std::string(flag) + " goes with --tune like", "leave it out"};
+  if (o.zeros_by_movement && o.zeros.empty())
+    return Error{Code::usage, "--by-movement goes with --zeros", "leave it out"};
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
   o.data = data;
   o.states = states;

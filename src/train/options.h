@@ -17,22 +17,25 @@ namespace fathom::train {
 
 struct FitOptions {
   std::filesystem::path data, output;
-  std::filesystem::path states;    // not empty: exits and decision on states that the engine wrote (train/frozen.h)
-  std::string tune;                // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h); "like": train/distil.h
-  std::filesystem::path teacher;   // with tune: a bundle whose answers are learned beside the labels; with "like" alone.
-                                   // Without tune: a bundle of any shape that teaches stage 0 (train/scratch_learner.h)
-  std::string teacher_checksum;    // of that last one, once it was opened
-  std::filesystem::path state;     // with "like": where its training state is kept
-  std::string zeros;               // with "like": share of the layers' weights that become zero, or "2:4" (train/weight_mask.h); empty: none
+  std::filesystem::path states;  // not empty: exits and decision on states that the engine wrote (train/frozen.h)
+  std::string tune;  // "plain" or "exits": the layers of the bundle in `output` are trained (train/tuning.h); "like":
+                     // train/distil.h
+  std::filesystem::path teacher;  // with tune: a bundle whose answers are learned beside the labels; with "like" alone.
+                                  // Without tune: a bundle of any shape that teaches stage 0 (train/scratch_learner.h)
+  std::string teacher_checksum;   // of that last one, once it was opened
+  std::filesystem::path state;    // with "like": where its training state is kept
+  std::string
+      zeros;  // with "like": share of the layers' weights that become zero, or "2:4" (train/weight_mask.h); empty: none
   bool zeros_by_movement = false;  // else by magnitude
-  int int8_levels = 0;             // with "like": not 0: trained as the engine's int8 computes with so many levels of activations above 0
-  std::vector<int> picture_size;   // with tune: height, width that picture files are read at
-  bool no_labels = false;          // with tune: the model's own answers stand for the data's labels
-  std::string key;                 // written into that bundle: names what it was made of
+  int int8_levels =
+      0;  // with "like": not 0: trained as the engine's int8 computes with so many levels of activations above 0
+  std::vector<int> picture_size;  // with tune: height, width that picture files are read at
+  bool no_labels = false;         // with tune: the model's own answers stand for the data's labels
+  std::string key;                // written into that bundle: names what it was made of
   data::Task task = data::Task::text_classification;
   std::string recipe = "default";  // or "paper": Algorithm 1 as printed
   std::uint64_t seed = 1;
-  int threads = 0;                 // 0: all cores. Never changes a result
+  int threads = 0;  // 0: all cores. Never changes a result
   std::vector<std::string> text_columns;
   std::string label_column;
   bool pairs = false;

@@ -27,7 +27,8 @@ Tensor runs_of(const Tensor& skip_logits) {
   return runs;
 }
 
-Tensor gated_logits(Backbone& backbone, const Heads& heads, const Encoded& batch, const Tensor& h0, const Tensor& runs) {
+Tensor gated_logits(Backbone& backbone, const Heads& heads, const Encoded& batch, const Tensor& h0,
+                    const Tensor& runs) {
   const auto lengths = backbone.attention_mask(batch);
   auto h = h0;
   const int layers = backbone.spec().layers;
@@ -55,9 +56,16 @@ struct World {  // what the controller sees of some rows, and their first state
 class PaperTraining {
  public:
   PaperTraining(Backbone& backbone, Heads& heads, const PaperRun& run)
-      : backbone_(backbone), heads_(heads), run_(run), spec_(backbone.spec()),
-        extractor_(std::make_shared<Extractor>(spec_, 0.1, run.seed)), net_(spec_, {}, run.seed),
-        trunk_(trunk_parameters()), control_(control_parameters()), trunk_adam_(trunk_, 0.0, 0.999), control_adam_(control_, 0.0, 0.999) {
+      : backbone_(backbone),
+        heads_(heads),
+        run_(run),
+        spec_(backbone.spec()),
+        extractor_(std::make_shared<Extractor>(spec_, 0.1, run.seed)),
+        net_(spec_, {}, run.seed),
+        trunk_(trunk_parameters()),
+        control_(control_parameters()),
+        trunk_adam_(trunk_, 0.0, 0.999),
+        control_adam_(control_, 0.0, 0.999) {
     const std::int64_t n = run.train.size(), pass = std::max<std::int64_t>(1, n / run.batch);
     epoch_steps_ = std::max<std::int64_t>(1, std::min(pass, run.steps / 30));
     epochs_ = (run.steps + epoch_steps_ - 1) / epoch_steps_;
@@ -87,11 +95,15 @@ class PaperTraining {
         best_epoch_ = epoch_;
         best_ = snapshot();
       }
-      metrics.add("paper", static_cast<long>(epoch_), {{"gated_accuracy", accuracy}, {"layers_run", layers}, {"lr", rate()}});
-      if (bar) bar->update(static_cast<long>(epoch_), "tune " + Json(accuracy).dump() + ", layers " + Json(layers).dump());
+      metrics.add("paper", static_cast<long>(epoch_),
+                  {{"gated_accuracy", accuracy}, {"layers_run", layers}, {"lr", rate()}});
+      if (bar)
+        bar->update(static_cast<long>(epoch_), "tune " + Json(accuracy).dump() + ", layers " + Json(layers).dump());
       FATHOM_TRY_VOID(metrics.flush());
       FATHOM_TRY_VOID(checkpoints.save("paper", state()));
-      if (stop_requested != 0) return Error{Code::cancelled, "stopped after epoch " + std::to_string(epoch_), "the same command goes on from here"};
+      if (stop_requested != 0)
+        return Error{Code::cancelled, "stopped after epoch " + std::to_string(epoch_),
+                     "the same command goes on from here"};
     }
     load(best_);
     return finish();
@@ -127,9 +139,13 @@ class PaperTraining {
 
   State state() const {
     State s;
-    s.facts = {{"epoch", epoch_}, {"best_epoch", best_epoch_}, {"best_accuracy", best_accuracy_},
-               {"trunk_steps", trunk_adam_.steps()}, {"control_steps", control_adam_.steps()}};
-    s.tensors = {{"all", snapshot()}, {"best", best_}, {"trunk", trunk_adam_.snapshot()}, {"control", control_adam_.snapshot()}};
+    s.facts = {{"epoch", epoch_},
+               {"best_epoch", best_epoch_},
+               {"best_accuracy", best_accuracy_},
+               {"trunk_steps", trunk_adam_.steps()},
+               {"control_steps", control_adam_.steps()}};
+    s.tensors = {
+        {"all", snapshot()}, {"best", best_}, {"trunk", trunk_adam_.snapshot()}, {"control", control_adam_.snapshot()}};
     return s;
   }
   Status restore(const State& s) {
@@ -153,7 +169,8 @@ class PaperTraining {
   // Rows of this epoch's step: a pure function of seed, epoch and step.
   Tensor rows_of(const std::vector<std::int64_t>& order, std::int64_t begin, std::int64_t count) const {
     std::vector<std::int64_t> rows;
-    for (std::int64_t i = 0; i < count; ++i) rows.push_back(order[static_cast<std::size_t>((begin + i) % static_cast<std::int64_t>(order.size()))]);
+    for (std::int64_t i = 0; i < count; ++i)
+      rows.push_back(order[static_cast<std::size_t>((begin + i) % static_cast<std::int64_t>(order.size()))]);
     return torch::tensor(rows);
   }
   std::vector<std::int64_t> order(const std::string& name) const {
@@ -189,7 +206,8 @@ class PaperTraining {
 
   // Step 1: l_opt of fresh rows, the extractor on it (and on the backbone's logits), then LightGBM.
   Status train_predictor() {
-    const auto batch = run_.train.select(rows_of(order("paper predictor"), 0, std::min(kPredictorRows, run_.train.size())));
+    const auto batch =
+        run_.train.select(rows_of(order("paper predictor"), 0, std::min(kPredictorRows, run_.train.size())));
     backbone_.eval();
     std::vector<Tensor> logits, states;
     {
@@ -209,13 +227,13 @@ class PaperTraining {
     settings.rate = std::max(rate(), 1e-3);
     settings.seed = Random(run_.seed, "paper extractor", static_cast<std::uint64_t>(epoch_)).next();
     settings.from = extractor_;
-    fit_extractor(spec_, {h0, batch.lengths, depth_, all.select(1, spec_.layers - 1).contiguous()}, torch::arange(batch.size()),
-                  torch::empty({0}, torch::kLong), settings, 0);
+    fit_extractor(spec_, {h0, batch.lengths, depth_, all.select(1, spec_.layers - 1).contiguous()},
+                  torch::arange(batch.size()), torch::empty({0}, torch::kLong), settings, 0);
     const auto seen = extract(spec_, *extractor_, h0, batch.lengths);
     TreeSettings trees = tree_budget(spec_);
     trees.min_leaf = 20;
-    FATHOM_TRY(const auto booster, Booster::train({seen.features.contiguous(), depth_.to(torch::kFloat).contiguous()}, trees,
-                                                  policy::PredictorKind::huber, run_.seed));
+    FATHOM_TRY(const auto booster, Booster::train({seen.features.contiguous(), depth_.to(torch::kFloat).contiguous()},
+                                                  trees, policy::PredictorKind::huber, run_.seed));
     FATHOM_TRY(predictor_text_, booster->text(0));
     FATHOM_TRY(auto parsed, policy::Trees::parse(predictor_text_, "predictor.txt"));
     trees_ = std::move(parsed);
@@ -248,22 +266,26 @@ class PaperTraining {
       const auto values = torch::linear(out.states, value_w_, value_b_).squeeze(2).to(torch::kDouble).contiguous();
       const auto p = torch::sigmoid(logits).contiguous();
       Random random(run_.seed, "paper skips", draw);
-      for (std::int64_t i = 0; i < n * layers; ++i) skips.data_ptr<float>()[i] = random.chance(p.data_ptr<float>()[i]) ? 1.0f : 0.0f;
+      for (std::int64_t i = 0; i < n * layers; ++i)
+        skips.data_ptr<float>()[i] = random.chance(p.data_ptr<float>()[i]) ? 1.0f : 0.0f;
       old = torch::log_sigmoid((2 * skips - 1) * logits);
-      const auto right = gated_logits(backbone_, heads_, batch, world.h0, runs_of(skips - 0.5)).argmax(1).eq(batch.labels);
+      const auto right =
+          gated_logits(backbone_, heads_, batch, world.h0, runs_of(skips - 0.5)).argmax(1).eq(batch.labels);
       std::vector<double> rewards(static_cast<std::size_t>(layers)), gains(rewards.size());
       for (std::int64_t i = 0; i < n; ++i) {
         const float* skip = skips.data_ptr<float>() + i * layers;
         const std::span<const double> value(values.data_ptr<double>() + i * layers, rewards.size());
         for (std::int64_t l = 0; l < layers; ++l) {
           const bool switched = l > 0 && skip[l] != skip[l - 1];
-          rewards[static_cast<std::size_t>(l)] = (skip[l] > 0 ? 0.0 : -kPrice / static_cast<double>(layers)) - (switched ? 0.01 : 0.0);
+          rewards[static_cast<std::size_t>(l)] =
+              (skip[l] > 0 ? 0.0 : -kPrice / static_cast<double>(layers)) - (switched ? 0.01 : 0.0);
         }
         rewards.back() += right[i].item<bool>() ? 1.0 : 0.0;
         advantages_of(rewards, value, 1.0, 0.95, gains);
         for (std::size_t l = 0; l < gains.size(); ++l) {
           advantages.data_ptr<float>()[i * layers + static_cast<std::int64_t>(l)] = static_cast<float>(gains[l]);
-          returns.data_ptr<float>()[i * layers + static_cast<std::int64_t>(l)] = static_cast<float>(gains[l] + value[l]);
+          returns.data_ptr<float>()[i * layers + static_cast<std::int64_t>(l)] =
+              static_cast<float>(gains[l] + value[l]);
         }
       }
       advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8);
@@ -338,9 +360,12 @@ class PaperTraining {
     out.policy.predictor_kind = policy::PredictorKind::huber;
     out.policy.predictor = std::move(trees_);
     out.policy.policy_reads_level = true;
-    out.facts = {{"epochs", epoch_},       {"best_epoch", best_epoch_},
-                 {"epoch_steps", epoch_steps_}, {"gated_accuracy", accuracy},
-                 {"layers_run", layers},   {"full_depth_accuracy", accuracy_of(logits, tune_.labels)},
+    out.facts = {{"epochs", epoch_},
+                 {"best_epoch", best_epoch_},
+                 {"epoch_steps", epoch_steps_},
+                 {"gated_accuracy", accuracy},
+                 {"layers_run", layers},
+                 {"full_depth_accuracy", accuracy_of(logits, tune_.labels)},
                  {"mean_stable_depth", depth_.to(torch::kDouble).mean().item<double>()}};
     return out;
   }
@@ -364,9 +389,12 @@ class PaperTraining {
 
 }  // namespace
 
-Result<DecisionResult> train_paper(Backbone& backbone, Heads& heads, const PaperRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+Result<DecisionResult> train_paper(Backbone& backbone, Heads& heads, const PaperRun& run,
+                                   const Checkpoints& checkpoints, Metrics& metrics) {
   if (run.train.size() < run.batch) {
-    return Error{Code::bad_input, "paper recipe: " + std::to_string(run.train.size()) + " training rows for batches of " + std::to_string(run.batch),
+    return Error{Code::bad_input,
+                 "paper recipe: " + std::to_string(run.train.size()) + " training rows for batches of " +
+                     std::to_string(run.batch),
                  "give more data or a smaller --batch"};
   }
   PaperTraining training(backbone, heads, run);

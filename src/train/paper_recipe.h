@@ -29,8 +29,8 @@ inline constexpr double kPrice = 0.3;  // what all layers together cost, in unit
 
 // Trains backbone, task head, extractor and controller in place, resumes from `checkpoints` ("paper", once an epoch),
 // returns a decision of PolicyKind::gates. Facts: epochs, mean layers run, gated and full-depth accuracy on tune.
-Result<DecisionResult> train_paper(Backbone& backbone, Heads& heads, const PaperRun& run, const Checkpoints& checkpoints,
-                                   Metrics& metrics);
+Result<DecisionResult> train_paper(Backbone& backbone, Heads& heads, const PaperRun& run,
+                                   const Checkpoints& checkpoints, Metrics& metrics);
 
 // One pass with a mask per row, [B, layers] bool (a row without any layer runs layer 1): logits of the task head.
 torch::Tensor gated_logits(Backbone& backbone, const Heads& heads, const Encoded& batch, const torch::Tensor& h0,

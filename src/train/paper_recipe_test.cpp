@@ -113,7 +113,8 @@ TEST(PaperRecipe, ResumesToTheSameBytesAndShipsGates) {
   ASSERT_TRUE(resumed) << resumed.error().message;
   EXPECT_TRUE(torch::equal(whole->weights, resumed->weights));
   EXPECT_EQ(whole->predictor, resumed->predictor);
-  for (const auto& [name, tensor] : whole->tensors) EXPECT_TRUE(torch::equal(tensor, resumed->tensors.at(name))) << name;
+  for (const auto& [name, tensor] : whole->tensors)
+    EXPECT_TRUE(torch::equal(tensor, resumed->tensors.at(name))) << name;
   const auto read = parse_json(whole->policy, "policy");
   ASSERT_TRUE(read);
   const auto policy = policy::policy_from_json(*read, model(), whole->predictor, "test");

@@ -19,9 +19,11 @@ namespace {
 // arithmetic of a policy this small. inputs [n, S, 4H] = W_ih x + bias, recurrent [4H, H], first [n, H]; c_0 = 0.
 class LstmNode : public torch::autograd::Function<LstmNode> {
  public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& inputs, const Tensor& recurrent, const Tensor& first) {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& inputs, const Tensor& recurrent,
+                        const Tensor& first) {
     const std::int64_t n = inputs.size(0), steps = inputs.size(1), h = first.size(1);
-    auto gates = torch::empty({steps, n, 4 * h}), cells = torch::zeros({steps + 1, n, h}), states = torch::empty({steps + 1, n, h});
+    auto gates = torch::empty({steps, n, 4 * h}), cells = torch::zeros({steps + 1, n, h}),
+         states = torch::empty({steps + 1, n, h});
     states[0].copy_(first);
     const auto weight = recurrent.t().contiguous();
     for (std::int64_t s = 0; s < steps; ++s) {
@@ -40,7 +42,8 @@ class LstmNode : public torch::autograd::Function<LstmNode> {
     return states.narrow(0, 1, steps).transpose(0, 1).contiguous();
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
     const Tensor &gates = saved[0], &cells = saved[1], &states = saved[2], &recurrent = saved[3];
     const std::int64_t steps = gates.size(0), n = gates.size(1), h = gates.size(2) / 4;
@@ -49,7 +52,8 @@ class LstmNode : public torch::autograd::Function<LstmNode> {
     for (std::int64_t s = steps - 1; s >= 0; --s) {
       state_grad.add_(grads[0].select(1, s));
       const auto gate = gates[s];
-      const auto in = gate.narrow(1, 0, h), forget = gate.narrow(1, h, h), cell = gate.narrow(1, 2 * h, h), out = gate.narrow(1, 3 * h, h);
+      const auto in = gate.narrow(1, 0, h), forget = gate.narrow(1, h, h), cell = gate.narrow(1, 2 * h, h),
+                 out = gate.narrow(1, 3 * h, h);
       const auto bent = torch::tanh(cells[s + 1]);
       cell_grad.add_(state_grad * out * (1 - bent * bent));
       auto to = by_gate[s];
@@ -60,7 +64,8 @@ class LstmNode : public torch::autograd::Function<LstmNode> {
       cell_grad.mul_(forget);
       state_grad = torch::mm(to, recurrent);
     }
-    const auto weight_grad = torch::mm(by_gate.view({steps * n, 4 * h}).t(), states.narrow(0, 0, steps).reshape({steps * n, h}));
+    const auto weight_grad =
+        torch::mm(by_gate.view({steps * n, 4 * h}).t(), states.narrow(0, 0, steps).reshape({steps * n, h}));
     return {by_gate.transpose(0, 1), weight_grad, state_grad};
   }
 };
@@ -98,9 +103,9 @@ PolicyNet::Output PolicyNet::forward(const Tensor& start, const Tensor& steps) c
 }
 
 std::map<std::string, Tensor> PolicyNet::named_weights() const {
-  return {{"policy.init.weight", init_w_.detach()},         {"policy.init.bias", init_b_.detach()},
-          {"policy.lstm.weight_ih", ih_w_.detach()},        {"policy.lstm.weight_hh", hh_w_.detach()},
-          {"policy.lstm.bias", bias_.detach()},             {"policy.out.weight", out_w_.detach()},
+  return {{"policy.init.weight", init_w_.detach()},  {"policy.init.bias", init_b_.detach()},
+          {"policy.lstm.weight_ih", ih_w_.detach()}, {"policy.lstm.weight_hh", hh_w_.detach()},
+          {"policy.lstm.bias", bias_.detach()},      {"policy.out.weight", out_w_.detach()},
           {"policy.out.bias", out_b_.detach()}};
 }
 
@@ -116,12 +121,13 @@ Tensor closed_inputs(const Tensor& signals) {
 
 Tensor open_inputs(std::int64_t n, int steps, int layers) {
   auto out = torch::zeros({n, steps, kPolicyInputs});
-  out.select(2, 5).copy_((torch::arange(1, steps + 1).to(torch::kFloat) / static_cast<float>(layers)).unsqueeze(0).expand({n, steps}));
+  out.select(2, 5).copy_(
+      (torch::arange(1, steps + 1).to(torch::kFloat) / static_cast<float>(layers)).unsqueeze(0).expand({n, steps}));
   return out;
 }
 
-std::shared_ptr<PolicyNet> clone_policy(const ModelSpec& spec, const Tensor& start, const Tensor& signals, const Tensor& depth,
-                                        const Tensor& train, const CloneSettings& settings) {
+std::shared_ptr<PolicyNet> clone_policy(const ModelSpec& spec, const Tensor& start, const Tensor& signals,
+                                        const Tensor& depth, const Tensor& train, const CloneSettings& settings) {
   auto net = std::make_shared<PolicyNet>(spec, start.index_select(0, train), settings.seed);
   const FlatParameters flat(net->parameters());
   SmallAdamW optimizer(flat, settings.weight_decay);
@@ -135,11 +141,13 @@ std::shared_ptr<PolicyNet> clone_policy(const ModelSpec& spec, const Tensor& sta
     Random random(settings.seed, "policy.drop", static_cast<std::uint64_t>(epoch));
     for (std::int64_t s = 0; s < steps; ++s) {
       const std::int64_t begin = s * settings.batch, size = std::min<std::int64_t>(settings.batch, n - begin);
-      const auto rows = train.index_select(0, torch::tensor(std::vector<std::int64_t>(order.begin() + begin, order.begin() + begin + size)));
+      const auto rows = train.index_select(
+          0, torch::tensor(std::vector<std::int64_t>(order.begin() + begin, order.begin() + begin + size)));
       auto blind = torch::zeros({size, 1, 1}, torch::kBool);
       for (std::int64_t i = 0; i < size; ++i) blind.data_ptr<bool>()[i] = random.chance(settings.drop_signals);
       optimizer.zero();
-      const auto out = net->forward(start.index_select(0, rows), torch::where(blind, open, closed.index_select(0, rows)));
+      const auto out =
+          net->forward(start.index_select(0, rows), torch::where(blind, open, closed.index_select(0, rows)));
       torch::binary_cross_entropy_with_logits(out.logits, targets.index_select(0, rows)).backward();
       const double progress = static_cast<double>(epoch * steps + s) / static_cast<double>(settings.epochs * steps);
       optimizer.step(settings.rate * (0.02 + 0.98 * 0.5 * (1 + std::cos(M_PI * progress))), 1.0);

@@ -46,6 +46,7 @@ struct CloneSettings {
 
 // Behaviour cloning on the rows of `train`: stop target 1[l >= depth], skip target 1[l > depth], BCE, cosine.
 std::shared_ptr<PolicyNet> clone_policy(const ModelSpec& spec, const torch::Tensor& start, const torch::Tensor& signals,
-                                        const torch::Tensor& depth, const torch::Tensor& train, const CloneSettings& settings);
+                                        const torch::Tensor& depth, const torch::Tensor& train,
+                                        const CloneSettings& settings);
 
 }  // namespace fathom::train

@@ -30,7 +30,8 @@ TEST(PolicyNet, EqualsTheStatedArithmetic) {
   const auto spec = small();
   const PolicyNet net(spec, {}, 7);
   torch::NoGradGuard no_grad;
-  const auto start = random_uniform({1, 5}, 1.0, 1, "start"), steps = random_uniform({1, 3, kPolicyInputs}, 2.0, 1, "steps");
+  const auto start = random_uniform({1, 5}, 1.0, 1, "start"),
+             steps = random_uniform({1, 3, kPolicyInputs}, 2.0, 1, "steps");
   const auto got = net.forward(start, steps).logits;
   const auto weights = net.named_weights();
   const auto at = [&](const char* name, int row, int column) { return weights.at(name)[row][column].item<double>(); };
@@ -45,7 +46,8 @@ TEST(PolicyNet, EqualsTheStatedArithmetic) {
     double gate[12];
     for (int g = 0; g < 12; ++g) {
       gate[g] = bias("policy.lstm.bias", g);
-      for (int j = 0; j < kPolicyInputs; ++j) gate[g] += at("policy.lstm.weight_ih", g, j) * steps[0][t][j].item<double>();
+      for (int j = 0; j < kPolicyInputs; ++j)
+        gate[g] += at("policy.lstm.weight_ih", g, j) * steps[0][t][j].item<double>();
       for (int j = 0; j < 3; ++j) gate[g] += at("policy.lstm.weight_hh", g, j) * h[j];
     }
     for (int i = 0; i < 3; ++i) {  // gates stand in the order input, forget, cell, output
@@ -64,7 +66,8 @@ TEST(PolicyNet, EqualsTheStatedArithmetic) {
 TEST(PolicyNet, GradientsEqualFiniteDifferences) {
   const auto spec = small();
   PolicyNet net(spec, {}, 11);
-  const auto start = random_uniform({2, 5}, 1.0, 3, "start"), steps = random_uniform({2, 3, kPolicyInputs}, 1.0, 3, "steps");
+  const auto start = random_uniform({2, 5}, 1.0, 3, "start"),
+             steps = random_uniform({2, 3, kPolicyInputs}, 1.0, 3, "steps");
   const auto weight = random_uniform({2, 3, 2}, 1.0, 3, "weight");
   const auto loss = [&] { return (net.forward(start, steps).logits * weight).sum(); };
   loss().backward();
@@ -89,7 +92,8 @@ TEST(PolicyNet, CloningLearnsAVisibleDepthAndIsDeterministic) {
   const std::int64_t n = 600;
   auto start = random_uniform({n, 5}, 1.0, 2, "start");
   auto depth = torch::empty({n}, torch::kLong);
-  for (std::int64_t i = 0; i < n; ++i) depth[i] = std::min<std::int64_t>(4, 1 + static_cast<std::int64_t>((start[i][0].item<double>() + 1) * 2));
+  for (std::int64_t i = 0; i < n; ++i)
+    depth[i] = std::min<std::int64_t>(4, 1 + static_cast<std::int64_t>((start[i][0].item<double>() + 1) * 2));
   const auto signals = torch::zeros({n, 3, 6});
   CloneSettings settings;
   settings.epochs = 60;
@@ -97,12 +101,14 @@ TEST(PolicyNet, CloningLearnsAVisibleDepthAndIsDeterministic) {
   const auto train = torch::arange(400), held = torch::arange(400, n);
   const auto net = clone_policy(spec, start, signals, depth, train, settings);
   torch::NoGradGuard no_grad;
-  const auto stop = net->forward(start.index_select(0, held), closed_inputs(signals.index_select(0, held))).logits.select(2, 0) > 0;
+  const auto stop =
+      net->forward(start.index_select(0, held), closed_inputs(signals.index_select(0, held))).logits.select(2, 0) > 0;
   const auto target = torch::arange(1, 4).unsqueeze(0) >= depth.index_select(0, held).unsqueeze(1);
   EXPECT_GT(stop.eq(target).to(torch::kDouble).mean().item<double>(), 0.9);
   torch::AutoGradMode grad(true);
   const auto again = clone_policy(spec, start, signals, depth, train, settings);
-  for (const auto& [name, tensor] : net->named_weights()) EXPECT_TRUE(torch::equal(tensor, again->named_weights().at(name))) << name;
+  for (const auto& [name, tensor] : net->named_weights())
+    EXPECT_TRUE(torch::equal(tensor, again->named_weights().at(name))) << name;
 }
 
 TEST(Ppo, AdvantagesEqualTheSumWrittenOut) {
@@ -115,7 +121,8 @@ TEST(Ppo, AdvantagesEqualTheSumWrittenOut) {
   EXPECT_NEAR(got[0], d0 + 0.95 * d1 + 0.95 * 0.95 * d2, 1e-12);
 }
 
-// Exit 2 always agrees, exit 1 never does: from a policy that knows nothing PPO must learn to go past exit 1 and stop at 2.
+// Exit 2 always agrees, exit 1 never does: from a policy that knows nothing PPO must learn to go past exit 1 and stop
+// at 2.
 TEST(Ppo, LearnsWhereToStop) {
   const auto spec = small();
   const std::int64_t n = 512;

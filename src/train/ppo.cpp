@@ -11,7 +11,8 @@ namespace fathom::train {
 
 using torch::Tensor;
 
-void advantages_of(std::span<const double> rewards, std::span<const double> values, double gamma, double trace, std::span<double> advantages) {
+void advantages_of(std::span<const double> rewards, std::span<const double> values, double gamma, double trace,
+                   std::span<double> advantages) {
   double next_value = 0, next_advantage = 0;
   for (std::size_t t = rewards.size(); t-- > 0;) {
     const double surprise = rewards[t] + gamma * next_value - values[t];
@@ -46,7 +47,8 @@ void rewards_of(const float* agree, const float* harm, const float* divergence, 
   }
 }
 
-Rollout roll(const Tensor& logits, const Tensor& values, const ExitWorld& world, double price, const PpoSettings& s, std::uint64_t round) {
+Rollout roll(const Tensor& logits, const Tensor& values, const ExitWorld& world, double price, const PpoSettings& s,
+             std::uint64_t round) {
   const std::int64_t n = logits.size(0), exits = logits.size(1);
   const auto stop_p = torch::sigmoid(logits).contiguous(), v = values.to(torch::kDouble).contiguous();
   Rollout out;
@@ -60,8 +62,8 @@ Rollout roll(const Tensor& logits, const Tensor& values, const ExitWorld& world,
       const bool now = random.chance(stop_p.data_ptr<float>()[row + t]);
       if (now && stop == exits) stop = t;  // every step draws, so a row's numbers do not move its neighbours'
     }
-    rewards_of(world.agree.data_ptr<float>() + row, world.harm.data_ptr<float>() + row, world.divergence.data_ptr<float>() + row, exits,
-               stop, price, s, rewards);
+    rewards_of(world.agree.data_ptr<float>() + row, world.harm.data_ptr<float>() + row,
+               world.divergence.data_ptr<float>() + row, exits, stop, price, s, rewards);
     advantages.resize(rewards.size());
     const std::span<const double> of_row(v.data_ptr<double>() + row, rewards.size());
     advantages_of(rewards, of_row, 1.0, s.trace, advantages);
@@ -92,7 +94,8 @@ PpoFacts ppo_exits(PolicyNet& net, const ExitWorld& all, const Tensor& train, co
   world.agree = all.agree.index_select(0, train).contiguous();
   world.harm = all.harm.index_select(0, train).contiguous();
   world.divergence = all.divergence.index_select(0, train).contiguous();
-  const std::int64_t n = train.size(0), width = net.forward(world.start.narrow(0, 0, 1), world.inputs.narrow(0, 0, 1)).states.size(2);
+  const std::int64_t n = train.size(0),
+                     width = net.forward(world.start.narrow(0, 0, 1), world.inputs.narrow(0, 0, 1)).states.size(2);
   auto value_w = torch::zeros({1, width}).set_requires_grad(true), value_b = torch::zeros({1}).set_requires_grad(true);
   auto parameters = net.parameters();
   parameters.push_back(value_w);
@@ -114,7 +117,8 @@ PpoFacts ppo_exits(PolicyNet& net, const ExitWorld& all, const Tensor& train, co
     facts.last_return = rollout.mean_return;
     facts.last_depth = rollout.mean_depth;
     for (int epoch = 0; epoch < s.epochs; ++epoch) {
-      const auto order = torch::tensor(shuffled(n, s.seed, "ppo.order", static_cast<std::uint64_t>(round * s.epochs + epoch)));
+      const auto order =
+          torch::tensor(shuffled(n, s.seed, "ppo.order", static_cast<std::uint64_t>(round * s.epochs + epoch)));
       for (std::int64_t at = 0; at < n; at += s.batch) {
         const auto rows = order.narrow(0, at, std::min<std::int64_t>(s.batch, n - at));
         const auto pick = [&](const Tensor& t) { return t.index_select(0, rows); };
@@ -127,7 +131,10 @@ PpoFacts ppo_exits(PolicyNet& net, const ExitWorld& all, const Tensor& train, co
         const auto gain = torch::min(ratio * advantage, ratio.clamp(1 - s.clip, 1 + s.clip) * advantage);
         const auto p = torch::sigmoid(logits);
         const auto entropy = torch::softplus(logits) - p * logits;
-        const auto loss = ((-gain - s.entropy * entropy + s.value_weight * torch::pow(values - pick(rollout.returns), 2)) * alive).sum() / count;
+        const auto loss =
+            ((-gain - s.entropy * entropy + s.value_weight * torch::pow(values - pick(rollout.returns), 2)) * alive)
+                .sum() /
+            count;
         loss.backward();
         // The first round only teaches the value head: an untrained baseline would undo the cloning.
         if (round == 0) {

@@ -1,9 +1,9 @@
 // PPO for the closed loop: the LSTM decides {continue, stop} after every exit of a frozen model, so that one full pass
 // per row gives every reward and a rollout needs no trunk. Hierarchical reward: at the end agreement with full depth
-// minus kappa * harm, per step the price of the layer, potential-based shaping (potential: -KL of this exit to the last,
-// 0 after the end; it leaves the optimum unchanged), and smoothness. The price follows a target mean depth by dual
-// ascent. gamma 1, GAE .95, clip .2, a value head beside the LSTM. Deterministic.
-// Source: paper 1.3 and 3.2 (PPO, hierarchical reward); RECIPE section 3, stage 3.
+// minus kappa * harm, per step the price of the layer, potential-based shaping (potential: -KL of this exit to the
+// last, 0 after the end; it leaves the optimum unchanged), and smoothness. The price follows a target mean depth by
+// dual ascent. gamma 1, GAE .95, clip .2, a value head beside the LSTM. Deterministic. Source: paper 1.3 and 3.2 (PPO,
+// hierarchical reward); RECIPE section 3, stage 3.
 #pragma once
 
 #include <cstdint>

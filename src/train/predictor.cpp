@@ -34,7 +34,8 @@ class Dataset {
                                   reference == nullptr ? nullptr : reference->handle_, &handle_) != 0) {
       return lightgbm_error("LightGBM cannot take the rows");
     }
-    if (LGBM_DatasetSetField(handle_, "label", target.data_ptr<float>(), static_cast<int>(target.size(0)), C_API_DTYPE_FLOAT32) != 0) {
+    if (LGBM_DatasetSetField(handle_, "label", target.data_ptr<float>(), static_cast<int>(target.size(0)),
+                             C_API_DTYPE_FLOAT32) != 0) {
       return lightgbm_error("LightGBM cannot take the labels");
     }
     return {};
@@ -45,13 +46,15 @@ class Dataset {
   DatasetHandle handle_ = nullptr;
 };
 
-std::string parameters_text(const TreeSettings& settings, policy::PredictorKind kind, std::int64_t columns, std::uint64_t seed) {
+std::string parameters_text(const TreeSettings& settings, policy::PredictorKind kind, std::int64_t columns,
+                            std::uint64_t seed) {
   std::ostringstream out;
   const bool survival = kind == policy::PredictorKind::survival;
   out << "objective=" << (survival ? "binary" : "huber") << " metric=" << (survival ? "binary_logloss" : "l1")
       << " learning_rate=" << settings.rate << " max_depth=" << settings.depth << " num_leaves=" << settings.leaves
       << " min_data_in_leaf=" << settings.min_leaf << " lambda_l2=1 max_bin=255 feature_pre_filter=false"
-      << " deterministic=true force_row_wise=true num_threads=1 verbosity=-1 seed=" << static_cast<std::uint32_t>(seed >> 33);
+      << " deterministic=true force_row_wise=true num_threads=1 verbosity=-1 seed="
+      << static_cast<std::uint32_t>(seed >> 33);
   if (survival) {
     out << " monotone_constraints=";
     for (std::int64_t c = 0; c + 1 < columns; ++c) out << "0,";
@@ -106,22 +109,25 @@ Booster::~Booster() {
   if (handle_ != nullptr) LGBM_BoosterFree(handle_);
 }
 
-Result<std::unique_ptr<Booster>> Booster::train(const Table& table, const TreeSettings& settings, policy::PredictorKind kind,
-                                                std::uint64_t seed) {
+Result<std::unique_ptr<Booster>> Booster::train(const Table& table, const TreeSettings& settings,
+                                                policy::PredictorKind kind, std::uint64_t seed) {
   std::vector<double> losses;
   return train(table, Table{}, settings, kind, seed, losses);
 }
 
 Result<std::unique_ptr<Booster>> Booster::train(const Table& table, const Table& valid, const TreeSettings& settings,
-                                                policy::PredictorKind kind, std::uint64_t seed, std::vector<double>& losses) {
+                                                policy::PredictorKind kind, std::uint64_t seed,
+                                                std::vector<double>& losses) {
   LGBM_RegisterLogCallback(silence);
   const std::string parameters = parameters_text(settings, kind, table.rows.size(1), seed);
   std::unique_ptr<Booster> booster(new Booster);
-  const auto data = std::make_shared<std::pair<Dataset, Dataset>>();  // outlives the LightGBM object that points into it
+  const auto data =
+      std::make_shared<std::pair<Dataset, Dataset>>();  // outlives the LightGBM object that points into it
   booster->data_ = data;
   auto& [train_set, valid_set] = *data;
   FATHOM_TRY_VOID(train_set.fill(table, parameters, nullptr));
-  if (LGBM_BoosterCreate(train_set.get(), parameters.c_str(), &booster->handle_) != 0) return lightgbm_error("LightGBM");
+  if (LGBM_BoosterCreate(train_set.get(), parameters.c_str(), &booster->handle_) != 0)
+    return lightgbm_error("LightGBM");
   const bool watched = valid.rows.defined();
   if (watched) {
     FATHOM_TRY_VOID(valid_set.fill(valid, parameters, &train_set));
@@ -131,7 +137,8 @@ Result<std::unique_ptr<Booster>> Booster::train(const Table& table, const Table&
   for (int tree = 0; tree < settings.trees; ++tree) {
     int finished = 0;
     if (LGBM_BoosterUpdateOneIter(booster->handle_, &finished) != 0) return lightgbm_error("LightGBM");
-    // Nothing to split, as when every input has the same depth: LightGBM then holds one tree of a single leaf, which counts.
+    // Nothing to split, as when every input has the same depth: LightGBM then holds one tree of a single leaf, which
+    // counts.
     if (finished != 0 && tree > 0) break;
     if (!watched) continue;
     double loss = 0;
@@ -148,8 +155,8 @@ Result<std::string> Booster::text(int trees) const {
   std::int64_t size = 0;
   std::string out(1 << 20, '\0');
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (LGBM_BoosterSaveModelToString(handle_, 0, trees, C_API_FEATURE_IMPORTANCE_SPLIT, static_cast<std::int64_t>(out.size()),
-                                      &size, out.data()) != 0) {
+    if (LGBM_BoosterSaveModelToString(handle_, 0, trees, C_API_FEATURE_IMPORTANCE_SPLIT,
+                                      static_cast<std::int64_t>(out.size()), &size, out.data()) != 0) {
       return lightgbm_error("LightGBM cannot write its model");
     }
     if (size <= static_cast<std::int64_t>(out.size())) break;
@@ -163,9 +170,10 @@ Result<Tensor> Booster::predict(const Tensor& rows, int trees, bool raw) const {
   const auto input = rows.contiguous();
   auto out = torch::empty({input.size(0)}, torch::kDouble);
   std::int64_t count = 0;
-  if (LGBM_BoosterPredictForMat(handle_, input.data_ptr<double>(), C_API_DTYPE_FLOAT64, static_cast<std::int32_t>(input.size(0)),
-                                static_cast<std::int32_t>(input.size(1)), 1, raw ? C_API_PREDICT_RAW_SCORE : C_API_PREDICT_NORMAL,
-                                0, trees, "num_threads=1", &count, out.data_ptr<double>()) != 0) {
+  if (LGBM_BoosterPredictForMat(handle_, input.data_ptr<double>(), C_API_DTYPE_FLOAT64,
+                                static_cast<std::int32_t>(input.size(0)), static_cast<std::int32_t>(input.size(1)), 1,
+                                raw ? C_API_PREDICT_RAW_SCORE : C_API_PREDICT_NORMAL, 0, trees, "num_threads=1", &count,
+                                out.data_ptr<double>()) != 0) {
     return lightgbm_error("LightGBM cannot predict");
   }
   return out;
@@ -188,7 +196,8 @@ TreeSettings tree_budget(const ModelSpec& spec) {
 
 namespace {
 
-Booster::Table table_of(const ModelSpec& spec, const Tensor& features, const Tensor& depth, const Tensor& rows, policy::PredictorKind kind) {
+Booster::Table table_of(const ModelSpec& spec, const Tensor& features, const Tensor& depth, const Tensor& rows,
+                        policy::PredictorKind kind) {
   const auto x = features.index_select(0, rows), y = depth.index_select(0, rows);
   if (kind == policy::PredictorKind::survival) return survival_table(x, y, spec.layers);
   return {x.contiguous(), y.to(torch::kFloat).contiguous()};
@@ -249,11 +258,16 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
   for (const auto& candidate : candidates(spec)) {  // compared on part of every fold, trained whole only once chosen
     std::vector<std::vector<double>> losses(folds);
     for (std::size_t k = 0; k < folds; ++k) {
-      FATHOM_TRY(const auto booster, Booster::train(head_of(train[k], kSearchInputs * exits), head_of(valid[k], kSearchInputs / 2 * exits),
-                                                    candidate, kind, seed, losses[k]));
+      FATHOM_TRY(const auto booster,
+                 Booster::train(head_of(train[k], kSearchInputs * exits), head_of(valid[k], kSearchInputs / 2 * exits),
+                                candidate, kind, seed, losses[k]));
     }
     const auto [trees, loss] = trees_and_loss(losses);
-    out.table.push_back({{"rate", candidate.rate}, {"depth", candidate.depth}, {"leaves", candidate.leaves}, {"trees", trees}, {"loss", loss}});
+    out.table.push_back({{"rate", candidate.rate},
+                         {"depth", candidate.depth},
+                         {"leaves", candidate.leaves},
+                         {"trees", trees},
+                         {"loss", loss}});
     if (out.table.size() > 1 && loss >= best_loss) continue;
     best_loss = loss;
     out.best = candidate;

@@ -37,12 +37,13 @@ class Booster {
   struct Table {
     torch::Tensor rows, target;
   };
-  static Result<std::unique_ptr<Booster>> train(const Table& table, const TreeSettings& settings, policy::PredictorKind kind,
-                                                std::uint64_t seed);
+  static Result<std::unique_ptr<Booster>> train(const Table& table, const TreeSettings& settings,
+                                                policy::PredictorKind kind, std::uint64_t seed);
   // Also fills `losses` with the loss on `valid` after every tree; stops 10 trees after the best.
   static Result<std::unique_ptr<Booster>> train(const Table& table, const Table& valid, const TreeSettings& settings,
-                                                policy::PredictorKind kind, std::uint64_t seed, std::vector<double>& losses);
-  Result<std::string> text(int trees) const;                           // first `trees` trees; <= 0: all
+                                                policy::PredictorKind kind, std::uint64_t seed,
+                                                std::vector<double>& losses);
+  Result<std::string> text(int trees) const;  // first `trees` trees; <= 0: all
   Result<torch::Tensor> predict(const torch::Tensor& rows, int trees, bool raw) const;  // [n] double
 
  private:
@@ -58,9 +59,9 @@ Booster::Table survival_table(const torch::Tensor& features, const torch::Tensor
 TreeSettings tree_budget(const ModelSpec& spec);
 
 struct PredictorSearch {
-  TreeSettings best;              // trees = the number chosen
-  Json table = Json::array();     // every candidate: rate, depth, leaves, trees, loss
-  torch::Tensor out_of_fold;      // survival: [n, layers - 1] S_l; huber: [n] l_pred
+  TreeSettings best;           // trees = the number chosen
+  Json table = Json::array();  // every candidate: rate, depth, leaves, trees, loss
+  torch::Tensor out_of_fold;   // survival: [n, layers - 1] S_l; huber: [n] l_pred
 };
 
 // features[k]: [n, F] as extracted by fold k's extractor (all the same tensor if it is not cross-fitted);
@@ -74,7 +75,7 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
 // The level is 1 + number of exits with S_l >= 1/2.
 Json predictor_quality(const torch::Tensor& survival, const torch::Tensor& depth);
 
-double spearman(std::span<const double> a, std::span<const double> b);  // average ranks for ties
+double spearman(std::span<const double> a, std::span<const double> b);                 // average ranks for ties
 double auroc(std::span<const double> scores, std::span<const std::uint8_t> positive);  // 0.5 when one class is absent
 
 }  // namespace fathom::train

@@ -24,7 +24,8 @@ Sample sample() {
   Random random(3);
   for (std::int64_t i = 0; i < kRows; ++i) {
     double* row = out.features.data_ptr<double>() + i * kColumns;
-    for (std::int64_t c = 0; c < kColumns; ++c) row[c] = c < 3 ? random.normal() : static_cast<double>(random.below(7)) / 6.0;
+    for (std::int64_t c = 0; c < kColumns; ++c)
+      row[c] = c < 3 ? random.normal() : static_cast<double>(random.below(7)) / 6.0;
     const double level = 4.5 + 2 * row[0] + row[3] + 0.5 * random.normal();
     out.depth[i] = std::clamp<std::int64_t>(std::llround(level), 1, 8);
     if (random.chance(0.05)) row[1] = std::numeric_limits<double>::quiet_NaN();
@@ -39,13 +40,19 @@ Tensor probing_rows(const Tensor& rows) {
   Random random(8);
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t c = 0; c < columns; ++c) {
-      double v = rows.data_ptr<double>()[static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(rows.size(0)))) * columns + c];
+      double v = rows.data_ptr<
+          double>()[static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(rows.size(0)))) * columns + c];
       const double u = random.uniform();
-      if (u < 0.1) v = std::nextafter(v, 1e30);
-      else if (u < 0.2) v = std::nextafter(v, -1e30);
-      else if (u < 0.25) v = std::numeric_limits<double>::quiet_NaN();
-      else if (u < 0.28) v = 0;
-      else if (u < 0.29) v = std::numeric_limits<double>::infinity();
+      if (u < 0.1)
+        v = std::nextafter(v, 1e30);
+      else if (u < 0.2)
+        v = std::nextafter(v, -1e30);
+      else if (u < 0.25)
+        v = std::numeric_limits<double>::quiet_NaN();
+      else if (u < 0.28)
+        v = 0;
+      else if (u < 0.29)
+        v = std::numeric_limits<double>::infinity();
       out.data_ptr<double>()[i * columns + c] = v;
     }
   }
@@ -55,7 +62,8 @@ Tensor probing_rows(const Tensor& rows) {
 // Values at midpoints that LightGBM itself chose as thresholds.
 void put_thresholds(const std::string& text, Tensor rows) {
   std::int64_t row = 0;
-  for (std::size_t at = text.find("\nthreshold="); at != std::string::npos && row < rows.size(0); at = text.find("\nthreshold=", at + 1)) {
+  for (std::size_t at = text.find("\nthreshold="); at != std::string::npos && row < rows.size(0);
+       at = text.find("\nthreshold=", at + 1)) {
     std::size_t next = at + 11;
     while (text[next - 1] != '\n' && row < rows.size(0)) {
       std::size_t used = 0;

@@ -1,5 +1,5 @@
-// How many inputs a pass without gradients takes at once: 64, and fewer long ones, whose activations would leave the caches and come from the
-// system anew with every layer.
+// How many inputs a pass without gradients takes at once: 64, and fewer long ones, whose activations would leave the
+// caches and come from the system anew with every layer.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 
 namespace fathom::train {
 
-inline std::int64_t rows_at_once(const ModelSpec& spec) { return std::clamp<std::int64_t>(64 * 256 / spec.tokens(), 1, 64); }
+inline std::int64_t rows_at_once(const ModelSpec& spec) {
+  return std::clamp<std::int64_t>(64 * 256 / spec.tokens(), 1, 64);
+}
 
 }  // namespace fathom::train

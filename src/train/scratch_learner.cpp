@@ -18,11 +18,20 @@ FlatParameters flat_parameters(Backbone& backbone, const Heads& heads, const Lay
 
 }  // namespace
 
-ScratchLearner::ScratchLearner(Backbone& backbone, Heads& heads, Tensor teacher, std::shared_ptr<LayerDistillation> layers)
-    : backbone_(backbone), heads_(heads), teacher_(std::move(teacher)), layers_(std::move(layers)), parameters_(flat_parameters(backbone, heads, layers_.get())) {}
+ScratchLearner::ScratchLearner(Backbone& backbone, Heads& heads, Tensor teacher,
+                               std::shared_ptr<LayerDistillation> layers)
+    : backbone_(backbone),
+      heads_(heads),
+      teacher_(std::move(teacher)),
+      layers_(std::move(layers)),
+      parameters_(flat_parameters(backbone, heads, layers_.get())) {}
 
 ScratchLearner::ScratchLearner(std::unique_ptr<Own> own, const ScratchLearner& other)
-    : own_(std::move(own)), backbone_(own_->backbone), heads_(own_->heads), teacher_(other.teacher_), layers_(other.layers_ ? other.layers_->replica() : nullptr),
+    : own_(std::move(own)),
+      backbone_(own_->backbone),
+      heads_(own_->heads),
+      teacher_(other.teacher_),
+      layers_(other.layers_ ? other.layers_->replica() : nullptr),
       parameters_(flat_parameters(backbone_, heads_, layers_.get())) {}
 
 std::unique_ptr<Learner> ScratchLearner::replica() {
@@ -35,10 +44,12 @@ std::unique_ptr<Learner> ScratchLearner::replica() {
 Tensor ScratchLearner::loss(const Encoded& part, const Tensor& rows, const Place& place) {
   backbone_.train();
   backbone_.seed_dropout(Random(place.seed, "dropout", place.stream()).next());
-  const std::vector<Tensor> states = layers_ ? all_states(backbone_, part) : std::vector<Tensor>{backbone_.deepest(part)};
+  const std::vector<Tensor> states =
+      layers_ ? all_states(backbone_, part) : std::vector<Tensor>{backbone_.deepest(part)};
   const auto logits = heads_.logits(backbone_.spec().layers, backbone_.pooled(states.back(), part));
   auto loss = torch::nll_loss(torch::log_softmax(logits, 1), part.labels, {}, at::Reduction::Sum);
-  if (teacher_.defined()) loss = 0.5 * loss + 0.5 * row_divergence(logits, teacher_.index_select(0, rows), kDistilTemperature).sum();
+  if (teacher_.defined())
+    loss = 0.5 * loss + 0.5 * row_divergence(logits, teacher_.index_select(0, rows), kDistilTemperature).sum();
   if (layers_) loss = loss + layers_->loss(backbone_, states, part);
   return loss / static_cast<double>(place.batch);
 }
@@ -47,8 +58,9 @@ double ScratchLearner::accuracy(const Encoded& data) { return full_depth_accurac
 
 Tensor last_logits(Backbone& backbone, const Heads& heads, const Encoded& data) {
   const ModelSpec& spec = backbone.spec();
-  return evaluate_last(backbone, data, spec.classes(),
-                       [&](const Encoded& part, const Tensor& h) { return heads.logits(spec.layers, backbone.pooled(h, part)); });
+  return evaluate_last(backbone, data, spec.classes(), [&](const Encoded& part, const Tensor& h) {
+    return heads.logits(spec.layers, backbone.pooled(h, part));
+  });
 }
 
 double full_depth_accuracy(Backbone& backbone, const Heads& heads, const Encoded& data) {

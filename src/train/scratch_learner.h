@@ -1,4 +1,5 @@
-// A model from scratch, trained plainly: only its last exit. With a teacher's logits half of the loss is what that answers:
+// A model from scratch, trained plainly: only its last exit. With a teacher's logits half of the loss is what that
+// answers:
 //   .5 CE + .5 T^2 KL(teacher || p), T = 2
 // and with a teacher that reads the same tokens the loss of layer_distillation.h is added.
 // Source: RECIPE section 2 (stage 0); paper/004 (distillation).
@@ -12,7 +13,8 @@ namespace fathom::train {
 class ScratchLearner final : public Learner {
  public:
   // teacher [train rows, classes], or undefined; layers: null without.
-  ScratchLearner(Backbone& backbone, Heads& heads, torch::Tensor teacher = {}, std::shared_ptr<LayerDistillation> layers = nullptr);
+  ScratchLearner(Backbone& backbone, Heads& heads, torch::Tensor teacher = {},
+                 std::shared_ptr<LayerDistillation> layers = nullptr);
   std::unique_ptr<Learner> replica() override;
   FlatParameters& parameters() override { return parameters_; }
   void set_dropout(double share) override { backbone_.set_dropout(share); }

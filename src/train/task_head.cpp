@@ -7,9 +7,13 @@ namespace fathom::train {
 using torch::Tensor;
 
 TaskHeadModule::TaskHeadModule(const ModelSpec& spec)
-    : shape_(spec.head_shape(spec.layers)), name_("exits." + std::to_string(spec.layers) + "."), eps_(spec.layer_norm_eps) {
+    : shape_(spec.head_shape(spec.layers)),
+      name_("exits." + std::to_string(spec.layers) + "."),
+      eps_(spec.layer_norm_eps) {
   FATHOM_CHECK(spec.task_head != TaskHead::exit, "an exit's own form is Heads'");
-  const auto parameter = [&](const char* name, std::vector<std::int64_t> sides) { return register_parameter(name, torch::zeros(sides)); };
+  const auto parameter = [&](const char* name, std::vector<std::int64_t> sides) {
+    return register_parameter(name, torch::zeros(sides));
+  };
   if (shape_.norm > 0) {
     norm_w_ = parameter("norm_w", {shape_.norm});
     norm_b_ = parameter("norm_b", {shape_.norm});
@@ -30,7 +34,9 @@ Tensor TaskHeadModule::logits(const Tensor& h, const Tensor& keep) const {
   x = x.flatten(1);
   if (shape_.dense > 0) {
     x = torch::linear(x, dense_w_, dense_b_);
-    x = shape_.activation == HeadActivation::tanh ? torch::tanh(x) : shape_.activation == HeadActivation::relu ? torch::relu(x) : torch::gelu(x);
+    x = shape_.activation == HeadActivation::tanh   ? torch::tanh(x)
+        : shape_.activation == HeadActivation::relu ? torch::relu(x)
+                                                    : torch::gelu(x);
   }
   if (keep.defined()) x = x * keep;
   return torch::linear(x, out_w_, out_b_);

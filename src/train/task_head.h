@@ -13,7 +13,8 @@ namespace fathom::train {
 class TaskHeadModule : public torch::nn::Module {
  public:
   explicit TaskHeadModule(const ModelSpec& spec);  // spec.task_head != exit
-  // h: the last layer's states [B, T, hidden]; keep: dropout mask [B, width] before the last Linear, or undefined. [B, classes]
+  // h: the last layer's states [B, T, hidden]; keep: dropout mask [B, width] before the last Linear, or undefined. [B,
+  // classes]
   torch::Tensor logits(const torch::Tensor& h, const torch::Tensor& keep = {}) const;
   std::int64_t width() const { return shape_.out_input(); }
   // Views of the parameters under the names of model/names.h.

@@ -61,7 +61,9 @@ class Training : public ::testing::Test {
     return out;
   }
 
-  TrunkRun run(std::int64_t checkpoint_every, std::uint64_t seed = 1) const { return {train_, tune_, schedule_, seed, 2, checkpoint_every, false}; }
+  TrunkRun run(std::int64_t checkpoint_every, std::uint64_t seed = 1) const {
+    return {train_, tune_, schedule_, seed, 2, checkpoint_every, false};
+  }
   Checkpoints checkpoints(int seed = 1) const { return {folder_, {{"options", {{"seed", seed}, {"lr", 0.002}}}}}; }
 
   Result<std::string> trained(const Checkpoints& kept, std::int64_t checkpoint_every) {

@@ -24,7 +24,8 @@ constexpr std::int64_t kShardFloats = 160000;  // a batch with more tokens x wid
 
 class TrunkTraining {
  public:
-  TrunkTraining(Learner& learner, const TrunkRun& run) : learner_(learner), run_(run), order_(run.train, run.schedule.batch, run.seed) {
+  TrunkTraining(Learner& learner, const TrunkRun& run)
+      : learner_(learner), run_(run), order_(run.train, run.schedule.batch, run.seed) {
     const int shards = run.schedule.batch * learner.row_floats() > kShardFloats && run.schedule.batch >= 2 ? 2 : 1;
     shards_.push_back(&learner);
     for (int i = 1; i < shards; ++i) {
@@ -162,8 +163,10 @@ class TrunkTraining {
 
 std::string progress_text(double loss, double accuracy) {
   char text[96];
-  if (accuracy > 0) std::snprintf(text, sizeof text, "loss %.3f, tune %.4f", loss, accuracy);
-  else std::snprintf(text, sizeof text, "loss %.3f", loss);
+  if (accuracy > 0)
+    std::snprintf(text, sizeof text, "loss %.3f, tune %.4f", loss, accuracy);
+  else
+    std::snprintf(text, sizeof text, "loss %.3f", loss);
   return text;
 }
 
@@ -173,13 +176,15 @@ double scheduled_rate(const Schedule& s, std::int64_t step) {
   if (step < s.warmup) return s.rate * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
   const auto falls = std::max(s.warmup, static_cast<std::int64_t>(s.hold * static_cast<double>(s.steps)));
   if (step < falls) return s.rate;
-  const double left = static_cast<double>(s.steps - step) / static_cast<double>(std::max<std::int64_t>(1, s.steps - falls));
+  const double left =
+      static_cast<double>(s.steps - step) / static_cast<double>(std::max<std::int64_t>(1, s.steps - falls));
   return s.rate * (s.final_share + (1 - s.final_share) * left);
 }
 
 BatchOrder::BatchOrder(const Encoded& data, std::int64_t batch, std::uint64_t seed)
     : lengths_(data.lengths.contiguous()), count_(data.size()), batch_(std::min(batch, data.size())), seed_(seed) {
-  by_length_ = data.ids.defined() && count_ > 0 && lengths_.min().item<std::int64_t>() != lengths_.max().item<std::int64_t>();
+  by_length_ =
+      data.ids.defined() && count_ > 0 && lengths_.min().item<std::int64_t>() != lengths_.max().item<std::int64_t>();
 }
 
 void BatchOrder::deal(std::int64_t epoch) {
@@ -193,13 +198,15 @@ void BatchOrder::deal(std::int64_t epoch) {
   const std::int64_t batches = count_ / batch_, pool = 16;
   for (std::int64_t b = 0; b < batches; b += pool) {
     const auto end = std::min(batches, b + pool) * batch_;
-    std::stable_sort(order_.begin() + b * batch_, order_.begin() + end, [&](auto x, auto y) { return length[x] < length[y]; });
+    std::stable_sort(order_.begin() + b * batch_, order_.begin() + end,
+                     [&](auto x, auto y) { return length[x] < length[y]; });
   }
   std::vector<std::int64_t> batch_order(static_cast<std::size_t>(batches));
   for (std::int64_t b = 0; b < batches; ++b) batch_order[static_cast<std::size_t>(b)] = b;
   random.shuffle(batch_order);
   std::vector<std::int64_t> dealt;
-  for (const auto b : batch_order) dealt.insert(dealt.end(), order_.begin() + b * batch_, order_.begin() + (b + 1) * batch_);
+  for (const auto b : batch_order)
+    dealt.insert(dealt.end(), order_.begin() + b * batch_, order_.begin() + (b + 1) * batch_);
   order_ = std::move(dealt);
 }
 
@@ -212,7 +219,8 @@ Tensor BatchOrder::rows(std::int64_t step) {
   return out;
 }
 
-Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Checkpoints& checkpoints, Metrics& metrics) {
+Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Checkpoints& checkpoints,
+                               Metrics& metrics) {
   TrunkTraining training(learner, run);
   FATHOM_TRY(const auto before, checkpoints.load("trunk"));
   if (before) {
@@ -235,7 +243,8 @@ Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Chec
     const bool look = step == steps || (run.schedule.keep_best && step % eval_every == 0);
     if (look) accuracy = training.evaluate();
     if (look || step % 50 == 0) {
-      metrics.add("trunk", static_cast<long>(step), {{"loss", training.loss()}, {"lr", scheduled_rate(run.schedule, step - 1)}});
+      metrics.add("trunk", static_cast<long>(step),
+                  {{"loss", training.loss()}, {"lr", scheduled_rate(run.schedule, step - 1)}});
       if (look) metrics.add("trunk", static_cast<long>(step), {{"tune_accuracy", accuracy}});
     }
     if (bar) bar->update(static_cast<long>(step), progress_text(training.loss(), accuracy));

@@ -23,8 +23,8 @@ using torch::Tensor;
 
 constexpr std::int64_t kManyRows = 7000;  // from here on two epochs do what three do below
 
-Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model, const TuningLearner& learner,
-                     const Json& facts) {
+Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model,
+                     const TuningLearner& learner, const Json& facts) {
   std::map<std::string, std::string> files;
   FATHOM_TRY(files["model.safetensors"], learner.file(*bundle.weights(), model.naming()));
   std::map<std::string, std::filesystem::path> copies;
@@ -39,8 +39,10 @@ Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, 
 Result<std::unique_ptr<TuningLearner>> read_teacher(const std::filesystem::path& folder, const ModelSpec& student) {
   FATHOM_TRY(const auto model, open_model(folder));
   const ModelSpec& spec = model->spec();
-  if (spec.label_names != student.label_names || spec.max_tokens < student.max_tokens || spec.modality != student.modality)
-    return Error{Code::bad_input, "the teacher '" + folder.string() + "' has other classes or reads other inputs", "give the model the student was made of"};
+  if (spec.label_names != student.label_names || spec.max_tokens < student.max_tokens ||
+      spec.modality != student.modality)
+    return Error{Code::bad_input, "the teacher '" + folder.string() + "' has other classes or reads other inputs",
+                 "give the model the student was made of"};
   return std::make_unique<TuningLearner>(*model, TuningTask{Tuning::plain, true, {}});
 }
 
@@ -56,17 +58,22 @@ Status tune_checkpoint(const FitOptions& options) {
   FATHOM_TRY(const auto dataset, data::read_dataset(options.data, read_options(options)));
   const bool labelled = !dataset.label_names.empty() && !options.no_labels;
   if (tuning == Tuning::plain && !labelled && options.teacher.empty())
-    return Error{Code::bad_input, "fine-tuning needs labels; '" + options.data.string() + "' has none", "give labelled data"};
+    return Error{Code::bad_input, "fine-tuning needs labels; '" + options.data.string() + "' has none",
+                 "give labelled data"};
   FATHOM_TRY(const PartReader reader, PartReader::open(options.output, spec));
   FATHOM_TRY(const Encoded train, reader.read(dataset, Part::train, labelled));
   FATHOM_TRY(Encoded tune, reader.read(dataset, Part::tune, labelled));
-  FATHOM_TRY(Schedule schedule, fine_tuning_schedule(options, train.size(), {train.size() >= kManyRows ? 2.0 : 3.0, 5e-5, 0.1}));
+  FATHOM_TRY(Schedule schedule,
+             fine_tuning_schedule(options, train.size(), {train.size() >= kManyRows ? 2.0 : 3.0, 5e-5, 0.1}));
   schedule.keep_best = tuning == Tuning::plain;  // with exits, the last exit's accuracy is not what is trained for
-  const Json identity = {{"tune", options.tune}, {"model", bundle->checksum()}, {"data", dataset.fingerprint}, {"seed", options.seed}, {"taught", !options.teacher.empty()},
-                         {"schedule", schedule_to_json(schedule)}};
+  const Json identity = {
+      {"tune", options.tune}, {"model", bundle->checksum()},        {"data", dataset.fingerprint},
+      {"seed", options.seed}, {"taught", !options.teacher.empty()}, {"schedule", schedule_to_json(schedule)}};
   std::error_code failed;
   std::filesystem::create_directories(options.output / "fit", failed);
-  if (failed) return Error{Code::io, "cannot make '" + (options.output / "fit").string() + "': " + failed.message(), "choose another --out"};
+  if (failed)
+    return Error{Code::io, "cannot make '" + (options.output / "fit").string() + "': " + failed.message(),
+                 "choose another --out"};
   const Checkpoints checkpoints(options.output / "fit", identity);
   Metrics metrics(options.output / "fit");
   torch::manual_seed(Random(options.seed, "weights").next());
@@ -80,12 +87,24 @@ Status tune_checkpoint(const FitOptions& options) {
     learner.set_task({tuning, labelled, teacher.logits(train)});
     if (!labelled) tune.labels = teacher.logits(tune).argmax(1);
   }
-  const TrunkRun run{train, tune, schedule, options.seed, options.threads > 0 ? options.threads : cores, options.checkpoint_every, options.progress};
+  const TrunkRun run{train,
+                     tune,
+                     schedule,
+                     options.seed,
+                     options.threads > 0 ? options.threads : cores,
+                     options.checkpoint_every,
+                     options.progress};
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
-  if (options.progress) say("the last exit's accuracy on tune: " + Json(std::round(trained.tune_accuracy * 1e4) / 1e4).dump());
+  if (options.progress)
+    say("the last exit's accuracy on tune: " + Json(std::round(trained.tune_accuracy * 1e4) / 1e4).dump());
   FATHOM_TRY_VOID(write_trained(options.output, *bundle, *model, learner,
-                                {{"how", options.tune}, {"schedule", schedule_to_json(schedule)}, {"labels", labelled}, {"from", bundle->checksum()},
-                                 {"tune_accuracy", trained.tune_accuracy}, {"train_accuracy", trained.train_accuracy}, {"best_step", trained.best_step},
+                                {{"how", options.tune},
+                                 {"schedule", schedule_to_json(schedule)},
+                                 {"labels", labelled},
+                                 {"from", bundle->checksum()},
+                                 {"tune_accuracy", trained.tune_accuracy},
+                                 {"train_accuracy", trained.train_accuracy},
+                                 {"best_step", trained.best_step},
                                  {"key", options.key}}));
   checkpoints.remove("trunk");
   return {};

@@ -19,10 +19,14 @@ ModelSpec with_linear_exits(ModelSpec spec) {
   return spec;
 }
 
-Tensor cross_entropy(const Tensor& log_p, const Tensor& labels) { return torch::nll_loss(log_p, labels, {}, at::Reduction::Sum); }
+Tensor cross_entropy(const Tensor& log_p, const Tensor& labels) {
+  return torch::nll_loss(log_p, labels, {}, at::Reduction::Sum);
+}
 
 // Summed over rows; no gradient into the teacher.
-Tensor divergence(const Tensor& logits, const Tensor& teacher) { return row_divergence(logits, teacher.detach(), kDistilTemperature).sum(); }
+Tensor divergence(const Tensor& logits, const Tensor& teacher) {
+  return row_divergence(logits, teacher.detach(), kDistilTemperature).sum();
+}
 
 double exits_share(const Place& place) {
   if (2 * place.step >= place.steps) return 2.0;
@@ -43,7 +47,8 @@ TuningLearner::TuningLearner(const ModelSpec& spec, TuningTask task)
   if (spec.modality == Modality::text) backbone_.freeze_embeddings();
 }
 
-TuningLearner::TuningLearner(const fathom::Model& model, TuningTask task) : TuningLearner(model.spec(), std::move(task)) {
+TuningLearner::TuningLearner(const fathom::Model& model, TuningTask task)
+    : TuningLearner(model.spec(), std::move(task)) {
   torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : weights())
     tensor.copy_(torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat));
@@ -97,7 +102,8 @@ Tensor TuningLearner::loss(const Encoded& part, const Tensor& rows, const Place&
       next = torch::where(skips, h, next);
     }
     h = next;
-    if (task_.how == Tuning::exits && l + 1 < spec_.layers) exits.push_back(exits_.logits(l + 1, backbone_.pooled(h, part)));
+    if (task_.how == Tuning::exits && l + 1 < spec_.layers)
+      exits.push_back(exits_.logits(l + 1, backbone_.pooled(h, part)));
   }
   const auto last = head_.logits(h, backbone_.dropout_mask(n, head_.width()));
   Tensor loss = last_loss(last, part, rows);
@@ -106,14 +112,16 @@ Tensor TuningLearner::loss(const Encoded& part, const Tensor& rows, const Place&
   for (std::size_t i = 1; i <= exits.size(); ++i) {
     const auto& logits = exits[i - 1];
     const auto follows = divergence(logits, last);
-    const auto own = !task_.labels ? follows : 0.5 * cross_entropy(torch::log_softmax(logits, 1), part.labels) + 0.5 * follows;
+    const auto own =
+        !task_.labels ? follows : 0.5 * cross_entropy(torch::log_softmax(logits, 1), part.labels) + 0.5 * follows;
     loss = loss + own * (exits_share(place) * static_cast<double>(i) / weights);
   }
   return loss / static_cast<double>(place.batch);
 }
 
 Tensor TuningLearner::logits(const Encoded& data) {
-  return evaluate_last(backbone_, data, spec_.classes(), [&](const Encoded&, const Tensor& h) { return head_.logits(h); });
+  return evaluate_last(backbone_, data, spec_.classes(),
+                       [&](const Encoded&, const Tensor& h) { return head_.logits(h); });
 }
 
 double TuningLearner::accuracy(const Encoded& data) { return accuracy_of(logits(data), data.labels); }

@@ -1,5 +1,5 @@
-// A checkpoint's layers in LibTorch: the logits of the library it comes from for every family that is read, and a file that
-// gives back what was put in.
+// A checkpoint's layers in LibTorch: the logits of the library it comes from for every family that is read, and a file
+// that gives back what was put in.
 #include "train/tuning.h"
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@ namespace {
 
 using torch::Tensor;
 
-constexpr const char* kFamilies[] = {"bert",         "bert_sharded", "bert_bf16", "distilbert",         "roberta", "vit", "deit",
-                                     "deit_teacher", "timm_vit",     "timm_deit_distilled"};
+constexpr const char* kFamilies[] = {"bert", "bert_sharded", "bert_bf16",    "distilbert", "roberta",
+                                     "vit",  "deit",         "deit_teacher", "timm_vit",   "timm_deit_distilled"};
 
 struct Case {
   Checkpoint checkpoint;
@@ -40,7 +40,8 @@ Tensor numbers(const Json& rows, torch::ScalarType type) {
 Result<Case> read_case(const fs::path& folder) {
   Case out;
   const fs::path index = folder / "model.safetensors.index.json";
-  FATHOM_TRY(out.weights, fs::exists(index) ? SafeTensors::open_sharded(index) : SafeTensors::open(folder / "model.safetensors"));
+  FATHOM_TRY(out.weights,
+             fs::exists(index) ? SafeTensors::open_sharded(index) : SafeTensors::open(folder / "model.safetensors"));
   FATHOM_TRY(const std::string config, read_file(folder / "config.json"));
   FATHOM_TRY(const Json json, parse_json(config, "config.json"));
   FATHOM_TRY(out.checkpoint, read_checkpoint(json, *out.weights, "config.json"));
@@ -65,7 +66,8 @@ Result<Case> read_case(const fs::path& folder) {
     out.inputs.ids = numbers(reference["ids"], torch::kLong);
     if (reference.contains("types")) out.inputs.types = numbers(reference["types"], torch::kLong);
     out.inputs.lengths = torch::empty({n}, torch::kLong);
-    for (std::int64_t i = 0; i < n; ++i) out.inputs.lengths[i] = static_cast<std::int64_t>(reference["ids"][static_cast<std::size_t>(i)].size());
+    for (std::int64_t i = 0; i < n; ++i)
+      out.inputs.lengths[i] = static_cast<std::int64_t>(reference["ids"][static_cast<std::size_t>(i)].size());
   } else {
     out.inputs.pixels = numbers(reference["pixels"], torch::kByte).view({n, spec.image_height, spec.image_width, 3});
     out.inputs.lengths = torch::full({n}, spec.tokens(), torch::kLong);
@@ -96,7 +98,9 @@ class TuningFamilies : public ::testing::TestWithParam<const char*> {
   // The first weight of `model` that is not what the learner has, bit for bit; "" if there is none.
   std::string other_weight(const fathom::Model& model, const TuningLearner& learner) {
     for (const auto& [name, tensor] : learner.weights())
-      if (!torch::equal(tensor, torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat))) return name;
+      if (!torch::equal(tensor,
+                        torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat)))
+        return name;
     return "";
   }
 

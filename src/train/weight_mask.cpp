@@ -13,7 +13,7 @@ namespace {
 using torch::Tensor;
 
 constexpr double kGrowsFrom = 0.05, kGrowsTo = 0.7;  // of the steps
-constexpr std::int64_t kChoices = 100;               // about so many if all steps were to choose: each sorts all weights once
+constexpr std::int64_t kChoices = 100;  // about so many if all steps were to choose: each sorts all weights once
 
 struct Growth {
   std::int64_t from, to;
@@ -68,7 +68,8 @@ bool zeros_chosen(std::int64_t done, std::int64_t steps) {
   return done > from && done <= to && (to - done) % std::max<std::int64_t>(1, steps / kChoices) == 0;
 }
 
-WeightMask::WeightMask(const FlatParameters& parameters, const std::vector<Tensor>& matrices, ZeroGoal goal) : parameters_(parameters), goal_(goal) {
+WeightMask::WeightMask(const FlatParameters& parameters, const std::vector<Tensor>& matrices, ZeroGoal goal)
+    : parameters_(parameters), goal_(goal) {
   torch::NoGradGuard no_grad;
   const Tensor& values = parameters_.values();
   allowed_ = torch::ones_like(values);
@@ -91,7 +92,8 @@ void WeightMask::after_update(const UpdateAt& at) {
   if (!aside_.defined()) return;
   const Tensor& values = parameters_.values();
   if (goal_.movement) aside_.add_(values - values * mask_);
-  values.mul_(mask_).add_(0.0);  // the optimiser's memory moves a weight for some steps after its last gradient; and no zero is negative
+  values.mul_(mask_).add_(
+      0.0);  // the optimiser's memory moves a weight for some steps after its last gradient; and no zero is negative
   if (zeros_chosen(at.step + 1, at.steps)) choose(zeros_grown(at.step + 1, at.steps));
 }
 
@@ -99,7 +101,8 @@ void WeightMask::choose(double grown) {
   const Tensor& values = parameters_.values();
   const Tensor latent = values + aside_;  // one of the two is 0
   Tensor importance = latent.abs();
-  if (allowed_.defined()) importance = importance.masked_fill(allowed_ == 0, -std::numeric_limits<float>::infinity());  // they count first
+  if (allowed_.defined())
+    importance = importance.masked_fill(allowed_ == 0, -std::numeric_limits<float>::infinity());  // they count first
   mask_.fill_(1);
   std::vector<std::uint64_t> keys;
   for (const Matrix& matrix : matrices_) {

@@ -1,14 +1,17 @@
-// Which single weights of the layers' matrices are zero while a model is trained (`fathom compress --prune weights=...`). Without a goal: those that are
-// zero already, and they stay. With one the share of zeros in every matrix grows from 0 to the goal's between 5 % and 70 % of the steps,
+// Which single weights of the layers' matrices are zero while a model is trained (`fathom compress --prune
+// weights=...`). Without a goal: those that are zero already, and they stay. With one the share of zeros in every
+// matrix grows from 0 to the goal's between 5 % and 70 % of the steps,
 //   s(x) = s (1 - (1 - x)^3), x from 0 to 1 (Zhu and Gupta 2017),
-// and training ends with the last choice fixed. Zero is what is smallest. A weight that is zero keeps its value aside and comes back with it when others
-// are smaller; what was zero from the start never does.
+// and training ends with the last choice fixed. Zero is what is smallest. A weight that is zero keeps its value aside
+// and comes back with it when others are smaller; what was zero from the start never does.
 //   magnitude: the value aside stays as it was.
-//   movement:  gradients of zeros reach it (straight through, Lin et al. 2020), so that what training moves away from 0 comes back and what it moves
-//              towards 0 goes. A sum of movements alone, from 0 (Sanh et al. 2020), knows nothing yet when the first zeros are chosen, where training
-//              starts from its own teacher: every gradient is 0 there.
-// 2:4: of four that follow one another in a row never more than two are chosen, and in the end exactly two. Ties go by place.
-// Pure functions of values, gradients and step: the same for any number of threads, and after a resumed run with `kept`.
+//   movement:  gradients of zeros reach it (straight through, Lin et al. 2020), so that what training moves away from 0
+//   comes back and what it moves
+//              towards 0 goes. A sum of movements alone, from 0 (Sanh et al. 2020), knows nothing yet when the first
+//              zeros are chosen, where training starts from its own teacher: every gradient is 0 there.
+// 2:4: of four that follow one another in a row never more than two are chosen, and in the end exactly two. Ties go by
+// place. Pure functions of values, gradients and step: the same for any number of threads, and after a resumed run with
+// `kept`.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +30,9 @@ struct ZeroGoal {
   bool two_of_four = false;  // instead of a share
   bool movement = false;     // zeros move on; else their values stay
   bool any() const { return share > 0 || two_of_four; }
-  Json json() const { return {{"share", two_of_four ? Json("2:4") : Json(share)}, {"by", movement ? "movement" : "magnitude"}}; }
+  Json json() const {
+    return {{"share", two_of_four ? Json("2:4") : Json(share)}, {"by", movement ? "movement" : "magnitude"}};
+  }
 };
 Result<ZeroGoal> parse_zero_goal(const std::string& share, bool movement);  // "0.5" or "2:4"; error: usage
 

@@ -98,7 +98,8 @@ TEST(WeightMask, TwoOfEveryFourGoAndNeverMore) {
 
 // The first two are the smallest and go; then training pushes the first away from 0, the second towards it.
 TEST(WeightMask, WhatTrainingMovesAwayFromZeroComesBackByMovementAlone) {
-  const Tensor start = torch::tensor({0.6f, -0.5f, -1.0f, 2.0f}).view({1, 4}), gradient = torch::tensor({-0.2f, -0.2f, 0.0f, 0.0f}).view({1, 4});
+  const Tensor start = torch::tensor({0.6f, -0.5f, -1.0f, 2.0f}).view({1, 4}),
+               gradient = torch::tensor({-0.2f, -0.2f, 0.0f, 0.0f}).view({1, 4});
   for (const bool movement : {false, true}) {
     Alone alone(start);
     WeightMask mask(alone.parameters, {alone.now()}, {0.5, false, movement});
@@ -106,7 +107,8 @@ TEST(WeightMask, WhatTrainingMovesAwayFromZeroComesBackByMovementAlone) {
     while (step < 35) alone.step(mask, torch::zeros_like(gradient), step++, 100);
     EXPECT_TRUE(torch::equal(alone.now()[0] != 0, torch::tensor({false, false, true, true})));
     while (step < 100) alone.step(mask, gradient, step++, 100);
-    const Tensor kept = movement ? torch::tensor({true, false, false, true}) : torch::tensor({false, false, true, true});
+    const Tensor kept =
+        movement ? torch::tensor({true, false, false, true}) : torch::tensor({false, false, true, true});
     EXPECT_TRUE(torch::equal(alone.now()[0] != 0, kept)) << "movement " << movement << ": " << alone.now();
   }
 }
@@ -142,7 +144,8 @@ TEST(WeightMask, GradientsReachZerosByMovementAloneAndWhatWasZeroFromTheStartNev
   }
 }
 
-Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int levels, const Checkpoints& checkpoints, int threads) {
+Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int levels, const Checkpoints& checkpoints,
+                                                       int threads) {
   torch::manual_seed(4);
   ModelSpec spec = testing::small_spec(NormOrder::post, 3, 4, 48);
   const auto texts = testing::random_texts(spec, 800);
@@ -156,7 +159,8 @@ Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int
   schedule.steps = 12;
   schedule.warmup = 1;
   Metrics metrics;
-  const auto facts = train_trunk(learner, {texts, texts.slice(0, 32), schedule, 1, threads, 5, false, false}, checkpoints, metrics);
+  const auto facts =
+      train_trunk(learner, {texts, texts.slice(0, 32), schedule, 1, threads, 5, false, false}, checkpoints, metrics);
   if (!facts) return facts.error();
   std::vector<Tensor> matrices;
   for (const auto& matrix : learner.student().layer_matrices()) matrices.push_back(matrix.clone());
@@ -165,7 +169,8 @@ Result<std::pair<Tensor, std::vector<Tensor>>> trained(const ZeroGoal& goal, int
 
 TEST(WeightMask, ThreadsAndInterruptionsChangeNothing) {
   namespace fs = std::filesystem;
-  for (const auto& [goal, levels] : {std::pair(ZeroGoal{0.5, false, false}, 0), std::pair(ZeroGoal{0, true, false}, 0), std::pair(ZeroGoal{0.5, false, true}, 255)}) {
+  for (const auto& [goal, levels] : {std::pair(ZeroGoal{0.5, false, false}, 0), std::pair(ZeroGoal{0, true, false}, 0),
+                                     std::pair(ZeroGoal{0.5, false, true}, 255)}) {
     const fs::path folder = fs::temp_directory_path() / ("fathom_weight_mask_" + std::to_string(::getpid()));
     fs::remove_all(folder);
     fs::create_directories(folder);
@@ -188,7 +193,8 @@ TEST(WeightMask, ThreadsAndInterruptionsChangeNothing) {
 }
 
 TEST(WeightMask, WhatIsNoGoalIsRefused) {
-  for (const char* wrong : {"0", "1", "-0.1", "nan", "x", "0.5x", "1:4", ""}) EXPECT_FALSE(parse_zero_goal(wrong, false)) << wrong;
+  for (const char* wrong : {"0", "1", "-0.1", "nan", "x", "0.5x", "1:4", ""})
+    EXPECT_FALSE(parse_zero_goal(wrong, false)) << wrong;
   EXPECT_TRUE(parse_zero_goal("2:4", true)->two_of_four);
   EXPECT_EQ(parse_zero_goal("0.5", false)->share, 0.5);
 }

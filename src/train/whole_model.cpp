@@ -7,7 +7,10 @@ namespace fathom::train {
 using torch::Tensor;
 
 WholeModel::WholeModel(const ModelSpec& spec, bool exits)
-    : exits_(exits), backbone_(spec), heads_(spec), task_head_(spec.task_head == TaskHead::exit ? nullptr : std::make_unique<TaskHeadModule>(spec)) {
+    : exits_(exits),
+      backbone_(spec),
+      heads_(spec),
+      task_head_(spec.task_head == TaskHead::exit ? nullptr : std::make_unique<TaskHeadModule>(spec)) {
   if (spec.modality == Modality::text) backbone_.freeze_embeddings();
 }
 
@@ -15,7 +18,8 @@ WholeModel::WholeModel(const fathom::Model& model) : WholeModel(model.spec(), mo
   torch::NoGradGuard no_grad;
   auto all = own_weights();
   all.merge(exit_weights());
-  for (auto& [name, tensor] : all) tensor.copy_(torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat));
+  for (auto& [name, tensor] : all)
+    tensor.copy_(torch::from_blob(const_cast<float*>(model.weight(name)), tensor.sizes(), torch::kFloat));
 }
 
 void WholeModel::copy_from(const WholeModel& other) {
@@ -44,7 +48,8 @@ WholeModel::Pass WholeModel::run(const Encoded& part) {
 }
 
 Tensor WholeModel::logits(const Encoded& data) {
-  return evaluate_last(backbone_, data, spec().classes(), [&](const Encoded& part, const Tensor& h) { return last_logits(h, part); });
+  return evaluate_last(backbone_, data, spec().classes(),
+                       [&](const Encoded& part, const Tensor& h) { return last_logits(h, part); });
 }
 
 std::vector<Tensor> WholeModel::parameters() const {
@@ -64,7 +69,9 @@ std::map<std::string, Tensor> WholeModel::own_weights() const {
   return out;
 }
 
-std::map<std::string, Tensor> WholeModel::exit_weights() const { return exits_ ? heads_.named_weights() : std::map<std::string, Tensor>(); }
+std::map<std::string, Tensor> WholeModel::exit_weights() const {
+  return exits_ ? heads_.named_weights() : std::map<std::string, Tensor>();
+}
 
 std::vector<Tensor> WholeModel::layer_matrices() const {
   std::vector<Tensor> out;
@@ -77,7 +84,9 @@ Result<std::shared_ptr<const fathom::Model>> open_model(const std::filesystem::p
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   FATHOM_TRY(const auto model, fathom::Model::load(bundle));
   if (model->precision() == Precision::int8)
-    return Error{Code::unsupported, "bundle '" + folder.string() + "' has its layers in int8, which are not trained with", "give the bundle it was made from"};
+    return Error{Code::unsupported,
+                 "bundle '" + folder.string() + "' has its layers in int8, which are not trained with",
+                 "give the bundle it was made from"};
   return model;
 }
 

@@ -1,5 +1,6 @@
-// A bundle's model in LibTorch with all that answers: backbone, exits, and the checkpoint's own classifier where it has one.
-// Thread rule: a module belongs to one thread; in evaluation mode and without gradients any number of threads may run it.
+// A bundle's model in LibTorch with all that answers: backbone, exits, and the checkpoint's own classifier where it has
+// one. Thread rule: a module belongs to one thread; in evaluation mode and without gradients any number of threads may
+// run it.
 #pragma once
 
 #include <filesystem>
@@ -32,7 +33,8 @@ class WholeModel {
   const ModelSpec& spec() const { return backbone_.spec(); }
   bool has_exits() const { return exits_; }
   std::vector<torch::Tensor> parameters() const;  // that learn
-  // Views of the weights by the names of model/names.h: those of model.safetensors, and the exits' in fathom.safetensors.
+  // Views of the weights by the names of model/names.h: those of model.safetensors, and the exits' in
+  // fathom.safetensors.
   std::map<std::string, torch::Tensor> own_weights() const;
   std::map<std::string, torch::Tensor> exit_weights() const;
   std::vector<torch::Tensor> layer_matrices() const;  // those of own_weights() that are the layers' maps

@@ -1,5 +1,6 @@
 // One bundle, two forward passes: LibTorch (what was trained) and the engine (what ships). Logits of every exit agree
-// within 1e-4, and the trajectories are the same except where a score lies within 1e-4 of lambda; that count is printed.
+// within 1e-4, and the trajectories are the same except where a score lies within 1e-4 of lambda; that count is
+// printed.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -41,8 +42,24 @@ class Parity : public ::testing::TestWithParam<Case> {
     const auto made = data::generate_dataset(folder_ / "data", rows);
     ASSERT_TRUE(made) << made.error().message;
     const std::string data = (folder_ / "data").string(), out = (folder_ / "bundle").string();
-    std::vector<const char*> argv = {"fathom-train", "--data", data.c_str(), "-o", out.c_str(), "--task", data::task_name(GetParam().task),
-                                     "--layers", "4", "--hidden", "32", "--heads", "4", "--ffn", "48", "--steps", "60", "--no-progress"};
+    std::vector<const char*> argv = {"fathom-train",
+                                     "--data",
+                                     data.c_str(),
+                                     "-o",
+                                     out.c_str(),
+                                     "--task",
+                                     data::task_name(GetParam().task),
+                                     "--layers",
+                                     "4",
+                                     "--hidden",
+                                     "32",
+                                     "--heads",
+                                     "4",
+                                     "--ffn",
+                                     "48",
+                                     "--steps",
+                                     "60",
+                                     "--no-progress"};
     argv.insert(argv.end(), GetParam().flags.begin(), GetParam().flags.end());
     const auto command = train::parse_command_line(static_cast<int>(argv.size()), argv.data());
     ASSERT_TRUE(command) << command.error().message;
@@ -87,7 +104,8 @@ class Parity : public ::testing::TestWithParam<Case> {
     ids_.clear();
     offsets_ = {0};
     for (std::int64_t i = 0; i < rows_.size(); ++i) {
-      for (std::int64_t t = 0; t < rows_.lengths[i].item<std::int64_t>(); ++t) ids_.push_back(rows_.ids[i][t].item<std::int32_t>());
+      for (std::int64_t t = 0; t < rows_.lengths[i].item<std::int64_t>(); ++t)
+        ids_.push_back(rows_.ids[i][t].item<std::int32_t>());
       offsets_.push_back(static_cast<std::int32_t>(ids_.size()));
     }
     batch.ids = ids_;
@@ -104,7 +122,8 @@ class Parity : public ::testing::TestWithParam<Case> {
   std::vector<std::int32_t> ids_, offsets_;
 };
 
-// Exit each row takes by confidence, from LibTorch's logits; `near` where a score it met lies within kTolerance of lambda.
+// Exit each row takes by confidence, from LibTorch's logits; `near` where a score it met lies within kTolerance of
+// lambda.
 struct Taken {
   std::vector<int> exit;
   std::vector<bool> near;
@@ -112,7 +131,8 @@ struct Taken {
 
 Taken exits_by_confidence(const torch::Tensor& logits, const policy::Policy& policy, float lambda) {
   const auto n = logits.size(0), layers = logits.size(1);
-  Taken out{std::vector<int>(static_cast<std::size_t>(n), static_cast<int>(layers)), std::vector<bool>(static_cast<std::size_t>(n))};
+  Taken out{std::vector<int>(static_cast<std::size_t>(n), static_cast<int>(layers)),
+            std::vector<bool>(static_cast<std::size_t>(n))};
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t e = policy.first_exit; e < layers; ++e) {
       const auto row = logits[i][e - 1] / policy.temperature[static_cast<std::size_t>(e - 1)];
@@ -168,17 +188,22 @@ TEST_P(Parity, LogitsAndTrajectoriesAgree) {
     }
   }
   EXPECT_GT(early, 0);
-  std::printf("%s: logits differ by at most %.2e; %d of %zu decisions lay within 1e-4 of lambda\n", GetParam().name, worst, near_lambda,
-              3 * predictions.size());
+  std::printf("%s: logits differ by at most %.2e; %d of %zu decisions lay within 1e-4 of lambda\n", GetParam().name,
+              worst, near_lambda, 3 * predictions.size());
 }
 
 const Case kCases[] = {
     {"text_pre_window", data::Task::text_classification, {"--norm", "pre", "--window", "1", "--pooling", "cls"}},
     {"text_post_full", data::Task::text_classification, {"--norm", "post", "--window", "0", "--pooling", "cls_mean"}},
-    {"text_pre_linear", data::Task::text_classification, {"--norm", "pre", "--attention", "linear", "--pooling", "cls_mean"}},
-    {"image", data::Task::image_classification, {"--norm", "pre", "--window", "0", "--pooling", "cls_mean", "--patch", "8"}},
+    {"text_pre_linear",
+     data::Task::text_classification,
+     {"--norm", "pre", "--attention", "linear", "--pooling", "cls_mean"}},
+    {"image",
+     data::Task::image_classification,
+     {"--norm", "pre", "--window", "0", "--pooling", "cls_mean", "--patch", "8"}},
 };
-INSTANTIATE_TEST_SUITE_P(Bundles, Parity, ::testing::ValuesIn(kCases), [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(Bundles, Parity, ::testing::ValuesIn(kCases),
+                         [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
 }  // namespace fathom

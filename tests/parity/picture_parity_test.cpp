@@ -1,5 +1,5 @@
-// Pictures against Pillow and transformers: pixels decoded, resized and preprocessed, as picture_reference.py noted them
-// in tests/parity/picture. Bytes are equal, tensors within 1e-6. The files are part of the tree: absent ones fail.
+// Pictures against Pillow and transformers: pixels decoded, resized and preprocessed, as picture_reference.py noted
+// them in tests/parity/picture. Bytes are equal, tensors within 1e-6. The files are part of the tree: absent ones fail.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,7 +42,8 @@ std::string hash(const Picture& picture) {
 
 // noise() of picture_reference.py.
 Picture noise(std::uint32_t seed, int height, int width) {
-  Picture picture{height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3)};
+  Picture picture{height, width,
+                  std::vector<std::uint8_t>(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3)};
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) {
     std::uint32_t v = static_cast<std::uint32_t>(i) * 0x9E3779B1u + seed;
     v ^= v >> 15;
@@ -77,8 +78,9 @@ TEST(PictureParity, ResizesAsPillowOn1000Sizes) {
     for (std::size_t f = 0; f < 3; ++f) {
       const Picture out = resize_picture(source, std::stoi(rows[i][2]), std::stoi(rows[i][3]), kFilters[f]);
       if (hash(out).substr(0, 16) == rows[i][4 + f]) continue;
-      EXPECT_GE(++different[f], 4) << "filter " << static_cast<int>(kFilters[f]) << ", line " << i << ": " << rows[i][0] << "x" << rows[i][1]
-                                   << " to " << rows[i][2] << "x" << rows[i][3];  // the first three are named
+      EXPECT_GE(++different[f], 4) << "filter " << static_cast<int>(kFilters[f]) << ", line " << i << ": " << rows[i][0]
+                                   << "x" << rows[i][1] << " to " << rows[i][2] << "x"
+                                   << rows[i][3];  // the first three are named
     }
   }
   EXPECT_EQ(different[0], 0);
@@ -115,7 +117,8 @@ TEST(PictureParity, PreprocessesAsTransformers) {
       float want = 0;
       std::memcpy(&want, expected.data() + i * sizeof want, sizeof want);
       const double allowed = 1e-6 * std::max(1.0, std::abs(static_cast<double>(want)));
-      worst = std::max(worst, std::abs(static_cast<double>(tensor[i]) - static_cast<double>(want)) / std::max(1.0, std::abs(static_cast<double>(want))));
+      worst = std::max(worst, std::abs(static_cast<double>(tensor[i]) - static_cast<double>(want)) /
+                                  std::max(1.0, std::abs(static_cast<double>(want))));
       ASSERT_NEAR(tensor[i], want, allowed) << i;
       const std::size_t c = i / plane;
       const double engine = (picture->pixels[i % plane * 3 + c] / 255.0 - unit.mean[c]) / unit.std[c];

@@ -124,7 +124,8 @@ TEST_P(TokenizerParity, ThreadsShareOneTokenizer) {
   EXPECT_EQ(wrong, std::vector<std::size_t>(4, 0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TokenizerParity, testing::Values("bert", "bert_cased_added", "roberta", "roberta_added"),
+INSTANTIATE_TEST_SUITE_P(Families, TokenizerParity,
+                         testing::Values("bert", "bert_cased_added", "roberta", "roberta_added"),
                          [](const auto& given) { return std::string(given.param); });
 
 }  // namespace

@@ -43,7 +43,8 @@ Status write(const fs::path& folder, const std::string& kind) {
   std::map<std::string, fs::path> kept;
   for (const auto& [name, unused] : fathom["files"].items()) kept[name] = folder / name;
   fathom.erase("files");
-  return write_bundle(folder, {{"tokenizer.json", tokenizer.to_json()}, {"vocab.txt", tokenizer.vocab_text()}}, fathom, kept);
+  return write_bundle(folder, {{"tokenizer.json", tokenizer.to_json()}, {"vocab.txt", tokenizer.vocab_text()}}, fathom,
+                      kept);
 }
 
 }  // namespace

@@ -49,8 +49,8 @@ inline Vec accumulate(Vec sum, Vec a, Vec b) {
   __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
   return sum;
 }
-inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }                // b where either is NaN
-inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }                // b where either is NaN
+inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }  // b where either is NaN
 inline Vec abs(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline Vec round(Vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale2(Vec a, Vec n) {  // a * 2^n, n whole, -126 <= n <= 127
@@ -106,14 +106,16 @@ inline Vec split_weights(Vec w) {
   return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_slli_epi32(_mm256_srai_epi32(whole, 7), 16)));
 }
 inline Vec add_products(Vec a, Vec split, std::int32_t word) {
-  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_madd_epi16(_mm256_set1_epi32(word), _mm256_castps_si256(split))));
+  return _mm256_castsi256_ps(
+      _mm256_add_epi32(_mm256_castps_si256(a), _mm256_madd_epi16(_mm256_set1_epi32(word), _mm256_castps_si256(split))));
 }
 inline Vec low_bf16(Vec pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16)); }
 inline Vec high_bf16(Vec pairs) {
   return _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(INT32_MIN >> 15)));
 }
 inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
-  const __m256i bits = _mm256_castps_si256(a), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i bits = _mm256_castps_si256(a),
+                odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
   const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
   const Vec nan = _mm256_cmp_ps(a, a, _CMP_UNORD_Q);
@@ -122,7 +124,9 @@ inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
 class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
  public:
   ToBytes(std::int32_t shift, std::int32_t top)
-      : shift_(_mm256_set1_epi32(shift)), top_(_mm256_set1_epi32(top)), shift16_(_mm256_set1_epi16(static_cast<short>(shift))),
+      : shift_(_mm256_set1_epi32(shift)),
+        top_(_mm256_set1_epi32(top)),
+        shift16_(_mm256_set1_epi16(static_cast<short>(shift))),
         top8_(_mm256_set1_epi8(static_cast<char>(top))) {}
   void put(std::uint8_t* p, Vec v) const {
     const __m256i shifted = _mm256_add_epi32(_mm256_cvtps_epi32(v), shift_);
@@ -135,10 +139,15 @@ class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top];
     put(bytes, v);
     for (std::size_t i = 0; i < count; ++i) p[i] = bytes[i];
   }
-  void put_four(std::uint8_t* p, Vec a, Vec b, Vec c, Vec d) const {  // the same bytes by half the instructions: saturation is clamping
-    const auto pairs = [&](Vec x, Vec y) { return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y)), shift16_); };
-    const __m256i bytes = _mm256_min_epu8(_mm256_packus_epi16(pairs(a, b), pairs(c, d)), top8_);  // four of a, of b, of c, of d in each 128 bits
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  void put_four(std::uint8_t* p, Vec a, Vec b, Vec c,
+                Vec d) const {  // the same bytes by half the instructions: saturation is clamping
+    const auto pairs = [&](Vec x, Vec y) {
+      return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(x), _mm256_cvtps_epi32(y)), shift16_);
+    };
+    const __m256i bytes = _mm256_min_epu8(_mm256_packus_epi16(pairs(a, b), pairs(c, d)),
+                                          top8_);  // four of a, of b, of c, of d in each 128 bits
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
   }
 
  private:

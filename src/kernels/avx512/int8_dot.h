@@ -1,5 +1,5 @@
-// int8 products without VNNI: pairs in 16 bits, fours in 32. Exact while activations are at most 127: pairs then stay below
-// 2^15. Activations are unsigned, weights signed.
+// int8 products without VNNI: pairs in 16 bits, fours in 32. Exact while activations are at most 127: pairs then stay
+// below 2^15. Activations are unsigned, weights signed.
 #pragma once
 
 #include "kernels/avx512/vec_avx512.h"

@@ -44,8 +44,8 @@ inline Vec accumulate(Vec sum, Vec a, Vec b) {
   __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
   return sum;
 }
-inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }                // b where either is NaN
-inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }                // b where either is NaN
+inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }  // b where either is NaN
 inline Vec abs(Vec a) { return _mm512_abs_ps(a); }
 inline Vec round(Vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Vec scale2(Vec a, Vec n) { return _mm512_scalef_ps(a, n); }  // a * 2^n, n whole
@@ -54,7 +54,8 @@ inline Vec if_less(Vec a, Vec b, Vec yes, Vec no) {
 }
 inline Vec with_sign(Vec magnitude, Vec sign) {
   const __m512i bit = _mm512_set1_epi32(INT32_MIN);
-  return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
+  return _mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
 }
 constexpr bool kLooksUp = true;
 inline Vec look_up(const float (&table)[16], Vec index) {  // table[low 4 bits of each lane]
@@ -80,27 +81,34 @@ inline void transpose(Vec (&rows)[16]) {
   }
 #pragma GCC unroll 4
   for (int c = 0; c < 4; ++c) {
-    const Vec even0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88), odd0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xDD);
-    const Vec even1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0x88), odd1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0xDD);
+    const Vec even0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88),
+              odd0 = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xDD);
+    const Vec even1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0x88),
+              odd1 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0xDD);
     rows[c] = _mm512_shuffle_f32x4(even0, even1, 0x88);
     rows[4 + c] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
     rows[8 + c] = _mm512_shuffle_f32x4(even0, even1, 0xDD);
     rows[12 + c] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
   }
 }
-// Lane r: `op` over all lanes of v[r], R <= 8 of them at once: half the shuffles of one after the other. Pairs of lanes as in sum().
+// Lane r: `op` over all lanes of v[r], R <= 8 of them at once: half the shuffles of one after the other. Pairs of lanes
+// as in sum().
 constexpr bool kFoldsRows = true;
 template <int R, class Op>
 inline Vec fold_rows(const Vec (&v)[R], const Op& op) {
   const auto row = [&](int r) { return v[r < R ? r : 0]; };
   Vec halves[4], quarters[2];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) halves[i] = op(_mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0x44), _mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0xEE));
+  for (int i = 0; i < 4; ++i)
+    halves[i] = op(_mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0x44),
+                   _mm512_shuffle_f32x4(row(2 * i), row(2 * i + 1), 0xEE));
 #pragma GCC unroll 2
   for (int i = 0; i < 2; ++i)  // 128 bits of each of four rows
-    quarters[i] = op(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88), _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xDD));
+    quarters[i] = op(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88),
+                     _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xDD));
   const __m512d low = _mm512_castps_pd(quarters[0]), high = _mm512_castps_pd(quarters[1]);
-  const Vec pairs = op(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+  const Vec pairs =
+      op(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
   const Vec all = op(pairs, _mm512_permute_ps(pairs, 0xB1));  // 128 bits: row l twice, row 4 + l twice
   return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0), all);
 }
@@ -128,9 +136,11 @@ inline Vec split_weights(Vec w) {
 }
 inline Vec add_products(Vec a, Vec split, std::int32_t word) {
 #if defined(__AVX512VNNI__)
-  return _mm512_castsi512_ps(_mm512_dpwssd_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(word), _mm512_castps_si512(split)));
+  return _mm512_castsi512_ps(
+      _mm512_dpwssd_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(word), _mm512_castps_si512(split)));
 #else
-  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_madd_epi16(_mm512_set1_epi32(word), _mm512_castps_si512(split))));
+  return _mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_castps_si512(a), _mm512_madd_epi16(_mm512_set1_epi32(word), _mm512_castps_si512(split))));
 #endif
 }
 inline Vec low_bf16(Vec pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16)); }
@@ -138,7 +148,8 @@ inline Vec high_bf16(Vec pairs) {
   return _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(pairs), _mm512_set1_epi32(INT32_MIN >> 15)));
 }
 inline Vec round_bf16(Vec a) {  // to nearest even, as floats; NaN stays NaN
-  const __m512i bits = _mm512_castps_si512(a), odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i bits = _mm512_castps_si512(a),
+                odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
   const __m512i quiet = _mm512_or_epi32(bits, _mm512_set1_epi32(0x400000));
   return high_bf16(_mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), up, quiet)));
@@ -149,13 +160,23 @@ inline void store_high_halves(void* p, Vec a) {  // 16 bits of each lane, side b
 class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes 0
  public:
   ToBytes(std::int32_t shift, std::int32_t top)
-      : shift_(_mm512_set1_epi32(shift)), top_(_mm512_set1_epi32(top)), shift16_(_mm512_set1_epi16(static_cast<short>(shift))),
+      : shift_(_mm512_set1_epi32(shift)),
+        top_(_mm512_set1_epi32(top)),
+        shift16_(_mm512_set1_epi16(static_cast<short>(shift))),
         top8_(_mm512_set1_epi8(static_cast<char>(top))) {}
-  void put(std::uint8_t* p, Vec v) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(whole(v))); }
-  void put_first(std::uint8_t* p, std::size_t count, Vec v) const { _mm512_mask_cvtepi32_storeu_epi8(p, first(count), whole(v)); }
-  void put_four(std::uint8_t* p, Vec a, Vec b, Vec c, Vec d) const {  // the same bytes by half the instructions: saturation is clamping
-    const auto pairs = [&](Vec x, Vec y) { return _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(x), _mm512_cvtps_epi32(y)), shift16_); };
-    const __m512i bytes = _mm512_min_epu8(_mm512_packus_epi16(pairs(a, b), pairs(c, d)), top8_);  // four of a, of b, of c, of d in each 128 bits
+  void put(std::uint8_t* p, Vec v) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(whole(v)));
+  }
+  void put_first(std::uint8_t* p, std::size_t count, Vec v) const {
+    _mm512_mask_cvtepi32_storeu_epi8(p, first(count), whole(v));
+  }
+  void put_four(std::uint8_t* p, Vec a, Vec b, Vec c,
+                Vec d) const {  // the same bytes by half the instructions: saturation is clamping
+    const auto pairs = [&](Vec x, Vec y) {
+      return _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(x), _mm512_cvtps_epi32(y)), shift16_);
+    };
+    const __m512i bytes = _mm512_min_epu8(_mm512_packus_epi16(pairs(a, b), pairs(c, d)),
+                                          top8_);  // four of a, of b, of c, of d in each 128 bits
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, bytes));
   }

@@ -25,7 +25,9 @@ struct Bf16Tiles : Bf16 {
     }
   }
   template <int kSum, int kRows, int kWeights>
-  static void multiply() { multiply_bf16<kSum, kRows, kWeights>(); }
+  static void multiply() {
+    multiply_bf16<kSum, kRows, kWeights>();
+  }
 };
 
 }  // namespace
@@ -33,7 +35,8 @@ struct Bf16Tiles : Bf16 {
 namespace avx512_amx {
 
 void gemm_bf16(const GemmArgs& args) noexcept {
-  if (Bf16::steps(args.k) * 4 > kCopiedBytes - kTileBytes) return avx512_bf16::gemm_bf16(args);  // not one row would fit
+  if (Bf16::steps(args.k) * 4 > kCopiedBytes - kTileBytes)
+    return avx512_bf16::gemm_bf16(args);  // not one row would fit
   gemm_tiles<Bf16Tiles>(args);
 }
 

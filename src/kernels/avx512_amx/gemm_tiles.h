@@ -1,13 +1,13 @@
-// GEMM on the panels of tier avx512 by AMX (include after a Kind of gemm.inc). A panel is 32 columns of words, so 16 steps of it are two
-// tiles of weights, side by side. A Kind has, beside what gemm.inc asks: row_bytes(k); bare(g), whether rows can be read where they lie;
-// copy_row(g, row, bytes, to), 0 behind k; multiply<sum, a, b>.
+// GEMM on the panels of tier avx512 by AMX (include after a Kind of gemm.inc). A panel is 32 columns of words, so 16
+// steps of it are two tiles of weights, side by side. A Kind has, beside what gemm.inc asks: row_bytes(k); bare(g),
+// whether rows can be read where they lie; copy_row(g, row, bytes, to), 0 behind k; multiply<sum, a, b>.
 //
-// Shape of the work: rows are cut into even tiles of at most 16 (33 = 3 x 11), the last one moved up where they do not come out even: some rows
-// are then computed twice, and finished once. A unit is up to 3 tiles of rows x one panel: its sums stay in registers over a piece of k, short
-// enough for the piece of weights to stay in L1 while all units of the rows read it, and wait in memory between pieces. Every sum is one
-// chain over tiles of k, whatever the unit or the cut.
-// Products are so quick that bias, scales, GELU and stores would take as long again: what was summed before is finished in between, a few rows
-// after every tile of k, by the vector units that multiplying tiles leaves idle.
+// Shape of the work: rows are cut into even tiles of at most 16 (33 = 3 x 11), the last one moved up where they do not
+// come out even: some rows are then computed twice, and finished once. A unit is up to 3 tiles of rows x one panel: its
+// sums stay in registers over a piece of k, short enough for the piece of weights to stay in L1 while all units of the
+// rows read it, and wait in memory between pieces. Every sum is one chain over tiles of k, whatever the unit or the
+// cut. Products are so quick that bias, scales, GELU and stores would take as long again: what was summed before is
+// finished in between, a few rows after every tile of k, by the vector units that multiplying tiles leaves idle.
 #pragma once
 
 #include "kernels/avx512_amx/tiles.h"
@@ -16,17 +16,22 @@ namespace fathom::kernels {
 namespace {
 
 constexpr std::size_t kTileStep = kTileMost * kPanelWidth * 4;  // bytes of a panel that meet one tile of activations
-constexpr std::size_t kPieceTiles = 12;                         // of k in a piece where several units read it: 24 KiB of weights
-constexpr std::size_t kAhead = 8192;                            // bytes
-constexpr std::size_t kMostRows = 448;                          // of a block: fewer read large weights more often than tiles hide
-constexpr std::size_t kCopiedBytes = 512 * 1024;                // of activations
-constexpr std::size_t kUnitMost = 3;                            // tiles of rows
+constexpr std::size_t kPieceTiles = 12;           // of k in a piece where several units read it: 24 KiB of weights
+constexpr std::size_t kAhead = 8192;              // bytes
+constexpr std::size_t kMostRows = 448;            // of a block: fewer read large weights more often than tiles hide
+constexpr std::size_t kCopiedBytes = 512 * 1024;  // of activations
+constexpr std::size_t kUnitMost = 3;              // tiles of rows
 
 struct Cut {  // of the rows of a block into tiles
   std::size_t rows, tiles, height;
-  explicit Cut(std::size_t rows_) : rows(rows_), tiles((rows + kTileMost - 1) / kTileMost), height((rows + tiles - 1) / tiles) {}
-  std::size_t first(std::size_t tile) const { return tile + 1 < tiles ? tile * height : rows - height; }  // where its activations begin
-  std::size_t waiting(std::size_t row) const { return row < (tiles - 1) * height ? row : row + tiles * height - rows; }  // where its sums lie
+  explicit Cut(std::size_t rows_)
+      : rows(rows_), tiles((rows + kTileMost - 1) / kTileMost), height((rows + tiles - 1) / tiles) {}
+  std::size_t first(std::size_t tile) const {
+    return tile + 1 < tiles ? tile * height : rows - height;
+  }  // where its activations begin
+  std::size_t waiting(std::size_t row) const {
+    return row < (tiles - 1) * height ? row : row + tiles * height - rows;
+  }                                                                 // where its sums lie
   std::size_t units() const { return tiles == 1 ? 1 : tiles / 2; }  // of an odd number the last has three
   std::size_t unit_tiles(std::size_t unit) const { return tiles == 1 ? 1 : unit + 1 < units() ? 2 : tiles - 2 * unit; }
 };
@@ -54,10 +59,11 @@ struct Unfinished {
   }
 };
 
-// Values, activation, residual and stores of rows of a whole panel: little more than the arithmetic, for tiles that are multiplied meanwhile
-// need the core's window of instructions.
+// Values, activation, residual and stores of rows of a whole panel: little more than the arithmetic, for tiles that are
+// multiplied meanwhile need the core's window of instructions.
 template <class Kind, Activation kActivation, bool kResidual>
-__attribute__((noinline)) void finish_panel(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {
+__attribute__((noinline)) void finish_panel(const Unfinished<Kind>& u, const float* sums, std::size_t row,
+                                            std::size_t count) {
   constexpr std::size_t kTogether = kActivation == Activation::gelu ? 4 : 1;
   const typename Kind::Args& g = *u.g;
   const Panel<Kind> panel(g, u.column, kPanelWidth);
@@ -83,7 +89,8 @@ __attribute__((noinline)) void finish_panel(const Unfinished<Kind>& u, const flo
 }
 
 template <class Kind>
-void finish_part(const Unfinished<Kind>& u, const float* sums, std::size_t row, std::size_t count) {  // of the columns of a panel
+void finish_part(const Unfinished<Kind>& u, const float* sums, std::size_t row,
+                 std::size_t count) {  // of the columns of a panel
   const std::size_t columns = u.g->n_end - u.column;
   finish<Kind>(*u.g, Panel<Kind>(*u.g, u.column, columns), sums, count, Place{u.base + row, u.column, columns});
 }
@@ -108,8 +115,8 @@ struct Piece {  // of a panel, along k
   const char* at(std::size_t tile) const { return tile < whole ? words + tile * kTileStep : rest; }
 };
 
-// Weights brought near for later, so many pairs of lines with every tile of k: asked for one, the core brings its neighbour as well. Twice as
-// many requests would take as much of the second cache's time as the tiles' own.
+// Weights brought near for later, so many pairs of lines with every tile of k: asked for one, the core brings its
+// neighbour as well. Twice as many requests would take as much of the second cache's time as the tiles' own.
 struct Coming {
   const char* from;
   std::size_t pairs;
@@ -136,11 +143,13 @@ inline void over_sums(std::size_t height, const Op& op) {
 
 // One unit of T tiles of rows: a[t] points at the piece's first bytes of a tile's first row.
 template <class Kind, int T>
-inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums, std::size_t height, Coming& coming,
-                 Unfinished<Kind>& before) {
+inline void unit(const char* const (&a)[T], std::size_t stride, const Piece& piece, bool fresh, float* sums,
+                 std::size_t height, Coming& coming, Unfinished<Kind>& before) {
   constexpr std::size_t kSumBytes = kPanelWidth * 4;
-  if (fresh) over_sums<T>(height, []<int kTile>(std::size_t) { zero_tile<kTile>(); });
-  else over_sums<T>(height, [&]<int kTile>(std::size_t at) { load_tile<kTile>(sums + at, kSumBytes); });
+  if (fresh)
+    over_sums<T>(height, []<int kTile>(std::size_t) { zero_tile<kTile>(); });
+  else
+    over_sums<T>(height, [&]<int kTile>(std::size_t at) { load_tile<kTile>(sums + at, kSumBytes); });
   for (std::size_t i = 0; i < piece.tiles; ++i) {
     const char* b = piece.at(i);
     const std::size_t at = i * kTileBytes;
@@ -191,7 +200,7 @@ struct TiledBlock {  // rows of c computed together
   const bool again;  // more blocks follow, which read the same weights
   const std::size_t depth = (weights.steps + kTileMost - 1) / kTileMost;
   const std::size_t most = cut.units() == 1 ? depth : kPieceTiles;  // tiles of k in a piece
-  float* sums;  // of two panels; of two units where k is one piece
+  float* sums;                                                      // of two panels; of two units where k is one piece
   const std::int32_t* row_words;
   const typename Unfinished<Kind>::Rows whole_panels = finisher<Kind>(g);
 
@@ -209,7 +218,8 @@ struct TiledBlock {  // rows of c computed together
     const char* words = reinterpret_cast<const char*>(weights.panel(column));
     const std::size_t whole = weights.steps / kTileMost, left = weights.steps % kTileMost;
     if (left > 0) {
-      for (std::size_t i = 0; i < left * kPanelWidth; i += kWidth) store(rest + i, load(words + whole * kTileStep + i * 4));
+      for (std::size_t i = 0; i < left * kPanelWidth; i += kWidth)
+        store(rest + i, load(words + whole * kTileStep + i * 4));
       for (std::size_t i = left * kPanelWidth; i < kTileMost * kPanelWidth; i += kWidth) store(rest + i, zero());
       order_stores();
     }
@@ -217,8 +227,10 @@ struct TiledBlock {  // rows of c computed together
     for (std::size_t begin = 0; begin < depth; begin += most) {
       const std::size_t tiles = depth - begin < most ? depth - begin : most;
       const bool last = begin + tiles == depth;
-      const Piece piece{words + begin * kTileStep, whole - begin < tiles ? whole - begin : tiles, tiles, reinterpret_cast<const char*>(rest)};
-      // What is read next: maps are packed in the order of their use. One unit alone uses all at once, so it asks for what it uses soon.
+      const Piece piece{words + begin * kTileStep, whole - begin < tiles ? whole - begin : tiles, tiles,
+                        reinterpret_cast<const char*>(rest)};
+      // What is read next: maps are packed in the order of their use. One unit alone uses all at once, so it asks for
+      // what it uses soon.
       const char* then = piece.words + (units == 1 ? kAhead : tiles * kTileStep);
       if (last && last_panel && again) then = reinterpret_cast<const char*>(weights.panel(g.n_begin));
       Coming coming{then, (kTileStep / 128 + units - 1) / units};
@@ -231,10 +243,21 @@ struct TiledBlock {  // rows of c computed together
         if (count == 3) run<3>(tile, begin, piece, to, coming);
         if (!last) continue;
         before.some(before.end - before.row);
-        const std::size_t first_row = tile * cut.height, end_row = tile + count < cut.tiles ? (tile + count) * cut.height : cut.rows;
-        const std::size_t each = (end_row - first_row + tiles - 1) / tiles, abreast = g.activation == Activation::gelu ? 4 : 1;
-        before = {&g, to, &cut, row_words, g.n_end - column < kPanelWidth ? finish_part<Kind> : whole_panels,
-                  first_row, end_row, (each + abreast - 1) / abreast * abreast, base, column, first_row};
+        const std::size_t first_row = tile * cut.height,
+                          end_row = tile + count < cut.tiles ? (tile + count) * cut.height : cut.rows;
+        const std::size_t each = (end_row - first_row + tiles - 1) / tiles,
+                          abreast = g.activation == Activation::gelu ? 4 : 1;
+        before = {&g,
+                  to,
+                  &cut,
+                  row_words,
+                  g.n_end - column < kPanelWidth ? finish_part<Kind> : whole_panels,
+                  first_row,
+                  end_row,
+                  (each + abreast - 1) / abreast * abreast,
+                  base,
+                  column,
+                  first_row};
         ++units_done;
       }
     }
@@ -242,7 +265,8 @@ struct TiledBlock {  // rows of c computed together
 
   void run_all() {
     alignas(64) float rest[kTileMost * kPanelWidth];
-    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanelWidth) panel(column, column + kPanelWidth >= g.n_end, rest);
+    for (std::size_t column = g.n_begin; column < g.n_end; column += kPanelWidth)
+      panel(column, column + kPanelWidth >= g.n_end, rest);
     before.some(before.end - before.row);
   }
 };
@@ -253,7 +277,8 @@ void gemm_tiles(const typename Kind::Args& g) {
   alignas(64) float sums[2 * (kMostRows + 2 * kTileMost) * kPanelWidth];
   std::int32_t row_words[kMostRows] = {};
   const bool bare = Kind::bare(g);
-  const std::size_t line = (Kind::row_bytes(g.k) + kTileBytes - 1) / kTileBytes, stride = bare ? g.lda * sizeof(*g.a) : (line | 1) * kTileBytes;
+  const std::size_t line = (Kind::row_bytes(g.k) + kTileBytes - 1) / kTileBytes,
+                    stride = bare ? g.lda * sizeof(*g.a) : (line | 1) * kTileBytes;
   const std::size_t fit = bare || kCopiedBytes / stride > kMostRows ? kMostRows : kCopiedBytes / stride;
   const std::size_t blocks = (g.m + fit - 1) / fit;
   std::size_t height = 0;
@@ -267,7 +292,15 @@ void gemm_tiles(const typename Kind::Args& g) {
     }
     for (std::size_t r = 0; r < rows; ++r) row_words[r] = Kind::row_word(g, row + r);
     const char* a = bare ? reinterpret_cast<const char*>(g.a + row * g.lda) : copied;
-    TiledBlock<Kind>{.g = g, .cut = cut, .base = row, .a = a, .stride = stride, .again = i + 1 < blocks, .sums = sums, .row_words = row_words}.run_all();
+    TiledBlock<Kind>{.g = g,
+                     .cut = cut,
+                     .base = row,
+                     .a = a,
+                     .stride = stride,
+                     .again = i + 1 < blocks,
+                     .sums = sums,
+                     .row_words = row_words}
+        .run_all();
   }
   release_tiles();
 }

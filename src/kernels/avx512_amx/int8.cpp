@@ -17,7 +17,9 @@ struct Int8Tiles : Int8 {
     copy(g, row, 0, steps(g.k), reinterpret_cast<float*>(to));
   }
   template <int kSum, int kRows, int kWeights>
-  static void multiply() { multiply_int8<kSum, kRows, kWeights>(); }
+  static void multiply() {
+    multiply_int8<kSum, kRows, kWeights>();
+  }
 };
 
 }  // namespace
@@ -25,7 +27,8 @@ struct Int8Tiles : Int8 {
 namespace avx512_amx {
 
 void gemm_int8(const Int8GemmArgs& args) noexcept {
-  constexpr std::size_t kLeastRows = 4;  // fewer take as long as their weights, by any instruction; sums are exact, so these are the same bits
+  constexpr std::size_t kLeastRows =
+      4;  // fewer take as long as their weights, by any instruction; sums are exact, so these are the same bits
   if (args.m < kLeastRows) return avx512_vnni::gemm_int8(args);
   gemm_tiles<Int8Tiles>(args);
 }

@@ -1,5 +1,5 @@
-// bf16 products by AVX512_BF16: one instruction for a pair. It rounds after each of the two products of a lane and takes
-// denormals for 0.
+// bf16 products by AVX512_BF16: one instruction for a pair. It rounds after each of the two products of a lane and
+// takes denormals for 0.
 #pragma once
 
 #include "kernels/avx512/vec_avx512.h"

@@ -12,7 +12,8 @@ constexpr int kInt8Shift = 0;
 
 inline Vec shifted(Vec a) { return a; }
 inline Vec dot4(Vec sum, Vec a, Vec w) {
-  return _mm512_castsi512_ps(_mm512_dpbusd_epi32(_mm512_castps_si512(sum), _mm512_castps_si512(a), _mm512_castps_si512(w)));
+  return _mm512_castsi512_ps(
+      _mm512_dpbusd_epi32(_mm512_castps_si512(sum), _mm512_castps_si512(a), _mm512_castps_si512(w)));
 }
 
 }  // namespace

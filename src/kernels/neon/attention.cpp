@@ -7,7 +7,9 @@
 
 namespace fathom::kernels::neon {
 
-std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept { return mixing_floats(longest, dim, linear); }
+std::size_t attention_scratch(std::size_t longest, std::size_t dim, bool linear) noexcept {
+  return mixing_floats(longest, dim, linear);
+}
 
 void attention(const AttentionArgs& args) noexcept { mix_pairs(args); }
 

@@ -15,7 +15,8 @@ inline float32x4_t dot4(float32x4_t sum, int8x16_t a, int8x16_t w) {
   return vreinterpretq_f32_s32(vpadalq_s16(whole(sum), pairs));
 }
 inline Vec dot4(Vec sum, Vec a, Vec w) {
-  return {dot4(sum.low, signed_bytes(a.low), signed_bytes(w.low)), dot4(sum.high, signed_bytes(a.high), signed_bytes(w.high))};
+  return {dot4(sum.low, signed_bytes(a.low), signed_bytes(w.low)),
+          dot4(sum.high, signed_bytes(a.high), signed_bytes(w.high))};
 }
 
 }  // namespace

@@ -95,7 +95,8 @@ inline Vec with_sign(Vec magnitude, Vec sign) {
 inline void transpose4(float32x4_t (&rows)[4]) {
   const auto even = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn1q_f32(a, b)); };
   const auto odd = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn2q_f32(a, b)); };
-  const float64x2_t even0 = even(rows[0], rows[1]), even1 = even(rows[2], rows[3]), odd0 = odd(rows[0], rows[1]), odd1 = odd(rows[2], rows[3]);
+  const float64x2_t even0 = even(rows[0], rows[1]), even1 = even(rows[2], rows[3]), odd0 = odd(rows[0], rows[1]),
+                    odd1 = odd(rows[2], rows[3]);
   rows[0] = vreinterpretq_f32_f64(vtrn1q_f64(even0, even1));
   rows[1] = vreinterpretq_f32_f64(vtrn1q_f64(odd0, odd1));
   rows[2] = vreinterpretq_f32_f64(vtrn2q_f64(even0, even1));
@@ -136,9 +137,12 @@ inline Vec add_products(Vec a, Vec w, std::int32_t x) {  // a + x*w
           vreinterpretq_f32_s32(vmlaq_n_s32(whole(a.high), whole(w.high), x))};
 }
 inline Vec low_bf16(Vec pairs) {
-  return {vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.low), 16)), vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.high), 16))};
+  return {vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.low), 16)),
+          vreinterpretq_f32_u32(vshlq_n_u32(bits(pairs.high), 16))};
 }
-inline float32x4_t high_bf16(uint32x4_t pairs) { return vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xFFFF0000u))); }
+inline float32x4_t high_bf16(uint32x4_t pairs) {
+  return vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xFFFF0000u)));
+}
 inline Vec high_bf16(Vec pairs) { return {high_bf16(bits(pairs.low)), high_bf16(bits(pairs.high))}; }
 inline float32x4_t round_bf16(float32x4_t a) {
   const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits(a), 16), vdupq_n_u32(1));
@@ -146,7 +150,9 @@ inline float32x4_t round_bf16(float32x4_t a) {
   const uint32x4_t quiet = vorrq_u32(bits(a), vdupq_n_u32(0x400000));
   return high_bf16(vbslq_u32(vceqq_f32(a, a), up, quiet));
 }
-inline Vec round_bf16(Vec a) { return {round_bf16(a.low), round_bf16(a.high)}; }  // to nearest even, as floats; NaN stays NaN
+inline Vec round_bf16(Vec a) {
+  return {round_bf16(a.low), round_bf16(a.high)};
+}  // to nearest even, as floats; NaN stays NaN
 class ToBytes {  // rounds to nearest even, adds `shift`, keeps within [0, top]; what is no number becomes `shift`
  public:
   ToBytes(std::int32_t shift, std::int32_t top) : shift_(vdupq_n_s32(shift)), top_(vdupq_n_s32(top)) {}
