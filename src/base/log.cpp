@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,8 +9,6 @@
 
 namespace fathom {
 namespace {
-
-std::atomic<bool> g_quiet{false};
 
 bool stderr_is_terminal() {
   const char* term = std::getenv("TERM");
@@ -24,23 +21,18 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void say(const std::string& line) {
-  if (!g_quiet) std::fprintf(stderr, "%s\n", line.c_str());
-}
+void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
 void warn(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
-
-void set_quiet(bool quiet) { g_quiet = quiet; }
 
 Progress::Progress(std::string title, long total)
     : title_(std::move(title)), total_(std::max(total, 1L)), started_(seconds_now()), terminal_(stderr_is_terminal()) {}
 
 Progress::~Progress() {
-  if (drawn_ && terminal_ && !g_quiet) std::fputc('\n', stderr);
+  if (drawn_ && terminal_) std::fputc('\n', stderr);
 }
 
 void Progress::update(long done, const std::string& facts) {
-  if (g_quiet) return;
   const double now = seconds_now();
   const bool last = done >= total_;
   if (!last && now - shown_ < (terminal_ ? 0.1 : 10.0)) return;

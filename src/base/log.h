@@ -8,7 +8,6 @@ namespace fathom {
 
 void say(const std::string& line);   // a line of progress or fact
 void warn(const std::string& line);  // "warning: ..."
-void set_quiet(bool quiet);          // say() becomes silent; warn() stays
 
 // A progress bar on a terminal; elsewhere one plain line at most every 10 s. Stderr only.
 class Progress {

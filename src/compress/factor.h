@@ -1,6 +1,6 @@
 // Maps that read alike as two factors: W_l x = L_l (R x), R [rank, in] for all of them. R is the one that keeps most of
 // what the maps put out: the leading right singular vectors of W S, with S S^T the covariance of the inputs ("truncated
-// SVD" of paper/002 where the inputs are unknown and S = I); L_l and the bias are then the least-squares fit of map l
+// SVD" of the paper where the inputs are unknown and S = I); L_l and the bias are then the least-squares fit of map l
 // on its own inputs. Of one map, R is its principal components. Several maps count alike: each by the share of its own
 // outputs' variance. Pure functions of their arguments; double precision, one order: same arguments, same bits. Thread
 // rule: none shared.

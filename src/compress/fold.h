@@ -1,4 +1,4 @@
-// Maps of the layers folded into two factors of low rank (paper/002's layer folding; ModelSpec::ranks): the same rank
+// Maps of the layers folded into two factors of low rank (the paper's layer folding; ModelSpec::ranks): the same rank
 // in every layer, so that layers go on costing alike. Which directions stay is chosen by what the maps put out on data
 // (compress/factor.h), or by the weights alone; the biases take what the rest puts out on average. No gradients, no
 // labels.

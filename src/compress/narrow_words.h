@@ -1,4 +1,4 @@
-// A word table of narrower rows and one projection back ("half embedding" of paper/004; ModelSpec::word_width): each
+// A word table of narrower rows and one projection back ("half embedding"; ModelSpec::word_width): each
 // word's row becomes its principal components among all words, which count as often as data uses them and once more.
 // What the rest adds on average goes into the positions, which every token has. No gradients, no labels. What is copied
 // and left out, determinism, errors: as in compress/prune.h.

@@ -62,7 +62,7 @@ struct ReadOptions {
 // it is the test split.
 Result<Dataset> read_dataset(const std::filesystem::path& folder, const ReadOptions& options);
 
-// --- generated data (docs: RECIPE "relay" and "strip"); complexity = distance of the deciding evidence ---
+// --- generated data ("relay" and "strip": relay.h, relay_strip.h); complexity = distance of the deciding evidence ---
 struct GenerateOptions {
   Task task = Task::text_classification;
   std::uint64_t seed = 1;

@@ -13,7 +13,7 @@
 // Drawing: the pair (1-2, 3-4, .., 9-10) of d by .45 .22 .14 .10 .09, d evenly within it (examples to train on:
 // every d as often, since far evidence is what takes practice); the deciding class
 // and word evenly; places before d: a flip with p = .1, else a filler; places beyond d: a class word (decoy) with
-// p = .3, else as before d. Source: guide RECIPE section 2.
+// p = .3, else as before d.
 // Thread rule: pure functions of the Random given.
 #pragma once
 

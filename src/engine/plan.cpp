@@ -80,12 +80,12 @@ void resolve_layer(Plan::Parts& parts, Cursor& cursor, const Factors& shared) {
   parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
 }
 
-void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit, const Linear& shared) {
+void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit) {
   Head head;
   head.shape = parts.spec.head_shape(exit);
   if (head.shape.norm > 0) head.norm = norm_of(cursor.next());
   if (head.shape.dense > 0) head.dense = cursor.next();
-  head.out = parts.spec.heads_shared ? shared : cursor.next();
+  head.out = cursor.next();
   if (!parts.policy.temperature.empty())
     head.temperature = parts.policy.temperature[static_cast<std::size_t>(exit - 1)];
   parts.head_width = std::max(parts.head_width, head.dense.n);
@@ -103,11 +103,10 @@ void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
       ++i;
     }
   const int layers = parts.spec.layers, first_head = parts.decides ? 1 : parts.answers ? layers : layers + 1;
-  const Linear shared = parts.spec.heads_shared && first_head <= layers ? cursor.next() : Linear{};
   if (first_head <= layers) parts.heads.resize(static_cast<std::size_t>(first_head - 1));
   for (int layer = 1; layer <= layers; ++layer) {
     resolve_layer(parts, cursor, factors);
-    if (layer >= first_head) resolve_head(parts, cursor, layer, shared);
+    if (layer >= first_head) resolve_head(parts, cursor, layer);
     parts.depth_bytes.push_back(cursor.bytes());
   }
 }

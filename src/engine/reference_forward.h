@@ -210,7 +210,7 @@ struct Forward {
                 : form == TaskHead::pooler_relu ? std::max(0.0, value)
                                                 : gelu(value);
     }
-    return linear(in, spec.heads_shared ? "exits.out" : name + "out", spec.classes());
+    return linear(in, name + "out", spec.classes());
   }
   std::vector<float> probabilities(const Row& logits, int exit) const {
     const double temperature = static_cast<double>(policy.temperature[static_cast<std::size_t>(exit - 1)]);

@@ -38,7 +38,7 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
   return spec;
 }
 
-// text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, shared linear heads, no token
+// text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, linear heads, no token
 // types, first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint:
 // maps of two factors. text_linear: linear attention. wide: large enough to use several threads.
 inline std::vector<Case> all_cases() {
@@ -53,7 +53,6 @@ inline std::vector<Case> all_cases() {
   window.pooling = Pooling::cls;
   window.token_types = 0;
   window.exit_head_hidden = 0;
-  window.heads_shared = true;
   window.layer_norm_eps = 1e-5f;
   cases.push_back({"text_window", window, random_policy(window, 2)});
   cases.back().policy.first_exit = 2;

@@ -289,8 +289,7 @@ void add_head(std::vector<PackedEntry>& entries, const ModelSpec& spec, int exit
   const HeadShape head = spec.head_shape(exit);
   if (head.norm > 0) entries.push_back({Kind::norm, name + "norm", size(head.norm), 1, 1});
   if (head.dense > 0) entries.push_back({Kind::plain, name + "dense", size(head.dense), size(head.input), 1});
-  if (!spec.heads_shared)
-    entries.push_back({Kind::plain, name + "out", size(spec.classes()), size(head.out_input()), 1});
+  entries.push_back({Kind::plain, name + "out", size(spec.classes()), size(head.out_input()), 1});
 }
 
 void add_decision(std::vector<PackedEntry>& entries, const ModelSpec& spec) {
@@ -316,8 +315,6 @@ std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope
     for (const LayerMap& map : layer_maps(spec))
       if (map.rank > 0) entries.push_back(factor_entry(spec, map, scope.precision, 0));
   const int first_head = scope.decision ? 1 : scope.task_head ? spec.layers : spec.layers + 1;
-  if (spec.heads_shared && first_head <= spec.layers)
-    entries.push_back({PackedEntry::Kind::plain, "exits.out", size(spec.classes()), size(spec.pooled()), 1});
   for (int layer = 1; layer <= spec.layers;
        ++layer) {  // in the order of use: whoever reads a map brings the next one near
     add_layer(entries, spec, scope.precision, layer - 1);

@@ -112,10 +112,9 @@ TEST(Names, Decision) {
   EXPECT_EQ(shapes.at("policy.lstm.weight_ih"), (std::vector<std::int64_t>{24, 7}));
   EXPECT_EQ(shapes.at("policy.lstm.weight_hh"), (std::vector<std::int64_t>{24, 6}));
   EXPECT_EQ(shapes.at("policy.out.bias"), (std::vector<std::int64_t>{2}));
-  spec.exit_head_hidden = 0, spec.heads_shared = true, spec.pooling = Pooling::cls;
+  spec.exit_head_hidden = 0, spec.pooling = Pooling::cls;
   shapes = by_name(decision_tensors(spec));
-  EXPECT_EQ(shapes.at("exits.out.weight"), (std::vector<std::int64_t>{3, 8}));
-  EXPECT_FALSE(shapes.contains("exits.1.out.weight"));
+  EXPECT_EQ(shapes.at("exits.1.out.weight"), (std::vector<std::int64_t>{3, 8}));
   EXPECT_TRUE(shapes.contains("exits.2.norm.bias"));
 }
 

@@ -58,7 +58,7 @@ void add_head(List& list, const ModelSpec& spec, int exit) {
   const HeadShape head = spec.head_shape(exit);
   if (head.norm > 0) list.norm(in + "norm", head.norm);
   if (head.dense > 0) list.linear(in + "dense", head.dense, head.input);
-  if (!spec.heads_shared) list.linear(in + "out", spec.classes(), head.out_input());
+  list.linear(in + "out", spec.classes(), head.out_input());
 }
 
 }  // namespace
@@ -97,7 +97,6 @@ std::vector<TensorSpec> decision_tensors(const ModelSpec& spec) {
   List list;
   const int own = spec.task_head == TaskHead::exit ? spec.layers : spec.layers - 1;
   for (int exit = 1; exit <= own; ++exit) add_head(list, spec, exit);
-  if (spec.heads_shared) list.linear("exits.out", spec.classes(), spec.pooled());
   const ExtractorSpec& extractor = spec.extractor;
   const int kh = spec.grid_rows() == 1 ? 1 : 3;
   list.linear("extractor.proj", extractor.embed, spec.hidden);

@@ -52,7 +52,7 @@ std::vector<TensorSpec> task_head_tensors(const ModelSpec& spec);
 // fathom.safetensors. e = 1..layers (exit after layer e; without the last where it is a checkpoint's), P =
 // spec.pooled():
 //   exits.e.norm.{weight,bias} [P]; if head_hidden(e) > 0: exits.e.dense.{weight [hidden_e, P],bias};
-//   exits.e.out.{weight [classes, hidden_e or P],bias}  (heads_shared: one exits.out.{weight,bias} instead)
+//   exits.e.out.{weight [classes, hidden_e or P],bias}
 //   extractor.proj.{weight [embed, hidden],bias}; extractor.conv1.{weight [c1, embed, kh, 3],bias};
 //   extractor.conv2.{weight [c2, c1, kh, 3],bias}  (kh = 1 if grid_rows() == 1 else 3)
 //   policy.init.{weight [H, 2*c2+1],bias}; policy.lstm.weight_ih [4H, kPolicyInputs]; policy.lstm.weight_hh [4H, H];

@@ -53,7 +53,6 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   if (visit.wants("task_head", true))
     FATHOM_TRY_VOID(visit.choice("task_head", spec.task_head,
                                  {"exit", "pooler_tanh", "pooler_relu", "norm_cls", "norm_distilled"}));
-  FATHOM_TRY_VOID(visit.flag("heads_shared", spec.heads_shared));
   FATHOM_TRY_VOID(visit.number("extractor_embed", spec.extractor.embed, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("extractor_c1", spec.extractor.c1, 1, kMaxWidth));
   FATHOM_TRY_VOID(visit.number("extractor_c2", spec.extractor.c2, 1, kMaxWidth));
@@ -210,10 +209,6 @@ Status check_together(const ModelSpec& spec, const std::string& where) {
       return bad("'" + std::string(map.key) + "' " + text(map.rank) + " is more than the map has, " +
                  text(std::min(map.in, map.out)));
   if (spec.ranks.shared && !spec.ranks.any()) return bad("'factors_shared' needs a rank");
-  if (spec.heads_shared && (spec.exit_head_hidden != 0 || spec.task_head_hidden != 0))
-    return bad("'heads_shared' needs 'exit_head_hidden' and 'task_head_hidden' to be 0");
-  if (spec.heads_shared && spec.task_head != TaskHead::exit)
-    return bad("'heads_shared' needs 'task_head' to be \"exit\"");
   if (spec.task_head == TaskHead::norm_distilled && (spec.modality == Modality::text || spec.prefix_tokens != 2))
     return bad("'task_head' \"norm_distilled\" needs pictures with 'prefix_tokens' 2");
   const bool pooler = spec.task_head == TaskHead::pooler_tanh || spec.task_head == TaskHead::pooler_relu;
@@ -303,6 +298,14 @@ Result<ModelSpec> spec_from_json(const Json& json, const std::string& where) {
   ModelSpec spec;
   Reader reader{json, where};
   FATHOM_TRY_VOID(visit_fields(spec, reader));
+  constexpr const char* kRetired = "heads_shared";  // older bundles say false; exits that share a matrix are gone
+  if (json.contains(kRetired)) {
+    FATHOM_TRY(const bool shared, json_bool(json, kRetired, where));
+    if (shared)
+      return Error{Code::unsupported, where + ": '" + kRetired + "' is true, and exits no longer share one matrix",
+                   "fit the bundle again"};
+    reader.known.insert(kRetired);
+  }
   for (const auto& [key, value] : json.items())
     if (!reader.known.contains(key))
       return Error{Code::corrupt_bundle, where + ": unknown key '" + key.substr(0, 80) + "'", ""};

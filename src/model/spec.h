@@ -80,8 +80,6 @@ struct ModelSpec {
   int exit_head_hidden = 256;  // exits 1..L-1; 0: linear
   int task_head_hidden = 0;    // the last exit
   TaskHead task_head = TaskHead::exit;
-  bool heads_shared =
-      false;  // one output Linear for all exits (LayerNorm stays per exit); needs both *_head_hidden = 0
   ExtractorSpec extractor;
   int policy_hidden = 128;  // LSTM width
   std::vector<std::string> label_names;

@@ -112,8 +112,6 @@ TEST(Spec, Ranges) {
       },
       "empty label");
   wrong(
-      text, [](ModelSpec& s) { s.heads_shared = true; }, "heads_shared");
-  wrong(
       image, [](ModelSpec& s) { s.patch = 33; }, "multiple of 'patch'");
   wrong(
       image, [](ModelSpec& s) { s.pixel_std[2] = 0; }, "'pixel_std'");
@@ -127,10 +125,19 @@ TEST(Spec, Ranges) {
       image, [](ModelSpec& s) { s.task_head = TaskHead::norm_cls, s.task_head_hidden = 8; }, "task_head_hidden");
   wrong(
       image, [](ModelSpec& s) { s.prefix_tokens = 3; }, "'prefix_tokens'");
-  ModelSpec shared = text;
-  shared.heads_shared = true;
-  shared.exit_head_hidden = shared.task_head_hidden = 0;
-  EXPECT_TRUE(validate(shared, "x").has_value());
+}
+
+TEST(Spec, OlderFilesSayThatHeadsAreNotShared) {
+  Json json = spec_to_json(text_spec());
+  EXPECT_FALSE(json.contains("heads_shared"));
+  json["heads_shared"] = false;
+  EXPECT_TRUE(spec_from_json(json, "config.json").has_value());
+  for (const Json& wrong : {Json(true), Json(0)}) {
+    json["heads_shared"] = wrong;
+    const auto read = spec_from_json(json, "config.json");
+    ASSERT_FALSE(read.has_value());
+    EXPECT_NE(read.error().message.find("'heads_shared'"), std::string::npos) << read.error().message;
+  }
 }
 
 TEST(Spec, OneNumberStandsForAllChannels) {

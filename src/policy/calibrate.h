@@ -1,5 +1,5 @@
 // Choosing operating points from a trace: pure functions on matrices, no engine.
-// l_opt is the stable depth (RECIPE 4.1): the first exit from which every later exit agrees with the last.
+// l_opt is the stable depth (docs/formats/bundle.md): the first exit from which every later exit agrees with the last.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Policy: the parameters of one decision (DESIGN section 3): what is computed at a checkpoint and when to stop.
+// Policy: the parameters of one decision (docs/formats/bundle.md): what is computed at a checkpoint and when to stop.
 // Pure functions, no I/O after parsing, deterministic; replayable from a trace.
 // Parsed from fathom.json "policy" and predictor.txt; LSTM and extractor weights stay in fathom.safetensors.
 #pragma once

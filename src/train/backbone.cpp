@@ -337,11 +337,6 @@ Heads::Heads(const ModelSpec& spec) : spec_(spec) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
     return register_parameter(name, torch::empty({out, in}).uniform_(-bound, bound));
   };
-  Tensor shared_w, shared_b;
-  if (spec.heads_shared) {
-    shared_w = linear("out_w", c, p);
-    shared_b = register_parameter("out_b", torch::zeros({c}));
-  }
   const int own = spec.task_head == TaskHead::exit ? spec.layers : spec.layers - 1;
   for (int e = 1; e <= own; ++e) {
     const std::string n = "exit" + std::to_string(e) + "_";
@@ -353,8 +348,8 @@ Heads::Heads(const ModelSpec& spec) : spec_(spec) {
       head.dense_w = linear(n + "dense_w", width, p);
       head.dense_b = register_parameter(n + "dense_b", torch::zeros({width}));
     }
-    head.out_w = spec.heads_shared ? shared_w : linear(n + "out_w", c, width > 0 ? width : p);
-    head.out_b = spec.heads_shared ? shared_b : register_parameter(n + "out_b", torch::zeros({c}));
+    head.out_w = linear(n + "out_w", c, width > 0 ? width : p);
+    head.out_b = register_parameter(n + "out_b", torch::zeros({c}));
     heads_.push_back(head);
   }
 }
@@ -389,9 +384,8 @@ std::map<std::string, Tensor> Heads::named_weights() const {
       out[n + "dense.weight"] = head.dense_w.detach();
       out[n + "dense.bias"] = head.dense_b.detach();
     }
-    const std::string o = spec_.heads_shared ? "exits." : n;
-    out[o + "out.weight"] = head.out_w.detach();
-    out[o + "out.bias"] = head.out_b.detach();
+    out[n + "out.weight"] = head.out_w.detach();
+    out[n + "out.bias"] = head.out_b.detach();
   }
   return out;
 }

@@ -3,7 +3,7 @@
 // predicted for rows that extractor, predictor and LSTM of that fold did not see. The fused score ships only if it
 // saves more than calibrated confidence at the budget of disagreement; both figures are recorded.
 // Errors: bad_input (too few rows, shapes that do not fit the spec), internal (LightGBM). Deterministic per options.
-// Source: RECIPE sections 2 and 4; paper 3.1, 3.2.
+// Source: paper 3.1, 3.2.
 #pragma once
 
 #include <map>

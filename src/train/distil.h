@@ -5,8 +5,8 @@
 // Zeros in the matrices of the layers stay zero, for compression set them, or grow in number while it trains
 // (weight_mask.h). Rounded to int8 in the forward pass (backbone.h, set_int8), the student learns to answer as the
 // teacher does in spite of it. h_l, t_l: a row's states after layer l, all its tokens; exits learn too, extractor,
-// predictor and policy stay as they are. Source: paper/002 (fine-tuning after folding), paper/004 (distillation); the
-// terms are TinyBERT's without attention maps.
+// predictor and policy stay as they are. Source: the paper's fine-tuning after folding; the terms are
+// TinyBERT's (Jiao et al. 2020) without attention maps.
 #pragma once
 
 #include "train/learner.h"

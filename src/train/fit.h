@@ -1,6 +1,5 @@
 // The default recipe from data to bundle: trunk, exit heads, decision, export. Finished stages are kept under
 // <output>/fit/ and not done again; the same command after kill -9 or ctrl-C ends in the same bytes.
-// Source: RECIPE section 2.
 #pragma once
 
 #include "train/options.h"

@@ -1,6 +1,6 @@
 // One score out of many: temperatures, the logistic fusion of the evidence at a checkpoint, and the comparison of
 // scores by what they save at a budget of disagreement with full depth, decision costs included.
-// Pure functions of their arguments; deterministic. Source: RECIPE 4.3.
+// Pure functions of their arguments; deterministic.
 #pragma once
 
 #include <cstdint>

@@ -206,7 +206,6 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
   if (before) return restore_heads(heads, *before);
   const auto& spec = backbone.spec();
   if (spec.layers == 1) return {};
-  FATHOM_CHECK(!spec.heads_shared, "shared heads train with the trunk");
   const auto n = std::min(run.train.size(), run.schedule.rows);
   const auto file = run.scratch.empty() ? std::filesystem::path() : run.scratch / "pooled.bin";
   Pooled train;

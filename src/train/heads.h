@@ -1,6 +1,6 @@
 // Stage 1: exit heads on a frozen trunk, distilled without labels from the model's own last logits (KL, T = 2).
 // Pooled states of every layer are computed once into a mapped file; all heads of one width train as one batched
-// module. The task head stays as stage 0 left it. Source: RECIPE finding 11.
+// module. The task head stays as stage 0 left it. Source: docs/adr/0007.
 #pragma once
 
 #include <filesystem>
@@ -35,7 +35,7 @@ struct HeadsRun {
 
 // Trains exits 1..layers-1 of `heads`. Every exit keeps the epoch with the lowest divergence on tune: a trunk that has
 // memorised its training rows gives heads there nothing true to learn, and the tune rows notice.
-// Resumes a finished stage from `checkpoints` ("heads"). Not for heads_shared models (they train with the trunk).
+// Resumes a finished stage from `checkpoints` ("heads").
 Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const Checkpoints& checkpoints,
                    Metrics& metrics);
 

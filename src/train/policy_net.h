@@ -1,7 +1,7 @@
 // The LSTM policy in LibTorch, exactly the arithmetic of docs/formats/bundle.md, and its warm start: cloning of the
 // stable depth. Two logits a step: stop at this exit; skip this layer (open loop).
 // Input sequences are exits 1..layers-1 with their six signals and observed = 1 (closed loop), or zeros with depth
-// only and observed = 0 (open loop). Thread rule: one module, one thread. Source: paper 3.1; RECIPE section 2.
+// only and observed = 0 (open loop). Thread rule: one module, one thread. Source: paper 3.1.
 #pragma once
 
 #include <cstdint>

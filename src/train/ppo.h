@@ -3,7 +3,7 @@
 // minus kappa * harm, per step the price of the layer, potential-based shaping (potential: -KL of this exit to the
 // last, 0 after the end; it leaves the optimum unchanged), and smoothness. The price follows a target mean depth by
 // dual ascent. gamma 1, GAE .95, clip .2, a value head beside the LSTM. Deterministic. Source: paper 1.3 and 3.2 (PPO,
-// hierarchical reward); RECIPE section 3, stage 3.
+// hierarchical reward).
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 // `huber`: regression on l_opt, the paper's objective. Searched by cross-validation over rate, depth and leaves, folds
 // cut by input, early stopping, and the fewest trees within half a percent of the best loss, because the engine walks
 // them at every checkpoint. Deterministic (one thread, fixed seed, row-wise). Errors: internal with LightGBM's words.
-// Source: paper 3.1 and 3.2; RECIPE 4.2 (cumulative ordinal form).
+// Source: paper 3.1 and 3.2 (as a cumulative ordinal model).
 #pragma once
 
 #include <cstdint>

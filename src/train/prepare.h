@@ -1,6 +1,6 @@
 // From a dataset to what training needs: tokenizer, ModelSpec, tensors of every part, and the schedule of stage 0.
 // Defaults come from the data alone: data with known complexity takes the generated tasks' shape (window 1, CLS).
-// Errors: usage (shape does not fit the data), bad_input (too few rows). Source: RECIPE section 2.
+// Errors: usage (shape does not fit the data), bad_input (too few rows).
 #pragma once
 
 #include <array>

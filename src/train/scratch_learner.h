@@ -2,7 +2,7 @@
 // answers:
 //   .5 CE + .5 T^2 KL(teacher || p), T = 2
 // and with a teacher that reads the same tokens the loss of layer_distillation.h is added.
-// Source: RECIPE section 2 (stage 0); paper/004 (distillation).
+// Source: Hinton et al. 2015 (distillation).
 #pragma once
 
 #include "train/layer_distillation.h"

@@ -1,7 +1,6 @@
 // The training loop of a trunk, whatever its loss: from scratch (scratch_learner.h) or a checkpoint's (tuning.h).
 // AdamW, linear warm-up and decay, gradient clipping. Every random draw (order, dropout) is a pure function of seed and
 // step, and a batch is always cut into the same shards whatever the threads: a resumed run ends in the same bits.
-// Source: RECIPE section 2 (stage 0).
 #pragma once
 
 #include <csignal>

@@ -15,7 +15,6 @@ constexpr double kMostDropped = 0.1, kHeadRate = 20.0;  // exits learn at 1e-3 w
 
 ModelSpec with_linear_exits(ModelSpec spec) {
   spec.exit_head_hidden = 0;
-  spec.heads_shared = false;
   return spec;
 }
 

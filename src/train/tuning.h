@@ -7,7 +7,7 @@
 //   even steps and 2 on odd ones in the first half, 2 in the second. Without labels the model's own answers before
 //   training stand for CE_L, and the exits follow p_L alone. Layers from the third on are dropped at random for a row
 //   with p_l = .1 (e^{l ln 2 / (L - 1)} - 1) * progress. Text embeddings stay as they are.
-// Source: RECIPE section 2 (a pretrained checkpoint, trunk trained with its exits), section 3 stage 1.
+// Source: docs/adr/0011.
 #pragma once
 
 #include "model/model.h"
