@@ -112,10 +112,17 @@ void leave(Session::State& state, const Needs& needs, std::size_t count) {
 }
 
 // Decides for every slot and charges the heads; returns how many stop, listed in state.picked.
-std::size_t decide(Session::State& state, const Needs& needs, Score score, int exit, float lambda) {
+std::size_t decide(Session::State& state, const Course& course, int exit) {
+  const Needs& needs = course.needs;
   std::size_t stopping = 0;
   for (std::size_t s = 0; s < state.active; ++s) {
-    const bool stop = stops(state, score, s, exit, lambda);
+    const std::size_t place = static_cast<std::size_t>(state.slots[s]);
+    auto [stop, score] = stops(state, course.score, s, exit, course.lambda);
+    if (!course.replay.empty()) {
+      score = course.replay[place * (state.parts->layers.size() - 1) + static_cast<std::size_t>(exit - 1)];
+      stop = score >= course.lambda;
+    }
+    if (state.outlook) state.outlook->learn(exit, place, course.lambda > 0 ? score / course.lambda : 1.0, stop);
     if (needs.heads) {
       Prediction& out = state.out[state.slots[s]];
       const double macs = head_macs(state, s, exit);
@@ -123,7 +130,7 @@ std::size_t decide(Session::State& state, const Needs& needs, Score score, int e
       if (!stop) out.decision_macs += macs;
     }
     if (!stop) continue;
-    state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(exit);
+    state.masks[place] = first_layers(exit);
     state.picked[stopping++] = static_cast<std::int32_t>(s);
   }
   return stopping;
@@ -201,12 +208,14 @@ void run_trace(Session::State& state, const Needs& needs) {
 }  // namespace
 
 void run_layers(Session::State& state, int layers) {
+  if (state.residency) state.residency->expect(first_layers(layers));
   for (int l = 1; l <= layers; ++l) layer_on_all(state, l);
 }
 
 void run_states(Session::State& state, float* states) {
   const int layers = layers_of(state);
   const std::size_t hidden = state.parts->hidden;
+  if (state.residency) state.residency->expect(first_layers(layers));
   for (int l = 1; l <= layers; ++l) {
     layer_on_all(state, l);
     for (std::size_t s = 0; l < layers && s < state.active; ++s, states += 2 * hidden) pool_cls_mean(state, s, states);
@@ -240,14 +249,17 @@ Course course_of(const Plan::Parts& parts, const RunOptions& options) {
   course.way = Way::adaptive;
   course.needs = needs_of(policy, course.score);
   course.first_exit = policy.first_exit;
+  course.replay = options.replay;
   return course;
 }
 
 void start(Session::State& state, const Course& course) {
   if (course.way == Way::masks) return;
   const Stopwatch watch(state.decision_seconds, course.profile);
-  for (std::size_t s = 0; s < state.active; ++s)
+  for (std::size_t s = 0; s < state.active; ++s) {
     state.masks[static_cast<std::size_t>(state.slots[s])] = first_layers(course.exit);
+    if (state.outlook) state.outlook->begin(static_cast<std::size_t>(state.slots[s]));
+  }
   run_extractor(state, course.needs);
   if (course.way == Way::gates) choose_trajectories(state, course.exit);
 }
@@ -257,7 +269,7 @@ std::size_t checkpoint(Session::State& state, const Course& course, int layer) {
   {
     const Stopwatch watch(state.decision_seconds, course.profile);
     observe(state, course.needs, layer);
-    stopping = decide(state, course.needs, course.score, layer, course.lambda);
+    stopping = decide(state, course, layer);
   }
   if (stopping > 0) finish_stopping(state, course.needs, layer, stopping);
   return stopping;
@@ -276,19 +288,43 @@ void finish_picked(Session::State& state, int exit, std::size_t count) {
   }
 }
 
+void seed_residency(Session::State& state, const Course& course) {
+  if (!state.residency || state.seeded || course.way != Way::adaptive || course.score != state.parts->policy.score)
+    return;
+  const ReachPoint* nearest = nullptr;
+  for (const ReachPoint& point : state.reach)
+    if (nearest == nullptr || std::abs(point.lambda - course.lambda) < std::abs(nearest->lambda - course.lambda))
+      nearest = &point;
+  state.seeded = true;
+  if (nearest == nullptr) return;
+  state.residency->seed(nearest->shares);
+  if (state.outlook) state.outlook->seed(nearest->exits);
+}
+
+void look_ahead(Session::State& state, const Course& course, int layer) {
+  if (!state.outlook || course.way != Way::adaptive) return;
+  double all_stop = layer >= course.exit ? 1 : 0;
+  if (course.decides_after(layer)) {
+    all_stop = 1;
+    for (std::size_t s = 0; s < state.active; ++s)
+      all_stop *= 1 - state.outlook->goes_on(layer, static_cast<std::size_t>(state.slots[s]));
+  }
+  state.residency->outlook(1 - all_stop);
+}
+
 void run_course(Session::State& state, const Course& course) {
   start(state, course);
-  if (course.way == Way::trace) return run_trace(state, course.needs);
   if (state.residency && course.way != Way::adaptive) {  // which layers will run is known
     std::uint64_t some = 0;
     for (std::size_t s = 0; s < state.active; ++s) some |= state.masks[static_cast<std::size_t>(state.slots[s])];
     state.residency->expect(some);
   }
+  if (course.way == Way::trace) return run_trace(state, course.needs);
   for (int l = 1; l <= course.exit; ++l) {
     if (course.way == Way::masks || course.way == Way::gates)
       layer_on_its_own(state, l);
     else
-      layer_on_all(state, l);
+      look_ahead(state, course, l), layer_on_all(state, l);
     if (!course.decides_after(l)) continue;
     const std::size_t stopping = checkpoint(state, course, l);
     if (stopping == 0) continue;

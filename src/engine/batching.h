@@ -25,6 +25,7 @@ struct Course {
   policy::Score score = policy::Score::confidence;
   float lambda = 0;
   bool profile = false;
+  std::span<const float> replay = {};  // scores [places, layers - 1] in place of the computed ones
   bool decides_after(int layer) const { return way == Way::adaptive && layer >= first_exit && layer < exit; }
 };
 Course course_of(const Plan::Parts& parts, const RunOptions& options);
@@ -38,7 +39,10 @@ std::size_t checkpoint(Session::State& state, const Course& course, int layer);
 void finish_picked(Session::State& state, int exit, std::size_t count);
 
 void run_course(Session::State& state, const Course& course);  // all of it, on all slots
-void run_layers(Session::State& state, int layers);            // hidden states only
+// With a memory budget. Once, before the first layer of a session; then before each layer of an adaptive course.
+void seed_residency(Session::State& state, const Course& course);
+void look_ahead(Session::State& state, const Course& course, int layer);
+void run_layers(Session::State& state, int layers);     // hidden states only
 void run_states(Session::State& state, float* states);  // every layer and the last head; pooled states of layers 1..L-1
 
 }  // namespace fathom::engine

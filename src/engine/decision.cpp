@@ -172,7 +172,7 @@ float score_of(Session::State& state, Score score, std::size_t slot, int exit) {
   return 0.0f;
 }
 
-bool stops(Session::State& state, Score score, std::size_t slot, int exit, float lambda) {
+Verdict stops(Session::State& state, Score score, std::size_t slot, int exit, float lambda) {
   if (score == Score::fused) {
     // The fused score is monotone in the trees' term, which is clamped: its two ends often settle the matter.
     constexpr float kRounding = 1e-5f;  // far above the rounding of a sigmoid, so the answer is that of score_of
@@ -180,10 +180,11 @@ bool stops(Session::State& state, Score score, std::size_t slot, int exit, float
     const float logit = state.policy_out[2 * slot];
     const float a = policy::fused_score(fusion, state.signals[slot], 0.0f, logit, exit);
     const float b = policy::fused_score(fusion, state.signals[slot], 1.0f, logit, exit);
-    if (std::max(a, b) < lambda - kRounding) return false;
-    if (std::min(a, b) >= lambda + kRounding) return true;
+    if (std::max(a, b) < lambda - kRounding) return {false, (a + b) / 2};
+    if (std::min(a, b) >= lambda + kRounding) return {true, (a + b) / 2};
   }
-  return score_of(state, score, slot, exit) >= lambda;
+  const float value = score_of(state, score, slot, exit);
+  return {value >= lambda, value};
 }
 
 }  // namespace fathom::engine

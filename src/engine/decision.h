@@ -38,7 +38,12 @@ float survival_of(Session::State& state, std::size_t place, int exit);
 // Checkpoint after layer `exit`, in order from first_exit on: heads, signals and LSTM as needed, for all slots.
 void observe(Session::State& state, const Needs& needs, int exit);
 float score_of(Session::State& state, policy::Score score, std::size_t slot, int exit);
-// score_of(...) >= lambda; of the fused score the trees are left out where they cannot change the answer.
-bool stops(Session::State& state, policy::Score score, std::size_t slot, int exit, float lambda);
+struct Verdict {
+  bool stop = false;
+  float score = 0;
+};
+// score_of(...) >= lambda; of the fused score the trees are left out where they cannot change the answer, and `score`
+// is then the middle of what it could be.
+Verdict stops(Session::State& state, policy::Score score, std::size_t slot, int exit, float lambda);
 
 }  // namespace fathom::engine

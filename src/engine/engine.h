@@ -92,6 +92,9 @@ struct RunOptions {
   int max_depth = 0;     // adaptive: > 0: an input that reaches this layer stops at its exit, whatever the score
   int exit = 0;          // fixed_exit
   std::span<const std::uint64_t> masks;  // masks: bit l-1 set: layer l runs
+  // adaptive, a Session's: [count, layers - 1], compared with lambda in place of the computed scores, which cost what
+  // they cost: the decisions of another model, replayed.
+  std::span<const float> replay = {};
   bool profile_decision = false;  // adaptive: also accumulate Session::decision_seconds (costs two clock reads a step)
 };
 

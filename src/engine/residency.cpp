@@ -10,7 +10,7 @@ namespace fathom::engine {
 namespace {
 
 constexpr double kKeep = 0.9;    // weight of the past in the moving average, an input
-constexpr double kLikely = 0.5;  // share of a layer's inputs from which the next layer is read ahead
+constexpr double kLikely = 0.5;  // chance, or share of a layer's inputs, from which the next layer is read ahead
 
 }  // namespace
 
@@ -33,7 +33,13 @@ void Residency::start(std::size_t inputs) {
   expected_ = 0;
 }
 
+void Residency::seed(std::span<const double> shares) {
+  for (std::size_t l = 0; l < layers_.size() && l < shares.size(); ++l) layers_[l].chosen = shares[l];
+}
+
 void Residency::expect(std::uint64_t trajectory) { expected_ = trajectory; }
+
+void Residency::outlook(double chance) { outlook_ = chance; }
 
 void Residency::enter(std::size_t index, std::size_t inputs) {
   Layer& layer = layers_[index];
@@ -56,6 +62,7 @@ void Residency::enter(std::size_t index, std::size_t inputs) {
     report_.stall_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   read_ahead(index);
+  outlook_ = -1;
 }
 
 // Evicts the layers chosen least, of equals the one that ran last (it comes again the latest), until `bytes` more fit.
@@ -79,6 +86,7 @@ void Residency::make_room(std::size_t bytes, std::size_t keep) {
 
 bool Residency::expected_after(std::size_t layer, std::size_t next) const {
   if (expected_ != 0) return (expected_ >> next & 1) != 0;
+  if (next == layer + 1 && outlook_ >= 0) return outlook_ >= kLikely;
   return next == layer + 1 && layers_[next].chosen >= kLikely * layers_[layer].chosen;
 }
 

@@ -1,6 +1,8 @@
 // Which layers' packed weights are held in memory under a budget of bytes: layers stay in proportion to how often
 // inputs choose them, an exponential moving average of weight 0.9 (the paper's probability-driven memory pool). Weights
-// are mapped from a file, so an evicted layer is unmapped and comes back by being read: results never change.
+// are mapped from a file, so an evicted layer is unmapped and comes back by being read: results never change. The
+// average begins with what the calibrate split did, where the bundle says it. Which layer is read ahead: the next of a
+// trajectory that is known; else the next one, if the decision so far (outlook.h) or the average makes it likely.
 //   hit         the layer was in memory
 //   read ahead  it was not, but it was expected, and reading had begun while the layer before it ran
 //   miss        it was not, and the run waited for all of it
@@ -25,8 +27,10 @@ class Residency {
   Residency(std::vector<std::span<const std::byte>> layers, std::size_t budget, bool forget);
 
   void start(std::size_t inputs);  // that many inputs begin: the average moves on
-  void expect(
-      std::uint64_t trajectory);  // bit l - 1: some input of this start will run layer l. Without it the average says
+  // Before the first start: share of inputs that run each layer.
+  void seed(std::span<const double> shares);
+  void expect(std::uint64_t trajectory);  // bit l - 1: some input of this start will run layer l
+  void outlook(double chance);  // that some input of the next enter() will run the layer after it; for that one alone
   void enter(std::size_t layer, std::size_t inputs);  // before layer `layer` (0-based) runs on that many of them
   const ResidencyReport& report() const { return report_; }
   double share(std::size_t layer) const { return layers_[layer].chosen; }  // the moving average, 0..1
@@ -46,6 +50,7 @@ class Residency {
   bool forget_;
   double weight_ = 0;  // of one input that begins now
   std::uint64_t expected_ = 0, clock_ = 0;
+  double outlook_ = -1;  // below 0: not known
   ResidencyReport report_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/test_memory.h"
+#include "engine/outlook.h"
 #include "engine/parts.h"
 #include "engine/test_requests.h"
 
@@ -110,6 +111,74 @@ TEST_F(ResidencyTest, WhatATrajectoryNamesIsReadAhead) {
   EXPECT_EQ(residency.report().misses, 1u);
   EXPECT_EQ(residency.report().read_ahead, 2u);
   EXPECT_LE(residency.report().most_held_bytes, 2 * kLayer);
+}
+
+// Half of the inputs stop at layer 2: the first input already finds out what is worth reading ahead.
+TEST_F(ResidencyTest, BeginsWithWhatTheCalibrateSplitDid) {
+  const double shares[] = {1, 1, 0.3, 0.3, 0.3, 0.3};
+  Residency residency(layers_, 4 * kLayer, false);
+  residency.seed(shares);
+  run(residency, 2);
+  EXPECT_EQ(residency.report().misses, 1u);      // the first layer
+  EXPECT_EQ(residency.report().read_ahead, 1u);  // the second; without the seed a miss
+  EXPECT_GT(residency.share(1), residency.share(2));
+  Residency blind(layers_, 4 * kLayer, false);
+  run(blind, 2);
+  EXPECT_EQ(blind.report().misses, 2u);
+}
+
+TEST_F(ResidencyTest, TheOutlookDecidesForOneLayer) {
+  Residency residency(layers_, 4 * kLayer, false);
+  residency.start(1);
+  residency.outlook(0.9);
+  residency.enter(0, 1);  // reads layer 1 ahead
+  residency.outlook(0.1);
+  residency.enter(1, 1);
+  residency.enter(2, 1);  // nobody expected it
+  EXPECT_EQ(residency.report().read_ahead, 1u);
+  EXPECT_EQ(residency.report().misses, 2u);
+}
+
+TEST(Outlook, BeginsWithTheSeedAndLearnsByTheScore) {
+  Outlook outlook(3, 2);
+  EXPECT_DOUBLE_EQ(outlook.goes_on(1, 0), 0.5);
+  const double exits[] = {0.2, 0.4, 0.4};
+  outlook.seed(exits);
+  EXPECT_NEAR(outlook.goes_on(1, 0), 0.8, 1e-12);
+  EXPECT_NEAR(outlook.goes_on(2, 0), 0.5, 1e-12);  // half of those that are left
+  for (int i = 0; i < 200; ++i) {  // near the threshold at exit 1: stops at 2; far from it: goes on
+    const bool near = i % 2 == 0;
+    outlook.begin(1);
+    outlook.learn(1, 1, near ? 0.95 : 0.3, false);
+    outlook.learn(2, 1, near ? 1.2 : 0.4, near);
+  }
+  outlook.begin(0);
+  outlook.learn(1, 0, 0.95, false);
+  EXPECT_LT(outlook.goes_on(2, 0), 0.05);
+  outlook.begin(0);
+  outlook.learn(1, 0, 0.3, false);
+  EXPECT_GT(outlook.goes_on(2, 0), 0.95);
+}
+
+TEST(ResidencySession, ReplayedScoresDecide) {
+  const auto cases = testing::all_cases();
+  const testing::Case& which = cases[0];
+  Loaded loaded(which, "", 1);
+  const testing::Inputs inputs = testing::random_inputs(which.spec, 3, 5);
+  const std::size_t exits = static_cast<std::size_t>(which.spec.layers - 1);
+  std::vector<float> scores(3 * exits, 0.1f);
+  scores[0] = 0.9f;              // input 0 stops at exit 1
+  scores[2 * exits - 1] = 0.7f;  // input 1 at the last exit that decides
+  RunOptions options;
+  options.lambda = 0.7f;
+  options.replay = scores;
+  const auto out = loaded.run(inputs.batch(), options);
+  EXPECT_EQ(out[0].depth, 1);
+  EXPECT_EQ(out[1].depth, which.spec.layers - 1);
+  EXPECT_EQ(out[2].depth, which.spec.layers);
+  options.replay = std::span(scores).first(3 * exits - 1);
+  std::vector<Prediction> some(3);
+  EXPECT_FALSE(loaded.session->run(inputs.batch(), options, some));
 }
 
 TEST(ResidencySession, AnswersAreTheSameUnderAnyBudget) {

@@ -8,6 +8,7 @@
 #include "engine/forward.h"
 #include "engine/requests.h"
 #include "kernels/parallel.h"
+#include "policy/budget.h"
 
 namespace fathom::engine {
 namespace {
@@ -142,6 +143,23 @@ std::string megabytes(std::size_t bytes) {
   return text;
 }
 
+// The shares of depth that the bundle recorded; none where it has none of this score, for they only save waiting.
+std::vector<ReachPoint> reach_of(const Plan::Parts& parts) {
+  const Json& fathom = parts.model->bundle()->fathom();
+  if (!fathom.contains("budget_table")) return {};
+  const auto table = policy::budget_table_from_json(fathom["budget_table"], parts.spec.layers,
+                                                    policy::score_name(parts.policy.score), "budget_table");
+  if (!table) return {};
+  std::vector<ReachPoint> out;
+  for (const policy::BudgetPoint& point : table->points) {
+    ReachPoint reach{point.lambda, point.exits, point.exits};
+    double going = 1;
+    for (std::size_t l = 0; l < point.exits.size(); going -= point.exits[l++]) reach.shares[l] = std::max(0.0, going);
+    out.push_back(std::move(reach));
+  }
+  return out;
+}
+
 Status plan_residency(Session::State& st, const Runtime& runtime) {
   if (runtime.memory_budget() == 0) return {};
   const Plan::Parts& parts = *st.parts;
@@ -156,6 +174,9 @@ Status plan_residency(Session::State& st, const Runtime& runtime) {
                  "memory budget: " + megabytes(runtime.memory_budget()) + ", and one layer takes " + megabytes(largest),
                  "give at least that"};
   st.residency = std::make_unique<Residency>(parts.layer_bytes, runtime.memory_budget(), runtime.forget_evicted());
+  if (!parts.decides) return {};
+  st.outlook = std::make_unique<Outlook>(parts.spec.layers, st.max_batch);
+  st.reach = reach_of(parts);
   return {};
 }
 
@@ -259,6 +280,10 @@ Status Session::run(const Batch& batch, const RunOptions& options, std::span<Pre
   FATHOM_TRY_VOID(check_batch(st, batch));
   FATHOM_TRY_VOID(check_options(st, options));
   if (options.mode == Mode::masks) FATHOM_TRY_VOID(check_masks(st, batch, options.masks));
+  const std::size_t scores = batch.count * (st.parts->layers.size() - 1);
+  if (!options.replay.empty() && (options.mode != Mode::adaptive || options.replay.size() < scores))
+    return refuse(
+        "replay: expected " + number(scores) + " scores and Mode::adaptive, got " + number(options.replay.size()), "");
   if (predictions.size() < batch.count)
     return refuse("predictions: expected room for " + number(batch.count) + ", got " + number(predictions.size()), "");
   if (batch.count == 0) return {};
@@ -267,7 +292,9 @@ Status Session::run(const Batch& batch, const RunOptions& options, std::span<Pre
   open_predictions(st);
   embed(st, batch);
   if (options.mode == Mode::masks) std::copy_n(options.masks.begin(), batch.count, st.masks.data());
-  run_course(st, course_of(*st.parts, options));
+  const Course course = course_of(*st.parts, options);
+  seed_residency(st, course);
+  run_course(st, course);
   st.out = nullptr;
   return {};
 }

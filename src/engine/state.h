@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "engine/outlook.h"
 #include "engine/parts.h"
 #include "engine/residency.h"
 #include "engine/word_cache.h"
@@ -43,12 +44,21 @@ struct InputScratch {
   QuantizedRows quantized;  // int8 only: patches
 };
 
+// What the calibrate split did at one threshold of the bundle's own score.
+struct ReachPoint {
+  float lambda = 0;
+  std::vector<double> exits, shares;  // of inputs that stop at exit 1..L; that run layer 1..L
+};
+
 struct Session::State {
   std::shared_ptr<const Plan> plan;
   const Plan::Parts* parts = nullptr;
   const kernels::Table* table = nullptr;
   ThreadPool* pool = nullptr;
   std::unique_ptr<Residency> residency;  // with a memory budget
+  std::unique_ptr<Outlook> outlook;      // with a memory budget, where inputs are decided
+  std::vector<ReachPoint> reach;         // with a memory budget: what the bundle knows about depth, by threshold
+  bool seeded = false;                   // residency and outlook, by the first course
 
   // Limits and planned sizes.
   std::size_t max_batch = 0, max_tokens = 0, max_rows = 0, chunk_rows = 0, attention_stride = 0;

@@ -150,12 +150,15 @@ Stream::~Stream() = default;
 Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits,
                               const RunOptions& options) {
   if (options.mode == Mode::trace) return Error{Code::unsupported, "a stream keeps no traces", "trace with a Session"};
+  if (!options.replay.empty())
+    return Error{Code::unsupported, "a stream replays no scores", "replay them with a Session"};
   FATHOM_TRY(auto run, make_state(std::move(plan), runtime, limits));
   FATHOM_TRY_VOID(check_options(*run, options));
   try {
     auto state = std::make_unique<State>();
     const Plan::Parts& parts = *run->parts;
     state->course = course_of(parts, options);
+    seed_residency(*run, state->course);
     state->places.resize(run->max_batch);
     state->predictions.resize(run->max_batch);
     state->entering.resize(run->max_batch);
@@ -206,6 +209,7 @@ bool Stream::step() {
   Session::State& st = *s.run;
   std::size_t rows = 0;
   for (std::size_t i = 0; i < st.active; ++i) rows += static_cast<std::size_t>(st.lengths[i]);
+  look_ahead(st, s.course, layer);
   run_layer(st, static_cast<std::size_t>(layer - 1), st.starts, st.lengths, st.active, rows);
   ++s.steps;
   s.move_on(layer);
