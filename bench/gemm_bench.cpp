@@ -242,7 +242,7 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--only")) only = argv[i + 1];
     if (!std::strcmp(argv[i], "--m")) rows = argv[i + 1];
   }
-  const auto tier = choose_tier(tier_name, detect_cpu());
+  const auto tier = take_tier(tier_name, detect_cpu());
   if (!tier.has_value()) {
     std::fprintf(stderr, "%s\n", tier.error().message.c_str());
     return 2;

@@ -64,7 +64,7 @@ Result<Asked> parse(int argc, char** argv) {
     flags[argv[i]] = argv[i + 1];
   }
   FATHOM_TRY(const Precision precision, parse_precision(flags["--precision"]));
-  FATHOM_TRY(const Tier tier, choose_tier(flags["--tier"], detect_cpu()));
+  FATHOM_TRY(const Tier tier, take_tier(flags["--tier"], detect_cpu()));
   const int threads = std::atoi(flags["--threads"].c_str());
   const std::size_t bytes = std::strtoull(flags["--bytes"].c_str(), nullptr, 10);
   const double seconds = std::atof(flags["--seconds"].c_str());

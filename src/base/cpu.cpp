@@ -1,7 +1,7 @@
 #include "base/cpu.h"
 
-#include <sched.h>
 #include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #if defined(__x86_64__)
@@ -26,9 +26,15 @@ std::uint64_t xgetbv0() {
 }
 
 // Tile registers are kilobytes that every switch between threads would save: Linux (5.16 and later) keeps them from a
-// process until it asks.
+// process until it asks. It says whether it would give them without giving them.
+constexpr int kTileData = 18;  // XFEATURE_XTILEDATA
+bool tiles_offered() {
+  constexpr int kSupported = 0x1021;  // ARCH_GET_XCOMP_SUPP
+  std::uint64_t parts = 0;
+  return ::syscall(SYS_arch_prctl, kSupported, &parts) == 0 && (parts >> kTileData & 1) != 0;
+}
 bool tiles_granted() {
-  constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  constexpr int kRequest = 0x1023;  // ARCH_REQ_XCOMP_PERM
   return ::syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
 
@@ -54,7 +60,7 @@ CpuFeatures detect_cpu() {
   if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) features.avx512_bf16 = features.avx512 && (a >> 5 & 1);
   features.quick_bf16 = features.avx512_bf16 && !intel;
   features.avx512_amx =
-      features.avx512_vnni && features.avx512_bf16 && tiles && amx_tile && amx_int8 && amx_bf16 && tiles_granted();
+      features.avx512_vnni && features.avx512_bf16 && tiles && amx_tile && amx_int8 && amx_bf16 && tiles_offered();
   return features;
 }
 
@@ -159,11 +165,21 @@ Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features)
   return Error{Code::usage, "kernel tier '" + wanted + "' does not exist", names};
 }
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set);
+bool enable_tier([[maybe_unused]] Tier tier) {
+#if defined(__x86_64__)
+  if (tier == Tier::avx512_amx) return tiles_granted();
+#endif
+  return true;
+}
+
+Result<Tier> take_tier(const std::string& wanted, CpuFeatures features) {
+  FATHOM_TRY(Tier tier, choose_tier(wanted, features));
+  if (enable_tier(tier)) return tier;
+  if (wanted == tier_name(tier))
+    return Error{Code::unsupported, "kernel tier '" + wanted + "' was asked for, but Linux refuses its tile registers",
+                 "a signal stack that is too small for them is the usual reason; or leave --tier out"};
+  features.avx512_amx = false;
+  return best_tier(features);
 }
 
 std::size_t core_cache_bytes() {

@@ -1,6 +1,7 @@
 // What this processor can do, read by ourselves (x86-64: cpuid and XGETBV; AArch64: what the kernel passes to every
-// process), and the kernel tier chosen from it. On CPUs with AMX detect_cpu() asks Linux for tile registers, for the
-// whole process and for good: alternate signal stacks must then have room for them (sysconf(_SC_MINSIGSTKSZ)).
+// process), and the kernel tier chosen from it. Nothing here changes the process but enable_tier(avx512_amx): it asks
+// Linux for tile registers, for the whole process and for good: alternate signal stacks must then have room for them
+// (sysconf(_SC_MINSIGSTKSZ)).
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ struct CpuFeatures {
   bool quick_bf16 =
       false;  // and they do more than FMA: AMD's do twice as much, Intel's half as much (docs/performance.md)
   bool avx512_amx =
-      false;          // all of these with AMX tiles of int8 and bf16, which the operating system lets this process use
+      false;          // all of these with AMX tiles of int8 and bf16, which the operating system gives to who asks
   bool neon = false;  // Advanced SIMD, in every AArch64 CPU that runs Linux
   bool neon_dotprod = false;  // neon with 8-bit dot products (ARMv8.2)
 };
@@ -46,7 +47,13 @@ Tier best_tier(const CpuFeatures& features);
 // `wanted` is "" or "auto" for the best tier, else a tier's name; fails loudly if this CPU lacks it.
 Result<Tier> choose_tier(const std::string& wanted, const CpuFeatures& features);
 
-int usable_cores();              // cores this process may run on (affinity mask)
+// Before a tier's kernels run: asks Linux for what it keeps from a process until then, which are AMX's tiles; false:
+// refused, as where an alternate signal stack is too small for them. Of all other tiers true.
+bool enable_tier(Tier tier);
+
+// choose_tier() and enable_tier(): one that was asked for by name must be there, the best gives way to the next.
+Result<Tier> take_tier(const std::string& wanted, CpuFeatures features);
+
 std::size_t core_cache_bytes();  // of a core's second cache; 0 where the system does not tell
 
 }  // namespace fathom

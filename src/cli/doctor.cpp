@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/cores.h"
 #include "base/cpu.h"
 #include "base/json.h"
 #include "cli/child.h"
@@ -41,6 +42,23 @@ std::string why(const std::string& wanted) {
   return wanted.empty() || wanted == "auto" ? "the best that this CPU has" : "asked for with --tier or FATHOM_TIER";
 }
 
+std::string cores_text(const Cores& cores) {
+  std::string text = std::to_string(cores.cores) + " usable";
+  if (cores.cpus > cores.cores)
+    text += " (" + std::to_string(cores.cpus) + " CPUs in the affinity mask; those that share a core count once)";
+  if (cores.share > 0) {
+    char share[32];
+    std::snprintf(share, sizeof share, "%.4g", cores.share);
+    text += std::string(", the control group allows the time of ") + share + " (" + cores.share_from + ")";
+  }
+  return text;
+}
+
+std::string why_threads(const Cores& cores, int wanted) {
+  if (wanted > 0) return "asked for with --threads or FATHOM_THREADS";
+  return cores.threads < cores.cores ? "what the control group allows, rounded up" : "one a core";
+}
+
 // "ready", or what is wrong and what to do.
 Result<std::string> train_state() {
   const fs::path program = train_program();
@@ -60,23 +78,29 @@ Result<int> act(const engine::RuntimeOptions& runtime, bool as_json) {
   const CpuFeatures features = detect_cpu();
   FATHOM_TRY(const Tier chosen, choose_tier(runtime.tier, features));
   FATHOM_TRY(const std::string train, train_state());
+  const Cores cores = usable_cores();
+  const int threads = runtime.threads > 0 ? runtime.threads : cores.threads;
   const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   Json tiers = Json::object();
   for (const Tier tier : kAllTiers) tiers[tier_name(tier)] = tier_available(tier, features);
   const Json json = {{"cpu", cpu_name()},
-                     {"cores", usable_cores()},
+                     {"cores", cores.cores},
+                     {"cpus", cores.cpus},
+                     {"cpu_share", cores.share > 0 ? Json(cores.share) : Json()},
+                     {"cpu_share_from", cores.share > 0 ? Json(cores.share_from) : Json()},
                      {"memory_bytes", memory},
                      {"tiers", tiers},
                      {"tier", tier_name(chosen)},
                      {"why", why(runtime.tier)},
-                     {"threads", runtime.threads > 0 ? runtime.threads : usable_cores()},
+                     {"threads", threads},
                      {"fathom_train", train}};
   if (as_json) {
     std::printf("%s\n", json.dump(2).c_str());
     return 0;
   }
   std::printf("cpu               %s\n", cpu_name().c_str());
-  std::printf("cores             %d usable, %d threads would be used\n", usable_cores(), json["threads"].get<int>());
+  std::printf("cores             %s\n", cores_text(cores).c_str());
+  std::printf("threads           %d would be used: %s\n", threads, why_threads(cores, runtime.threads).c_str());
   std::printf("memory            %s\n", bytes_text(memory).c_str());
   for (const Tier tier : kAllTiers) {
     const bool there = tier_available(tier, features);

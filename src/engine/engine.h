@@ -22,29 +22,30 @@ namespace fathom::engine {
 
 struct RuntimeOptions {
   std::string tier;               // "" or "auto": best
-  int threads = 0;                // 0: all usable cores
+  int threads = 0;                // 0: as many as base/cores.h finds worth it
   std::size_t memory_budget = 0;  // bytes of layers' packed weights that a session holds in memory; 0: all of them
   bool forget_evicted = false;    // with a budget: layers that leave memory leave the system's page cache too
 };
 
 class Runtime {
  public:
+  // Errors: usage; unsupported, a tier that is not here; limit, a thread that cannot be started.
   static Result<std::unique_ptr<Runtime>> create(const RuntimeOptions& options);
-  ThreadPool& pool() { return pool_; }
+  ThreadPool& pool() { return *pool_; }
   const kernels::Table& kernels() const { return *kernels_; }
   std::size_t memory_budget() const { return memory_budget_; }
   bool forget_evicted() const { return forget_evicted_; }
 
  private:
-  Runtime(const kernels::Table& kernels, int threads, const RuntimeOptions& options)
+  Runtime(const kernels::Table& kernels, std::unique_ptr<ThreadPool> pool, const RuntimeOptions& options)
       : kernels_(&kernels),
         memory_budget_(options.memory_budget),
         forget_evicted_(options.forget_evicted),
-        pool_(threads) {}
+        pool_(std::move(pool)) {}
   const kernels::Table* kernels_;
   std::size_t memory_budget_;
   bool forget_evicted_;
-  ThreadPool pool_;
+  std::unique_ptr<ThreadPool> pool_;
 };
 
 class Plan {

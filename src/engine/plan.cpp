@@ -3,6 +3,7 @@
 #include <cmath>
 #include <new>
 
+#include "base/cores.h"
 #include "engine/parts.h"
 
 namespace fathom::engine {
@@ -165,9 +166,10 @@ Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeOptions& options) 
                  "threads: expected 0 (all cores) to " + std::to_string(kMostThreads) + ", got " +
                      std::to_string(options.threads),
                  "0 takes all usable cores"};
-  FATHOM_TRY(const Tier tier, choose_tier(options.tier, detect_cpu()));
-  const int threads = options.threads == 0 ? usable_cores() : options.threads;
-  return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), threads, options));
+  FATHOM_TRY(const Tier tier, take_tier(options.tier, detect_cpu()));
+  const int threads = options.threads == 0 ? std::min(usable_cores().threads, kMostThreads) : options.threads;
+  FATHOM_TRY(auto pool, ThreadPool::create(threads));
+  return std::unique_ptr<Runtime>(new Runtime(kernels::table(tier), std::move(pool), options));
 }
 
 Plan::Plan(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

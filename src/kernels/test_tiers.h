@@ -41,7 +41,7 @@ inline double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); 
 class TierTest : public ::testing::TestWithParam<Tier> {
  protected:
   void SetUp() override {
-    if (!tier_available(GetParam(), detect_cpu()))
+    if (!tier_available(GetParam(), detect_cpu()) || !enable_tier(GetParam()))
       GTEST_SKIP() << tier_name(GetParam()) << " is not available on " << cpu_name();
   }
   const Table& t() const { return table(GetParam()); }
