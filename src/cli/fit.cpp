@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "base/log.h"
 #include "bundle/bundle.h"
@@ -22,6 +23,7 @@ struct Options {
   double max_disagreement = 0.005;
   engine::RuntimeOptions runtime;
   std::vector<int> keep_layers;
+  std::optional<bool> header;
   bool no_labels = false, trunk = false, pairs = false, json = false;
 };
 
@@ -74,10 +76,11 @@ Result<FitFrom> from_flags(const std::vector<std::string>& rest) {
     const bool known =
         training || flag == "--seed" || flag == "--max-tokens" || flag == "--text-columns" || flag == "--label-column";
     if (!known)
-      return Error{Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
-                   "what goes with --from: --data -o --task --pairs --max-tokens --text-columns --label-column --seed "
-                   "--max-disagreement --threads; with "
-                   "--trunk or --keep-layers also --epochs --steps --lr --batch-size --dropout"};
+      return Error{
+          Code::usage, "with --from, '" + flag + "' has no meaning: shape and weights are the checkpoint's",
+          "what goes with --from: --data -o --task --pairs --max-tokens --text-columns --label-column --header --seed "
+          "--max-disagreement --threads; with "
+          "--trunk or --keep-layers also --epochs --steps --lr --batch-size --dropout"};
     if (i + 1 == rest.size()) return Error{Code::usage, flag + " needs a value", "fathom help fit"};
     const std::string& value = rest[i + 1];
     if (training) fit.training.emplace_back(flag, value);
@@ -106,6 +109,7 @@ Result<int> fit_checkpoint(const Options& options, const std::vector<std::string
   fit.keep_layers = options.keep_layers;
   fit.runtime = options.runtime;
   fit.read.pairs = options.pairs;
+  fit.read.header = options.header;
   if (!options.task.empty()) {
     FATHOM_TRY(fit.read.task, data::parse_task(options.task));
   }
@@ -132,6 +136,7 @@ Result<int> act(const Options& options, const std::vector<std::string>& rest) {
   std::vector<std::string> arguments = {"--data", options.data.string(), "--out", options.out.string()};
   if (!options.task.empty()) arguments.insert(arguments.end(), {"--task", options.task});
   if (options.pairs) arguments.push_back("--pairs");
+  if (options.header) arguments.push_back(*options.header ? "--header" : "--no-header");
   arguments.insert(arguments.end(), rest.begin(), rest.end());
   FATHOM_TRY(const int code, train(arguments, options.max_disagreement, options.runtime.threads));
   if (code != 0) return code;
@@ -153,6 +158,8 @@ void add_fit(Frame& frame) {
       "without a classifier is fine-tuned first");
   verb->add_flag("--pairs", options->pairs,
                  "Texts: the two text columns (or the two sides of a TAB in a .txt file) are one pair, not one text");
+  verb->add_flag("--header,!--no-header", options->header,
+                 "The first row of CSV and TSV files is a header, or is data; default: found");
   verb->add_flag("--no-labels", options->no_labels, "With --from: do not look at the labels that the data have");
   CLI::Option* trunk =
       verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");

@@ -140,6 +140,7 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
   if (!read.label_column.empty()) append(arguments, {"--label-column", read.label_column});
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
   if (read.pairs) append(arguments, {"--pairs"});
+  if (read.header) append(arguments, {*read.header ? "--header" : "--no-header"});
   if (read.image_height > 0)
     append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});

@@ -1,8 +1,7 @@
-// CSV (RFC 4180, lenient about a quote inside an unquoted field) and TSV.
-//
-// TSV in the wild comes in two kinds: text dumped as it is (a quote is a character like any other, often
-// unbalanced) and spreadsheet exports (quoted fields). It is read as quoted only when that is clear: the plain
+// CSV as RFC 4180 has it, and TSV, which comes in two forms: plain (a field is any text without TAB or line end)
+// and spreadsheet exports (quoted fields). It is read as quoted only when that is clear: the plain
 // reading has rows of differing width, or some column is in quotes in every row.
+#include "data/plain_text.h"
 #include "data/table.h"
 
 namespace fathom::data {
@@ -16,32 +15,37 @@ Error at_line(const std::string& where, std::uint64_t line, const std::string& w
 
 class Reader {
  public:
-  Reader(std::string_view text, char delimiter, bool quotes, const std::string& where)
-      : text_(text), delimiter_(delimiter), quotes_(quotes), where_(where) {
-    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+  explicit Reader(const Table& table)
+      : text_(table.text),
+        delimiter_(table.kind == TableKind::csv ? ',' : '\t'),
+        quotes_(table.kind != TableKind::tsv),
+        where_(table.where) {
+    if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
   }
 
-  Result<Table> read() {
-    Table table;
-    table.where = where_;
-    if (text_.starts_with("\xFF\xFE") || text_.starts_with("\xFE\xFF"))
-      return at_line(where_, 1, "text is UTF-16", "save it as UTF-8");
+  Status read(const std::function<Status(Row&)>& each) {
+    Row row;
+    std::size_t width = 0;
     while (at_ < text_.size()) {
       if (skip_blank_line()) continue;
-      Row row;
       row.line = line_;
       FATHOM_TRY_VOID(read_row(row));
-      if (!table.rows.empty() && row.fields.size() != table.rows.front().fields.size())
-        return at_line(where_, row.line,
-                       std::to_string(row.fields.size()) + " columns, but the first row has " +
-                           std::to_string(table.rows.front().fields.size()),
-                       "a field that holds the delimiter must be put in quotes");
-      table.rows.push_back(std::move(row));
+      if (width == 0) width = row.fields.size();
+      if (row.fields.size() != width) return uneven(row, width);
+      FATHOM_TRY_VOID(each(row));
     }
-    return table;
+    return {};
   }
 
  private:
+  Error uneven(const Row& row, std::size_t width) const {
+    const std::string other = other_separator(text_, delimiter_);
+    return at_line(where_, row.line,
+                   std::to_string(row.fields.size()) + " columns, but the first row has " + std::to_string(width) +
+                       (other.empty() ? "" : "; " + other),
+                   other.empty() ? "a field that holds the delimiter must be put in quotes"
+                                 : "save it with commas between the fields, or as .tsv with tabs");
+  }
   bool at_line_end() const {
     return at_ == text_.size() || text_[at_] == '\n' ||
            (text_[at_] == '\r' && (at_ + 1 == text_.size() || text_[at_ + 1] == '\n'));
@@ -57,21 +61,25 @@ class Reader {
     return true;
   }
 
+  // Into the fields that the last row left, so that their memory serves again.
   Status read_row(Row& row) {
+    std::size_t count = 0;
     for (;;) {
-      std::string field;
+      if (count == kMaxColumns) return at_line(where_, row.line, "more than 4096 columns");
+      if (count == row.fields.size()) row.fields.emplace_back();
+      std::string& field = row.fields[count++];
+      field.clear();
       if (quotes_ && at_ < text_.size() && text_[at_] == '"') {
         FATHOM_TRY_VOID(read_quoted(field));
       } else {
-        while (!at_line_end() && text_[at_] != delimiter_) field.push_back(text_[at_++]);
+        const std::size_t begin = at_;
+        while (!at_line_end() && text_[at_] != delimiter_) ++at_;
+        field.assign(text_, begin, at_ - begin);
       }
-      if (field.find('\0') != std::string::npos)
-        return at_line(where_, row.line, "holds a NUL byte, so it is not text", "save the file as UTF-8 text");
-      row.fields.push_back(std::move(field));
-      if (row.fields.size() > kMaxColumns) return at_line(where_, row.line, "more than 4096 columns");
       if (at_line_end()) break;
       ++at_;  // the delimiter
     }
+    row.fields.resize(count);
     pass_line_end();
     return {};
   }
@@ -106,27 +114,8 @@ class Reader {
   std::uint64_t line_ = 1;
 };
 
-bool some_column_is_quoted(const Table& table) {
-  const auto quoted = [](const std::string& f) { return f.size() >= 2 && f.front() == '"' && f.back() == '"'; };
-  for (std::size_t c = 0; c < table.columns(); ++c) {
-    bool all = !table.rows.empty();
-    for (const Row& row : table.rows) all = all && quoted(row.fields[c]);
-    if (all) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
-Result<Table> parse_csv(std::string_view text, const std::string& where) {
-  return Reader(text, ',', true, where).read();
-}
-
-Result<Table> parse_tsv(std::string_view text, const std::string& where) {
-  auto plain = Reader(text, '\t', false, where).read();
-  if (plain.has_value() && !some_column_is_quoted(*plain)) return plain;
-  auto quoted = Reader(text, '\t', true, where).read();
-  return quoted.has_value() ? std::move(quoted) : std::move(plain);
-}
+Status visit_separated(const Table& table, const std::function<Status(Row&)>& each) { return Reader(table).read(each); }
 
 }  // namespace fathom::data

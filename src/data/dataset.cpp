@@ -33,6 +33,26 @@ std::string joined_text(const Row& row, const std::vector<std::size_t>& columns)
 
 std::string sound(std::string text) { return is_utf8(text) ? std::move(text) : repair_utf8(text); }
 
+// What JSON lines may have in a column that is used: text (null is an empty one), and a label in every row.
+Status check_cells(const Table& table, const Columns& columns, const Row& row) {
+  if (row.cells.empty()) return {};
+  const auto fault = [&](std::size_t c, const char* what, const char* hint) {
+    return Error{Code::bad_input,
+                 table.where + " line " + std::to_string(row.line) + ": '" + table.header[c] + "' " + what, hint};
+  };
+  std::vector<std::size_t> used = columns.text;
+  used.push_back(columns.label);
+  if (columns.complexity) used.push_back(*columns.complexity);
+  for (const std::size_t c : used) {
+    if (row.cells[c] == Cell::nested) return fault(c, "is a list or object, expected text or a number", "");
+    if (row.fields[c].find('\0') != std::string::npos) return fault(c, "holds a NUL character", "remove it");
+    if (row.cells[c] == Cell::absent && (c == columns.label || columns.text.size() == 1))
+      return fault(c, "is missing", "every line needs its text and its label");
+    if (row.cells[c] == Cell::null && c == columns.label) return fault(c, "is null", "every line needs a label");
+  }
+  return {};
+}
+
 Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) {
   RawPart part;
   part.files = {table.where};
@@ -41,26 +61,30 @@ Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) 
                  table.where + ": a pair needs two text columns, there are " + std::to_string(columns.text.size()) +
                      " (" + describe_columns(table, columns) + ")",
                  "name the two with --text-columns FIRST,SECOND"};
-  for (const Row& row : table.rows) {
+  const auto take = [&](const Row& row) -> Status {
+    FATHOM_TRY_VOID(check_cells(table, columns, row));
     part.split.texts.push_back(sound(pairs ? row.fields[columns.text[0]] : joined_text(row, columns.text)));
     if (pairs) part.split.second.push_back(sound(row.fields[columns.text[1]]));
     part.labels.push_back(row.fields[columns.label]);
     part.file.push_back(0);
     part.place.push_back(row.line);
-    if (!columns.complexity) continue;
+    if (!columns.complexity) return {};
     const std::string& depth = row.fields[*columns.complexity];
     if (!is_integer(depth) || depth.size() > 6 || depth[0] == '-')
       return Error{
           Code::bad_input,
           part.where(part.labels.size() - 1) + ": complexity '" + depth + "' is not a whole number of 0 to 999999", ""};
     part.split.complexity.push_back(std::stoi(depth));
-  }
+    return {};
+  };
+  FATHOM_TRY_VOID(table.visit(take));
   return part;
 }
 
 Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts& raw, std::vector<std::string>& notes) {
   const auto& text = options.text_columns.empty() ? plan.toml.text_columns : options.text_columns;
   const std::string& label = options.label_column.empty() ? plan.toml.label_column : options.label_column;
+  const std::optional<bool> header = options.header ? options.header : plan.toml.header;
   std::vector<std::string> wanted = text;
   wanted.push_back(label);
   if (label.empty()) wanted.pop_back();
@@ -70,19 +94,21 @@ Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts&
     const auto index = static_cast<std::size_t>(part);
     if (plan.parts[index].files.empty()) continue;
     FATHOM_TRY(Table table, read_table(plan.parts[index].files.front()));
-    FATHOM_TRY_VOID(find_header(table, wanted));
     Columns columns;
     if (part == Part::train) {
+      FATHOM_TRY_VOID(find_header(table, wanted, header));
       FATHOM_TRY(columns, choose_columns(table, text, label));
       notes.push_back(describe_columns(table, columns));
     } else {
-      FATHOM_TRY(columns, same_columns(train, train_columns, table));
+      FATHOM_TRY_VOID(find_header_as(table, train, wanted, header));
+      FATHOM_TRY(columns, same_columns(train, train_columns, table, part_name(part)));
     }
     FATHOM_TRY(raw[index], rows_of(table, columns, options.pairs));
     if (part == Part::train) {
       train_columns = columns;
       train = std::move(table);
-      train.rows.resize(1);
+      train.text.clear();
+      train.text.shrink_to_fit();
     }
   }
   return {};
@@ -118,7 +144,11 @@ Status read_images(const FolderPlan& plan, const ReadOptions& options, RawParts&
 
 Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
   const RawPart& train = raw[0];
-  FATHOM_TRY(const LabelMap map, LabelMap::make(train.labels, plan.label_names, train.files.front()));
+  for (const RawPart& part : raw)
+    for (std::size_t i = 0; i < part.labels.size(); ++i)
+      if (part.labels[i].find_first_not_of(" \t\r\n") == std::string::npos)
+        return Error{Code::bad_input, part.where(i) + ": an empty label", "give every row a label"};
+  FATHOM_TRY(const LabelMap map, LabelMap::make(train.labels, plan.label_names, train.files.front(), plan.names_from));
   dataset.label_names = map.names();
   for (const Part part : kAllParts) {
     RawPart& from = raw[static_cast<std::size_t>(part)];

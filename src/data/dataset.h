@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct ReadOptions {
   Task task = Task::text_classification;
   std::vector<std::string> text_columns;  // names or 1-based numbers; empty: found by general rules
   std::string label_column;               // likewise
+  std::optional<bool> header;             // CSV and TSV: the first row is the header, or is not; nothing: found
   bool pairs = false;                     // two text columns are one pair of texts, not one text
   int image_height = 0,
       image_width = 0;     // class folders of JPEG/PNG are resized to this; 0: the first picture's size, at most 64x64

@@ -38,7 +38,7 @@ std::string without_gz(std::string name) {
 
 // "<stem>-<column>-idx<d>-ubyte[.gz]", also with a dot before idx; "" if the name is another.
 std::string idx_stem(const std::string& file_name, const std::string& column, const std::string& ranks) {
-  const std::string name = lower(without_gz(file_name));
+  const std::string name = without_gz(lower(file_name));
   for (const char rank : ranks)
     for (const char* dash : {"-", "."}) {
       const std::string tail = "-" + column + dash + "idx" + rank + "-ubyte";
@@ -49,7 +49,7 @@ std::string idx_stem(const std::string& file_name, const std::string& column, co
 
 // CIFAR: "data_batch_<digits>.bin" trains; "<stem>_batch.bin" and "<stem>.bin" are that stem's split.
 std::optional<Role> cifar_role(const std::string& file_name) {
-  std::string name = lower(without_gz(file_name));
+  std::string name = without_gz(lower(file_name));
   if (!name.ends_with(".bin")) return std::nullopt;
   name.resize(name.size() - 4);
   const std::string numbered = "data_batch_";
@@ -63,7 +63,7 @@ std::optional<Role> cifar_role(const std::string& file_name) {
 
 std::optional<Role> table_role(const std::string& file_name) {
   if (!is_table_name(file_name)) return std::nullopt;
-  const std::string name = without_gz(file_name);
+  const std::string name = without_gz(lower(file_name));
   return role_of(name.substr(0, name.rfind('.')));
 }
 
@@ -211,13 +211,15 @@ void place_dev(RoleFiles& roles, std::vector<std::string>& notes) {
 
 Status read_names(const std::vector<fs::path>& paths, FolderPlan& plan) {
   plan.label_names = plan.toml.label_names;
+  plan.names_from = "dataset.toml";
   for (const bool meta : {false, true})
     for (const fs::path& path : paths) {
       const std::string name = lower(path.filename().string());
       if (!plan.label_names.empty() || !(meta ? name.ends_with(".meta.txt") : name == "classes.txt")) continue;
       FATHOM_TRY(const std::string text, read_file(path, 1 << 20));
       FATHOM_TRY(plan.label_names, parse_class_names(text, "'" + path.string() + "'"));
-      plan.notes.push_back(path.filename().string() + ": " + std::to_string(plan.label_names.size()) + " class names");
+      plan.names_from = path.filename().string();
+      plan.notes.push_back(plan.names_from + ": " + std::to_string(plan.label_names.size()) + " class names");
     }
   return {};
 }
@@ -234,6 +236,24 @@ void note_ignored(const std::vector<fs::path>& paths, FolderPlan& plan) {
         std::any_of(plan.notes.begin(), plan.notes.end(), [&](const auto& n) { return n.starts_with(name + ": "); });
     if (data && !used && !noted) plan.notes.push_back(name + ": ignored, its name is no split's");
   }
+}
+
+// For the error that a split is missing: files that claim one but are of no kind that is read, else what there is.
+std::string what_lies_there(const std::vector<fs::path>& paths, Task task) {
+  std::string claims, names;
+  std::size_t count = 0;
+  for (const fs::path& path : paths) {
+    const std::string file = path.filename().string(), name = without_gz(lower(file));
+    const std::string stem = name.substr(0, name.find('.'));
+    if (count++ < 8) names += (names.empty() ? "" : ", ") + file;
+    if (task != Task::text_classification || !role_of(stem) || is_table_name(file)) continue;
+    claims += (claims.empty() ? "; " : ", ") + file + " is there, but " +
+              (name.ends_with(".json") ? "must be JSON lines, one object a line, named " + stem + ".jsonl"
+                                       : "of no kind that is read (.csv, .tsv, .jsonl)");
+  }
+  if (!claims.empty()) return claims;
+  if (count == 0) return "; the folder is empty";
+  return "; it holds " + names + (count > 8 ? " and " + std::to_string(count - 8) + " more" : "");
 }
 
 Status read_toml(const fs::path& folder, Task task, FolderPlan& plan) {
@@ -274,10 +294,12 @@ Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
                              : "expected train-images-idx3-ubyte and its labels, data_batch_1.bin, or "
                                "train/<class>/*.jpg|png, and the same for test";
   if (roles.count(Role::train) == 0)
-    return Error{Code::bad_input, where + ": no training data found for " + task_name(task), expected};
+    return Error{Code::bad_input,
+                 where + ": no training data found for " + task_name(task) + what_lies_there(paths, task), expected};
   place_dev(roles, plan.notes);
   if (roles.count(Role::test) == 0)
-    return Error{Code::bad_input, where + ": no test data found beside the training data",
+    return Error{Code::bad_input,
+                 where + ": no test data found beside the training data" + what_lies_there(paths, task),
                  "add a test (or dev) file; Fathom never takes test rows from the training file"};
   for (const Part part : kAllParts)
     plan.parts[static_cast<std::size_t>(part)] = roles[kRoles[static_cast<std::size_t>(part)]];

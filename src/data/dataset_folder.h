@@ -24,6 +24,7 @@ struct FolderPlan {
   std::array<PartFiles, 4> parts;  // by Part; without files: not there
   DatasetToml toml;
   std::vector<std::string> label_names;  // of dataset.toml or a class name file; may be empty
+  std::string names_from;                // that file's name
   std::vector<std::string> notes;
 };
 

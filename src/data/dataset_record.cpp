@@ -25,6 +25,7 @@ Json record_of(const Dataset& dataset, const std::filesystem::path& folder, cons
   if (options.image_width > 0) json["image_width"] = options.image_width;
   if (!options.label_column.empty()) json["label_column"] = options.label_column;
   if (!options.text_columns.empty()) json["text_columns"] = options.text_columns;
+  if (options.header) json["header"] = *options.header;
   if (options.pairs) json["pairs"] = true;
   return json;
 }
@@ -75,6 +76,9 @@ Result<RecordedData> recorded_data(const Json& fathom, const std::string& where)
     if (!(*data)["pairs"].is_boolean())
       return Error{Code::corrupt_bundle, at + ": pairs is not true or false", "fit the bundle again"};
     out.options.pairs = (*data)["pairs"].get<bool>();
+  }
+  if (data->contains("header")) {
+    FATHOM_TRY(out.options.header, json_bool(*data, "header", at));
   }
   if (!data->contains("text_columns")) return out;
   const Json& columns = (*data)["text_columns"];

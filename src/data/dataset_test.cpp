@@ -166,6 +166,50 @@ TEST(Dataset, WrongFilesEndWithOneClearError) {
   EXPECT_FAILS(parse_task("guessing"), Code::usage, "unknown task 'guessing'");
 }
 
+TEST(Dataset, MessagesNameWhatIsThere) {
+  const TestFolder folder;
+  const auto refused = [&](Code code, const std::string& part) {
+    EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), code, part);
+  };
+  refused(Code::bad_input, "; the folder is empty");
+  folder.put("train.json", "[]");
+  refused(Code::bad_input, "train.json is there, but must be JSON lines, one object a line, named train.jsonl");
+  folder.put("train.csv", "text,label\n" + rows(20) + "row,\n");
+  folder.put("test.csv", "text\none text\ntwo texts\n");
+  refused(Code::bad_input, "test.csv' has no label column ('label'): it cannot be a test split");
+  folder.put("test.csv", "text,label\n" + rows(4));
+  refused(Code::bad_input, "train.csv' line 22: an empty label");
+  folder.put("train.csv", gzipped(rows(20)));
+  refused(Code::bad_input, "train.csv' is gzip");
+}
+
+TEST(Dataset, NamesCountInAnyCase) {
+  const TestFolder folder;
+  folder.put("TRAIN.CSV", rows(30));
+  folder.put("Test.Csv.GZ", gzipped(rows(8, "test")));
+  const auto dataset = read_dataset(folder.path(), options_for(kText));
+  ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
+  EXPECT_EQ(dataset->part(Part::test).size(), 8u);
+}
+
+TEST(Dataset, MembersThatAreNotUsedMayBeAnything) {
+  const TestFolder folder;
+  std::string lines = "{\"text\":\"a\",\"tags\":null,\"label\":\"x\",\"note\":\"n\"}\n";
+  for (int i = 0; i < 10; ++i)
+    lines += "{\"text\":\"b c\",\"tags\":[1],\"label\":\"" + std::string(i % 2 ? "x" : "y") + "\"}\n";
+  folder.put("train.jsonl", lines);
+  folder.put("test.jsonl", lines);
+  const auto dataset = read_dataset(folder.path(), options_for(kText));
+  ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
+  EXPECT_EQ(dataset->part(Part::test).texts[0], "a");
+  folder.put("test.jsonl", "{\"text\":\"a\",\"note\":\"n\"}\n");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input, "test.jsonl' has no label column");
+  folder.put("test.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"a\"}\n");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input, "line 2: 'label' is missing");
+  folder.put("test.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":[2],\"label\":\"x\"}\n");
+  EXPECT_FAILS(read_dataset(folder.path(), options_for(kText)), Code::bad_input, "line 2: 'text' is a list or object");
+}
+
 TEST(Dataset, TestColumnsAreMatchedByName) {
   const TestFolder folder;
   folder.put("train.csv", "text,label\na,x\nb,y\nc,x\nd,y\n");
@@ -246,10 +290,15 @@ TEST(Labels, FollowNamesNumbersOrBytes) {
   EXPECT_EQ(order({"y", "x"}, {"y", "x"})->find("y"), 0);
   EXPECT_EQ(order({"01", "2"})->find(" 1"), 0);
   EXPECT_EQ(order({"1", "2"})->find("7"), -1);
-  EXPECT_FAILS(order({"0", "3"}, {"x", "y", "z"}), Code::bad_input, "label '3' fits none of the 3 class names");
-  EXPECT_FAILS(order({"x", "w"}, {"x", "y"}), Code::bad_input, "label 'w' fits none");
+  EXPECT_FAILS(order({"0", "3"}, {"x", "y", "z"}), Code::bad_input, "label '3' is missing from the class names");
+  EXPECT_FAILS(order({"x", "w"}, {"x", "y"}), Code::bad_input, "label 'w' is missing from the class names ('x', 'y')");
+  EXPECT_FAILS(order({"pos", "neg"}, {"neg", "positive"}), Code::bad_input, "label 'pos' is missing");
+  EXPECT_FAILS(order({"1", "01"}, {"x", "y"}), Code::bad_input, "labels '1' and '01' differ by zeros alone");
+  EXPECT_EQ(order({"01", "1", "001", "2"})->names(), (std::vector<std::string>{"1", "01", "001", "2"}));
+  EXPECT_EQ(order({"01", "1"})->find(" 01"), 1);
   EXPECT_FAILS(order({"a", ""}), Code::bad_input, "empty label");
   EXPECT_FAILS(parse_class_names("a\nb\na\n", "f"), Code::bad_input, "'a' stands twice");
+  EXPECT_EQ(parse_class_names("\xEF\xBB\xBFpos\nneg\n", "f").value(), (std::vector<std::string>{"pos", "neg"}));
   EXPECT_FAILS(parse_class_names("\n", "f"), Code::bad_input, "fewer than two");
 }
 

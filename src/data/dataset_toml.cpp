@@ -7,11 +7,11 @@
 namespace fathom::data {
 namespace {
 
-constexpr const char* kKeys = "task, text_columns, label_column, label_names, train, tune, calibrate, test";
+constexpr const char* kKeys = "task, text_columns, label_column, label_names, header, train, tune, calibrate, test";
 
 struct Value {
   std::vector<std::string> texts;
-  bool is_list = false;
+  bool is_list = false, is_flag = false;  // flag: true or false, as its text
 };
 
 class Reader {
@@ -36,6 +36,13 @@ class Reader {
   Result<Value> value() {
     Value value;
     skip(false);
+    for (const std::string_view word : {"true", "false"})
+      if (text_.substr(at_, word.size()) == word) {
+        at_ += word.size();
+        value.texts.emplace_back(word);
+        value.is_flag = true;
+        return end_of_line(std::move(value));
+      }
     if (!take('[')) {
       FATHOM_TRY(std::string text, string());
       value.texts.push_back(std::move(text));
@@ -130,6 +137,12 @@ Status set(DatasetToml& toml, const std::string& key, const Value& value, const 
     out = value.texts.front();
     return {};
   };
+  if (value.is_flag != (key == "header"))
+    return reader.fault("'" + key + "' must be " + (value.is_flag ? "text in quotes" : "true or false"));
+  if (key == "header") {
+    toml.header = value.texts.front() == "true";
+    return {};
+  }
   if (key == "task") {
     std::string name;
     FATHOM_TRY_VOID(single(name));

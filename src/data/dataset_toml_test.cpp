@@ -18,6 +18,9 @@ TEST(DatasetToml, ReadsEveryKey) {
   EXPECT_EQ(toml->label_names, (std::vector<std::string>{"no", "yes"}));
   EXPECT_EQ(toml->files[0], std::vector<std::string>{"x/train.csv"});
   EXPECT_EQ(toml->files[3].size(), 2u);
+  EXPECT_FALSE(toml->header.has_value());
+  EXPECT_EQ(parse_dataset_toml("header = false # none\n", "f")->header, false);
+  EXPECT_EQ(parse_dataset_toml("header=true", "f")->header, true);
 }
 
 TEST(DatasetToml, NamesTheFault) {
@@ -35,6 +38,9 @@ TEST(DatasetToml, NamesTheFault) {
   EXPECT_FAILS(parse_dataset_toml("text_columns = []\n", "f"), Code::bad_input, "empty list");
   EXPECT_FAILS(parse_dataset_toml("text_columns = [\"a\" \"b\"]\n", "f"), Code::bad_input, "expected ','");
   EXPECT_FAILS(parse_dataset_toml("label_column = [\"a\"]\n", "f"), Code::bad_input, "must be one text");
+  EXPECT_FAILS(parse_dataset_toml("header = \"yes\"\n", "f"), Code::bad_input, "'header' must be true or false");
+  EXPECT_FAILS(parse_dataset_toml("label_column = true\n", "f"), Code::bad_input, "must be text in quotes");
+  EXPECT_FAILS(parse_dataset_toml("header = truely\n", "f"), Code::bad_input, "unexpected text");
   EXPECT_FAILS(parse_dataset_toml("train = \"a\\q\"\n", "f"), Code::bad_input, "unknown escape");
 }
 

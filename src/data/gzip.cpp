@@ -34,6 +34,8 @@ bool only_zeros(std::string_view bytes) {
 }  // namespace
 
 Result<std::string> unpack_gzip(std::string_view packed, const std::string& where, std::uint64_t max_bytes) {
+  // A bomb may not grow without bound: text, pictures and labels stay far below this.
+  max_bytes = std::min<std::uint64_t>(max_bytes, std::max<std::uint64_t>(kFreeGrowth, packed.size() * kMaxGrowth));
   Inflater inflater;
   if (!inflater.ready()) return Error{Code::out_of_memory, where + ": no memory to unpack gzip", ""};
   z_stream& z = inflater.stream;
@@ -53,7 +55,7 @@ Result<std::string> unpack_gzip(std::string_view packed, const std::string& wher
     const std::size_t made = chunk.size() - z.avail_out;
     if (out.size() + made > max_bytes)
       return Error{Code::limit, where + ": unpacks to more than " + std::to_string(max_bytes) + " bytes",
-                   "split the file"};
+                   "where it is no bomb, unpack it (gunzip) or split it"};
     out.append(chunk, 0, made);
     if (code == Z_STREAM_END) {
       const std::size_t left = packed.size() - fed + z.avail_in;
@@ -71,7 +73,7 @@ Result<std::string> read_data_file(const fs::path& path, std::uint64_t max_bytes
   FATHOM_TRY(std::string bytes, read_file(path, max_bytes));
   const std::string where = "'" + path.string() + "'";
   if (bytes.empty()) return Error{Code::bad_input, where + ": the file is empty", "give a file with data"};
-  if (path.extension() != ".gz") return bytes;
+  if (path.extension() != ".gz" && path.extension() != ".GZ") return bytes;
   FATHOM_TRY(std::string unpacked, unpack_gzip(bytes, where, max_bytes));
   if (unpacked.empty()) return Error{Code::bad_input, where + ": unpacks to nothing", "give a file with data"};
   return unpacked;

@@ -2,30 +2,26 @@
 
 #include <algorithm>
 
-#include "base/file.h"
+#include "data/line_reader.h"
 
 namespace fathom::data {
 
 Result<std::vector<std::string>> read_text_lines(const std::filesystem::path& file) {
-  constexpr std::size_t kMaxLine = std::size_t{1} << 20;
-  const std::string where = "'" + file.string() + "'";
-  FATHOM_TRY(const std::string bytes, read_file(file, std::uint64_t{1} << 32));
-  if (bytes.find('\0') != std::string::npos)
-    return Error{Code::bad_input, where + " is not a text file: it holds zero bytes",
-                 "give a file of texts, one a line, or a data folder"};
+  constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 32;
+  FATHOM_TRY(LineReader reader, LineReader::open(file));
   std::vector<std::string> lines;
-  for (std::size_t begin = 0, number = 1; begin < bytes.size(); ++number) {
-    const std::size_t end = std::min(bytes.find('\n', begin), bytes.size());
-    const std::size_t last = end > begin && bytes[end - 1] == '\r' ? end - 1 : end;
-    if (last - begin > kMaxLine)
-      return Error{Code::limit,
-                   where + ", line " + std::to_string(number) + ": " + std::to_string(last - begin) +
-                       " bytes, at most 1048576 are read",
-                   "one text a line"};
-    if (last > begin) lines.emplace_back(bytes, begin, last - begin);
-    begin = end + 1;
+  std::uint64_t bytes = 0;
+  for (;;) {
+    FATHOM_TRY(auto line, reader.next());
+    if (!line) break;
+    if (line->empty()) continue;
+    bytes += line->size();
+    if (bytes > kMaxBytes)
+      return Error{Code::limit, reader.where() + ": more than " + std::to_string(kMaxBytes) + " bytes of text",
+                   "split the file"};
+    lines.push_back(std::move(*line));
   }
-  if (lines.empty()) return Error{Code::bad_input, where + " holds no text", "give texts, one a line"};
+  if (lines.empty()) return Error{Code::bad_input, reader.where() + " holds no text", "give texts, one a line"};
   return lines;
 }
 

@@ -103,6 +103,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "names or 1-based numbers, by commas (default: by the file's header)")
       ->delimiter(',');
   app.add_option("--label-column", o.label_column, "name or 1-based number (default: by the file's header)");
+  app.add_flag("--header,!--no-header", o.header,
+               "the first row of CSV and TSV files is a header, or is data (default: found)");
   app.add_flag("--pairs", o.pairs, "the two text columns are one pair of texts, not one text");
   app.add_option("--max-train", o.max_train, "use at most this many training rows; 0: all (default)");
   app.add_option("--max-disagreement", o.max_disagreement,
@@ -155,8 +157,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
     return Error{Code::usage, error.what(), "see fathom-train --help"};
   }
   if (o.tune == "like")
-    for (const char* flag :
-         {"--task", "--pairs", "--text-columns", "--label-column", "--max-train", "--picture-size", "--no-labels"})
+    for (const char* flag : {"--task", "--pairs", "--header", "--text-columns", "--label-column", "--max-train",
+                             "--picture-size", "--no-labels"})
       if (app.get_option(flag)->count() > 0)
         return Error{
             Code::usage,
@@ -191,6 +193,7 @@ Json options_to_json(const FitOptions& o) {
   json["max_disagreement"] = o.max_disagreement;
   json["text_columns"] = o.text_columns;
   json["label_column"] = o.label_column;
+  put(json, "header", o.header);
   if (o.pairs) json["pairs"] = true;
   if (!o.teacher_checksum.empty()) json["teacher"] = o.teacher_checksum;
   put(json, "layers", o.layers);
@@ -219,6 +222,7 @@ data::ReadOptions read_options(const FitOptions& o) {
   read.task = o.task;
   read.text_columns = o.text_columns;
   read.label_column = o.label_column;
+  read.header = o.header;
   read.pairs = o.pairs;
   read.seed = o.seed;
   read.max_train = o.max_train;

@@ -38,6 +38,7 @@ struct FitOptions {
   int threads = 0;  // 0: all cores. Never changes a result
   std::vector<std::string> text_columns;
   std::string label_column;
+  std::optional<bool> header;  // whether the first row of a CSV or TSV file is one; nothing: found
   bool pairs = false;
   std::size_t max_train = 0;
   double max_disagreement = 0.005;  // with full depth; where scores are compared and thresholds chosen
