@@ -1,7 +1,8 @@
-// The orientation that a camera noted beside the pixels: found in JPEG's Exif segment (APP1) or PNG's eXIf chunk, and
-// applied. Files lie: whatever is cut short, points outside or has another type counts as 1 (upright), never as an
-// error, and no memory is taken for it. XMP's copy of the tag and PNG's text profiles are not read.
-// Thread rule: pure functions. Source: Exif 2.32 (tag 0x0112), TIFF 6.0, PNG 3rd edition (eXIf).
+// The orientation that a camera or a program noted beside the pixels, found where Pillow looks for it, and applied: in
+// JPEG's Exif segments (APP1; several are one), in PNG's eXIf chunk or, without one, its "Raw profile type exif" text;
+// where these have no such tag, in XMP. Files lie: whatever is cut short, points outside or has another type counts as
+// 1 (upright), never as an error, and at most 1 MiB is taken for it. Thread rule: pure functions. Source: Exif 2.32
+// (tag 0x0112), TIFF 6.0, PNG 3rd edition (eXIf).
 #pragma once
 
 #include <string_view>

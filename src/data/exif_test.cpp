@@ -66,7 +66,6 @@ TEST(Exif, WhatIsMalformedCountsAsUpright) {
       tiff(true, {{0x0112, 3, 1, 9}}, 1),
       tiff(true, {{0x0112, 4, 1, 0xFFFFFFFF}}, 1),
       tiff(true, {{0x0112, 2, 1, 6}}, 1),
-      tiff(true, {{0x0112, 3, 2, 6}}, 1),
       tiff(true, {{0x0112, 3, 0, 6}}, 1),
       tiff(true, {{0x0113, 3, 1, 6}}, 1),
       tiff(true, {{}}, 1, 0xFFFFFFFF),
@@ -81,6 +80,79 @@ TEST(Exif, WhatIsMalformedCountsAsUpright) {
   EXPECT_EQ(png_orientation(png_with(tiff(true, {{}}, 1), 1)), 1);  // wrong checksum
   EXPECT_EQ(jpeg_orientation("\xFF\xD8\xFF\xDA"s + jpeg_with(tiff(true, {{}}, 1)).substr(2)),
             1);  // behind the scan data
+}
+
+std::string png_chunk(const std::string& name, const std::string& data) {
+  const std::string named = name + data;
+  const auto sum = static_cast<std::uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(named.data()), static_cast<uInt>(named.size())));
+  return number(static_cast<std::uint32_t>(data.size()), 4, false) + named + number(sum, 4, false);
+}
+
+std::string packed(const std::string& text) {
+  std::string out(compressBound(text.size()), '\0');
+  uLongf size = out.size();
+  EXPECT_EQ(
+      compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(text.data()), text.size()),
+      Z_OK);
+  return out.substr(0, size);
+}
+
+// Where else Pillow finds it.
+TEST(Exif, TheFirstEntryThatCanBeReadCounts) {
+  const auto both = [](const std::string& block) {
+    EXPECT_EQ(jpeg_orientation(jpeg_with(block)), png_orientation(png_with(block)));
+    return jpeg_orientation(jpeg_with(block));
+  };
+  EXPECT_EQ(both(tiff(true, {{0x0112, 3, 2, 6}}, 1)), 6);                      // of several values the first
+  EXPECT_EQ(both(tiff(true, {{0x0112, 3, 0, 3}, {0x0112, 3, 1, 6}}, 2)), 6);   // one without a value
+  EXPECT_EQ(both(tiff(true, {{0x0112, 99, 1, 3}, {0x0112, 3, 1, 6}}, 2)), 6);  // one of no known type
+  EXPECT_EQ(both(tiff(true, {{0x0112, 3, 1, 3}, {0x0112, 3, 1, 6}}, 2)), 3);
+  EXPECT_EQ(both(tiff(true, {{0x0112, 2, 1, 3}, {0x0112, 3, 1, 6}}, 2)), 1);  // a text is a value, and turns nothing
+  EXPECT_EQ(both("Exif\0\0"s + tiff(false, {{0x0112, 9, 1, 8}}, 1)), 8);
+}
+
+TEST(Exif, SeveralSegmentsAreOne) {
+  const std::string block = tiff(true, {{}}, 1);
+  const auto segment = [](const std::string& data) {
+    return "\xFF\xE1"s + number(static_cast<std::uint32_t>(data.size() + 2), 2, false) + data;
+  };
+  EXPECT_EQ(jpeg_orientation("\xFF\xD8"s + segment("Exif\0\0"s) + segment("Exif\0\0"s + block) + "\xFF\xDA"), 6);
+  EXPECT_EQ(jpeg_orientation("\xFF\xD8"s + segment("Exif\0\0"s + block.substr(0, 9)) +
+                             segment("Exif\0\0"s + block.substr(9)) + "\xFF\xDA"),
+            6);
+}
+
+TEST(Exif, XmpAndTextProfilesAreRead) {
+  const std::string xmp = "<x tiff:Orientation='3' tiff:Orientation=\"6\"/>", space = "http://ns.adobe.com/xap/1.0/\0"s;
+  const auto jpeg = [&](const std::string& text) {
+    const std::string data = space + text;
+    return "\xFF\xD8\xFF\xE1"s + number(static_cast<std::uint32_t>(data.size() + 2), 2, false) + data + "\xFF\xDA";
+  };
+  EXPECT_EQ(jpeg_orientation(jpeg(xmp)), 6);
+  EXPECT_EQ(jpeg_orientation(jpeg("<tiff:Orientation>8</tiff:Orientation>")), 8);
+  EXPECT_EQ(jpeg_orientation(jpeg("tiff:Orientation=\"9\"")), 1);
+  EXPECT_EQ(jpeg_orientation(jpeg("tiff:Orientation")), 1);
+  const std::string begin = "\x89PNG\r\n\x1A\n", key = "XML:com.adobe.xmp";
+  EXPECT_EQ(png_orientation(begin + png_chunk("iTXt", key + "\0\0\0\0\0"s + xmp)), 6);
+  EXPECT_EQ(png_orientation(begin + png_chunk("iTXt", key + "\0\1\0\0\0"s + packed(xmp))), 6);
+  EXPECT_EQ(png_orientation(begin + png_chunk("iTXt", key + "\0\1\0\0\0"s + packed(xmp).substr(0, 9))), 1);
+  std::string hex = "\nexif\n  34\n";
+  for (const char c : tiff(false, {{0x0112, 3, 1, 5}}, 1)) {
+    hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    hex += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+    if (hex.size() % 7 == 0) hex += '\n';
+  }
+  const std::string profile = "Raw profile type exif";
+  EXPECT_EQ(png_orientation(begin + png_chunk("tEXt", profile + "\0"s + hex)), 5);
+  EXPECT_EQ(png_orientation(begin + png_chunk("zTXt", profile + "\0\0"s + packed(hex))), 5);
+  // A chunk of its own comes first, and its own tag before XMP's.
+  const std::string own = png_with(tiff(true, {{0x0112, 3, 1, 3}}, 1));
+  EXPECT_EQ(png_orientation(own.substr(0, own.size() - 12) + png_chunk("tEXt", profile + "\0"s + hex) +
+                            png_chunk("iTXt", key + "\0\0\0\0\0"s + xmp)),
+            3);
+  const std::string bomb = packed(std::string(64u << 20, ' ') + xmp);
+  EXPECT_EQ(png_orientation(begin + png_chunk("zTXt", key + "\0\0"s + bomb)), 1);  // 1 MiB is looked at
 }
 
 TEST(Exif, CutAnywhereItStaysInside) {

@@ -1,8 +1,10 @@
 // Hostile-safe JPEG and PNG decoding to upright RGB, and resizing. The header is probed first; at most 40 Mpx are read.
 // Pixels are those of Pillow's Image.open(...), exif_transpose, convert("RGB"): palettes and grey become RGB, CMYK is
 // taken as Adobe writes it (inverted, whether marked or not), alpha is dropped, not composed, and of 16 bits the high
-// byte stays. One exception: 16-bit grey, which Pillow clips at 255 (nearly all white), also keeps its high byte here,
-// because that is the picture. Thread rule: pure functions.
+// byte stays, but of 16-bit grey, which is clipped at 255 (nearly all white): models were trained on Pillow's pixels.
+// What Pillow loads in spite of damage (lost restarts, a tail cut off behind the pixels) is loaded, with its pixels.
+// Time and memory: what the header says is checked against the file's size before memory is taken, sides are at most
+// 65535, scans of a progressive JPEG 16 to 100 by its size. Thread rule: pure functions.
 #pragma once
 
 #include <cstdint>

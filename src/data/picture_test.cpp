@@ -133,6 +133,31 @@ TEST(Picture, DamageAndLimitsEndWithAnError) {
   EXPECT_FAILS(read_picture("/nowhere/x.png"), Code::io, "cannot open");
 }
 
+// What a header or a chunk claims takes no memory and no time before it is held against the file's size.
+TEST(Picture, ClaimsAreHeldAgainstTheFile) {
+  const std::string png = png_of(5, 7, PNG_FORMAT_RGB, pattern(5 * 7 * 3)), huge("\x7F\xFF\xFF\xFFtEXtab", 10);
+  const std::size_t header = 8 + 25;
+  const auto behind_pixels = decode_picture(png.substr(0, png.size() - 12) + huge, "f");
+  ASSERT_TRUE(behind_pixels.has_value()) << message_of(behind_pixels);
+  EXPECT_EQ(behind_pixels->pixels, pattern(5 * 7 * 3));
+  EXPECT_FAILS(decode_picture(png.substr(0, header) + huge + png.substr(header), "f"), Code::bad_input, "ends early");
+  EXPECT_FAILS(decode_picture(png_claiming(6000, 6000), "f"), Code::bad_input, "damaged PNG: it ends early");
+  EXPECT_FAILS(decode_picture(png_claiming(1, 70000), "f"), Code::limit, "sides of at most 65535");
+  std::string jpeg = jpeg_of(8, 8, 3, std::vector<std::uint8_t>(8 * 8 * 3, 9));
+  const std::size_t frame = jpeg.find("\xFF\xC0") + 5;
+  jpeg.replace(frame, 4, "\x17\x70\x17\x70");  // 6000 x 6000
+  EXPECT_FAILS(decode_picture(jpeg, "f"), Code::bad_input, "damaged JPEG: it ends early");
+}
+
+TEST(Picture, ScansAreCounted) {
+  std::string jpeg = jpeg_of(64, 64, 3, std::vector<std::uint8_t>(64 * 64 * 3, 9), true);
+  EXPECT_TRUE(decode_picture(jpeg, "f").has_value());
+  const std::size_t last = jpeg.rfind("\xFF\xDA");
+  const std::string scan = jpeg.substr(last, jpeg.size() - 2 - last);
+  for (int i = 0; i < 120; ++i) jpeg.insert(jpeg.size() - 2, scan);
+  EXPECT_FAILS(decode_picture(jpeg, "f"), Code::bad_input, "more than 100 scans");
+}
+
 TEST(Picture, ChangedBytesNeverCrash) {
   Random random(1);
   const std::string files[] = {png_of(9, 9, PNG_FORMAT_RGB, pattern(243)), jpeg_of(24, 24, 3, pattern(24 * 24 * 3)),

@@ -115,7 +115,26 @@ def jpegs():
     for orientation in range(0, 10):
         files[f"exif{orientation}.jpg"] = jpeg(scene(13, 21), exif=b"Exif\0\0" + tiff(orientation, orientation % 2 == 1))
     files["exif6_cmyk.jpg"] = jpeg(inks, "CMYK", exif=b"Exif\0\0" + tiff(6, True))
-    return files
+    return files | damaged_jpegs(scene(29, 41))
+
+
+def segment(marker, data):
+    return marker + struct.pack(">H", len(data) + 2) + data
+
+
+def damaged_jpegs(picture):
+    """What loads all the same, and orientations in other places."""
+    plain, restarts = jpeg(picture), jpeg(picture, restart_marker_blocks=2)
+    lost = restarts.index(b"\xff\xd1")
+    block, xmp = tiff(6, True), b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"8\"/>"
+    exif = lambda data: segment(b"\xff\xe1", b"Exif\0\0" + data)
+    head = lambda *parts: plain[:2] + b"".join(parts) + plain[2:]
+    return {
+        "restart_lost.jpg": restarts[:lost] + restarts[lost + 2:], "no_end_but_more.jpg": plain[:-2] + b"more" * 20,
+        "exif_two_first_empty.jpg": head(exif(b""), exif(block)), "exif_in_two.jpg": head(exif(block[:20]), exif(block[20:])),
+        "xmp8.jpg": head(segment(b"\xff\xe1", xmp)), "exif6_before_xmp8.jpg": head(segment(b"\xff\xe1", xmp), exif(block)),
+        "exif6_of_two.jpg": head(exif(block[:22] + struct.pack("<HHIHH", 0x0112, 3, 2, 6, 3) + block[34:])),
+    }
 
 
 def pngs():
@@ -144,7 +163,16 @@ def pngs():
         files[f"palette{depth}_trns.png"] = png(low % 16, depth, 3, colours + chunk(b"tRNS", b"\x00\x80"))
     out = io.BytesIO()
     Image.fromarray(scene(40, 56)).save(out, "PNG", optimize=True)  # adaptive row filters
-    return files | {"filters.png": out.getvalue()}
+    xmp, raw = b"<x tiff:Orientation=\"6\"/>", b"\nexif\n  46\n" + tiff(7, False).hex().encode()
+    plain = files["rgb.png"]
+    return files | {
+        "filters.png": out.getvalue(), "no_end.png": plain[:-12], "cut_end.png": plain[:-6], "cut_sum.png": plain[:-15],
+        "xmp6.png": png(rgb, 8, 2, before=chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)),
+        "xmp6_packed.png": png(rgb, 8, 2, after=chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp))),
+        "raw_profile7.png": png(rgb, 8, 2, before=chunk(b"tEXt", b"Raw profile type exif\0" + raw)),
+        "raw_profile7_packed.png": png(rgb, 8, 2, before=chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw))),
+        "exif3_prefixed.png": png(rgb, 8, 2, before=chunk(b"eXIf", b"Exif\0\0" + tiff(3, True))),
+    }
 
 
 def upright(data):
@@ -161,13 +189,13 @@ def write_decoded():
         (OUT / name).write_bytes(data)
         pixels = upright(data)
         lines.append(f"{name}\t{pixels.shape[0]}\t{pixels.shape[1]}\t{sha(pixels)}")
-    # Pillow clips 16-bit grey at 255; the test's expectation is the high byte, as for Pillow's other 16-bit forms.
     values = (np.arange(22 * 37, dtype=np.uint32) * 40503 % 65536).astype(np.uint16).reshape(22, 37, 1)
     for name, interlaced in (("grey16.png", False), ("interlaced_grey16.png", True)):
         data = png(values, 16, 0, interlaced=interlaced)
         (OUT / name).write_bytes(data)
-        assert (upright(data) == np.repeat(np.minimum(values, 255), 3, -1)).all(), "Pillow no longer clips"
-        lines.append(f"{name}\t22\t37\t{sha(np.repeat((values >> 8).astype(np.uint8), 3, -1))}")
+        pixels = upright(data)
+        assert (pixels == np.repeat(np.minimum(values, 255), 3, -1)).all(), "Pillow no longer clips"
+        lines.append(f"{name}\t22\t37\t{sha(pixels)}")
     (OUT / "decode.tsv").write_text("\n".join(lines) + "\n")
 
 
