@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <functional>
 
 #include "base/random.h"
 #include "bundle/bundle.h"
+#include "eval/energy.h"
 #include "eval/peak.h"
 #include "eval/saving.h"
+#include "eval/steady.h"
 #include "eval/timing.h"
 #include "kernels/hot_gemm.h"
 #include "model/ledger.h"
@@ -36,37 +36,6 @@ Json spread(std::vector<double> values) {
           {"runs", values.size()}};
 }
 
-// The processor's counter of energy, where the system shows it.
-class Energy {
- public:
-  Energy() {
-    std::error_code error;
-    for (std::filesystem::directory_iterator it("/sys/class/powercap", error), end; !error && it != end;
-         it.increment(error)) {
-      const auto file = it->path() / "energy_uj";
-      const std::string name = it->path().filename().string();
-      if (name.find(':') == name.rfind(':') && name.find(':') != std::string::npos && std::ifstream(file))
-        files_.push_back(file);  // whole packages
-    }
-    if (files_.empty())
-      why_ = error ? "there is no /sys/class/powercap" : "no counter under /sys/class/powercap can be read";
-  }
-  const std::string& why_not() const { return why_; }
-  double joules() const {
-    double sum = 0;
-    for (const auto& file : files_) {
-      double value = 0;
-      std::ifstream(file) >> value;
-      sum += value / 1e6;
-    }
-    return sum;
-  }
-
- private:
-  std::vector<std::filesystem::path> files_;
-  std::string why_;
-};
-
 struct Bench {
   std::shared_ptr<const engine::Plan> plan;
   std::unique_ptr<engine::Runtime> runtime;
@@ -78,8 +47,8 @@ struct Bench {
   }
 };
 
-// Batches in turn for about bench.seconds after a warm-up of a tenth of it.
-Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const Energy& energy) {
+// One by one, then in batches of 32.
+Result<Json> run_system(Bench& bench, const engine::RunOptions& options, EnergyMeter& energy) {
   Json out;
   double macs = 0, depth = 0, ms = 0;
   std::size_t answered = 0;
@@ -87,33 +56,27 @@ Result<Json> run_system(Bench& bench, const engine::RunOptions& options, const E
   for (const std::size_t size : {std::size_t{1}, kCrewBatch}) {
     FATHOM_TRY(auto session, bench.session(size));
     const Batches batches(bench.inputs, size);
-    std::vector<double> times;
-    std::size_t done = 0;
-    const double joules = energy.joules();
-    double all = 0;
-    for (std::size_t i = 0; all < 1e3 * bench.seconds || times.size() < 8; ++i) {
-      const auto& batch = batches[i % batches.size()];
+    const auto answer = [&](std::size_t index) -> Result<SteadyRun> {
+      const auto& batch = batches[index];
       const auto start = Clock::now();
       FATHOM_TRY_VOID(session.run(batch, options, predictions));
-      const double took = ms_since(start);
-      all += took;
-      if (all < 100 * bench.seconds && i < batches.size()) continue;  // warm-up
-      times.push_back(took);
-      done += batch.count;
-      for (std::size_t k = 0; k < batch.count; ++k) macs += predictions[k].macs, depth += predictions[k].depth;
-      answered += batch.count;
-      ms += took;
-    }
-    double sum = 0;
-    for (const double time : times) sum += time;
+      SteadyRun run{ms_since(start), 0, 0, batch.count};
+      for (std::size_t k = 0; k < batch.count; ++k) run.macs += predictions[k].macs, run.depth += predictions[k].depth;
+      return run;
+    };
+    const bool metered = size > 1 && energy.why_not().empty();
+    FATHOM_TRY(const Steady steady, run_steadily(batches.size(), bench.seconds, answer, metered ? &energy : nullptr));
+    const double inputs = static_cast<double>(steady.inputs);
     if (size == 1)
-      out["latency_ms"] = spread(times);
+      out["latency_ms"] = spread(steady.ms);
     else
-      out["throughput"] = {{"inputs_per_s", 1e3 * static_cast<double>(done) / sum},
-                           {"ms_per_input", sum / static_cast<double>(done)}};
+      out["throughput"] = {{"inputs_per_s", 1e3 * inputs / steady.all_ms}, {"ms_per_input", steady.all_ms / inputs}};
     if (size == 1 && bench.runtime->memory_budget() > 0) out["memory"] = memory_json(session.residency());
-    if (size > 1 && energy.why_not().empty())
-      out["joules_per_input"] = (energy.joules() - joules) / static_cast<double>(done);
+    if (steady.joules) out["joules_per_input"] = *steady.joules / inputs;
+    macs += steady.macs;
+    depth += steady.depth;
+    ms += steady.all_ms;
+    answered += steady.inputs;
   }
   out["macs"] = macs / static_cast<double>(answered);
   out["mean_depth"] = depth / static_cast<double>(answered);
@@ -177,7 +140,7 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
   }
   const ModelSpec& spec = model->spec();
   Bench bench{plan, std::move(runtime), inputs, options.seconds};
-  const Energy energy;
+  EnergyMeter energy;
   Json out = {{"bundle", options.bundle.string()},
               {"cpu", cpu_name()},
               {"tier", bench.runtime->kernels().name},

@@ -8,7 +8,7 @@
 //   peak        memory of a fresh process that answers inputs one by one, MB
 //   share_of_hot_gemm  the rate of multiply-accumulates, against that of the same kernels on one matrix held in cache
 //   memory      with a memory budget: layers found in memory, read ahead or missed, and what waiting for them took
-//   energy      joules an input, where /sys/class/powercap can be read; else why not
+//   energy      joules an input of the processor's packages, warm-up left out (energy.h); else why not
 // Errors: the engine's; io. Thread rule: one call at a time; other work on the machine shows in the figures.
 #pragma once
 
