@@ -23,6 +23,7 @@ struct Job {
   fs::path folder;
   std::vector<std::string> model;  // flags of fit
   data::GenerateOptions rows;
+  bool whole_size = true;  // the demo's own: what its gates are meant for
 
   fs::path data() const { return folder / "data"; }
   fs::path bundle() const { return folder / "bundle"; }
@@ -79,6 +80,7 @@ Job make_job(const std::string& name, const fs::path& out, std::size_t train, st
     job.rows.tune = job.rows.calibrate = std::max<std::size_t>(train / 8, 256);
   }
   if (test > 0) job.rows.test = test;
+  job.whole_size = train == 0 && test == 0;
   return job;
 }
 
@@ -166,8 +168,9 @@ Result<int> fit(const std::vector<Job>& jobs, const std::vector<std::string>& ex
 
 Result<Json> evaluate_job(const Job& job, const engine::RuntimeOptions& runtime, double timing_seconds) {
   Steps steps(job);
-  const std::string key = key_of({"eval", generate_key(job), whole_bundle(job.bundle()), runtime.tier,
-                                  std::to_string(runtime.threads), std::to_string(timing_seconds)});
+  const std::string key =
+      key_of({"eval", generate_key(job), whole_bundle(job.bundle()), runtime.tier, std::to_string(runtime.threads),
+              std::to_string(timing_seconds), job.whole_size ? "gates" : ""});
   if (steps.done("eval", key)) {
     auto eval = read_eval_json(job.eval_json());
     if (eval) {
@@ -183,6 +186,7 @@ Result<Json> evaluate_job(const Job& job, const engine::RuntimeOptions& runtime,
   options.tier = runtime.tier;
   options.threads = runtime.threads;
   options.timing_seconds = timing_seconds;
+  options.gates = job.whole_size;
   FATHOM_TRY(Json eval, evaluate_to(options, job.eval_json()));
   FATHOM_TRY_VOID(steps.mark("eval", key));
   return eval;
@@ -219,6 +223,8 @@ Result<int> act(const Options& options, const std::vector<std::string>& extra) {
   }
   say("demo done in " + std::to_string(static_cast<int>(seconds_now() - begun)) + " s; try: fathom run " +
       jobs[0].bundle().string());
+  for (const Job& job : jobs)
+    if (const Status verdict = verdict_on(all[job.name]); !verdict) return verdict.error().within(job.name);
   return 0;
 }
 

@@ -52,6 +52,8 @@ void add_eval(Frame& frame) {
   verb->add_option("--timing-seconds", options->eval.timing_seconds, "Rough budget of the timed part")
       ->check(between(1, 86400, "[1, 86400]"))
       ->capture_default_str();
+  verb->add_flag("--gates", options->eval.gates,
+                 "Also hold the result to what `fathom demo` is held to; exit code 5 if a gate of quality is not met");
   verb->add_flag("--no-times", options->no_times, "Leave milliseconds out");
   verb->add_flag("--no-memory", options->no_memory, "Leave peak memory out");
   add_runtime_flags(verb, options->runtime);
@@ -68,6 +70,7 @@ void add_eval(Frame& frame) {
     FATHOM_TRY(const Json eval, evaluate_to(options->eval, out));
     std::printf("%s", options->json ? (eval.dump(1) + "\n").c_str() : eval::table_text(eval).c_str());
     say("wrote " + out.string() + "; next: fathom report " + options->eval.bundle.string());
+    FATHOM_TRY_VOID(verdict_on(eval));
     return 0;
   });
 }

@@ -9,7 +9,9 @@
 #include "cli/child.h"
 #include "eval/calibrate_bundle.h"
 #include "eval/certify_bundle.h"
+#include "eval/eval_json.h"
 #include "eval/recorded_data.h"
+#include "eval/verdict.h"
 
 namespace fathom::cli {
 
@@ -64,16 +66,22 @@ Result<Json> evaluate_to(const eval::EvalOptions& given, const fs::path& eval_js
   return eval;
 }
 
+Status verdict_on(const Json& eval) {
+  const std::vector<std::string> failed = eval::failed_gates(eval);
+  if (failed.empty()) return {};
+  std::string message =
+      std::to_string(failed.size()) + (failed.size() == 1 ? " quality gate" : " quality gates") + " not met: ";
+  for (std::size_t i = 0; i < failed.size(); ++i) message += (i == 0 ? "" : "; ") + failed[i];
+  return Error{Code::quality, message, "everything was written; the table says more"};
+}
+
 Status report_to(const Json& eval, const fs::path& html) { return write_file_atomic(html, eval::report_html(eval)); }
 
 Result<Json> read_eval_json(const fs::path& path) {
   FATHOM_TRY(const std::string text, read_file(path, std::uint64_t{1} << 28));
   const std::string where = "'" + path.string() + "'";
   FATHOM_TRY(Json eval, parse_json(text, where));
-  if (!eval.is_object() || !eval.contains("systems") || !eval["systems"].is_array()) {
-    return Error{Code::bad_input, where + ": no \"systems\" list, so this is not what `fathom eval` writes",
-                 "run fathom eval again"};
-  }
+  FATHOM_TRY_VOID(eval::check_eval_json(eval, where));
   return eval;
 }
 

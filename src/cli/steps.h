@@ -25,6 +25,8 @@ fs::path report_html_path(const fs::path& eval_json);
 Result<bool> calibrate(const fs::path& bundle, const engine::RuntimeOptions& runtime, double budget);
 // Runs every system, writes eval.json and returns it.
 Result<Json> evaluate_to(const eval::EvalOptions& options, const fs::path& eval_json);
+// Error: quality, naming the gates that were not met. For the end of a verb, when everything is written.
+Status verdict_on(const Json& eval);
 Status report_to(const Json& eval, const fs::path& html);
 Result<Json> read_eval_json(const fs::path& path);
 

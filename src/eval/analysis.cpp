@@ -102,9 +102,23 @@ double expected_depth(std::span<const float> scores, policy::PredictorKind kind)
   return static_cast<double>(best + 1) + std::log(survival / (1 - survival)) / 2;
 }
 
+// What the predictor says before layer 1, in whole layers; empty where there is none.
+std::vector<std::int32_t> predicted_depths(const Adaptive& adaptive, policy::PredictorKind kind) {
+  const policy::Trace& trace = adaptive.traced.trace;
+  const auto& scores = trace.scores[static_cast<int>(policy::Score::predictor)];
+  if (scores.empty()) return {};
+  const std::size_t width = at(trace.layers) - 1;
+  std::vector<std::int32_t> out(trace.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const double depth = expected_depth(std::span(scores).subspan(i * width, width), kind);
+    out[i] = static_cast<std::int32_t>(std::clamp(std::lround(depth), 1L, static_cast<long>(trace.layers)));
+  }
+  return out;
+}
+
 }  // namespace
 
-Json theorem_section(const Adaptive& adaptive, ExitCosts& costs) {
+Json theorem_section(const Adaptive& adaptive, ExitCosts& costs, policy::PredictorKind predictor) {
   const policy::Trace& trace = adaptive.traced.trace;
   const Outcome& fathom = adaptive.outcome;
   const std::size_t n = fathom.size();
@@ -128,6 +142,12 @@ Json theorem_section(const Adaptive& adaptive, ExitCosts& costs) {
               {"measured_macs", measured},
               {"holds", measured <= bound},
               {"disagreement", share(differ, n)}};
+  if (const auto depths = predicted_depths(adaptive, predictor); !depths.empty()) {
+    std::size_t hit = 0;
+    for (std::size_t i = 0; i < n; ++i) hit += depths[i] == adaptive.l_opt[i] ? 1 : 0;
+    out["predictor_alpha"] = share(hit, n);
+    out["predictor_bound_macs"] = policy::bound_eq5(share(hit, n), 0.0, mean(at_l_opt), mean(at_full));
+  }
   if (adaptive.kind == policy::PolicyKind::exits && !trace.labels.empty()) {
     const Outcome full = simulate_fixed(trace, costs, trace.layers);
     out["bound_drop"] = share(under, n);
@@ -215,12 +235,13 @@ Json predictor_section(const Adaptive& adaptive, policy::PredictorKind kind) {
   const std::size_t layers = at(trace.layers), n = trace.size();
   std::vector<std::vector<std::size_t>> matrix(layers, std::vector<std::size_t>(layers, 0));
   std::vector<double> expected;
+  const std::vector<std::int32_t> depths = predicted_depths(adaptive, kind);
   std::size_t exact = 0, near = 0, under = 0;
   double error = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const double depth = expected_depth(std::span(scores).subspan(i * (layers - 1), layers - 1), kind);
     expected.push_back(depth);
-    const long rounded = std::clamp(std::lround(depth), 1L, static_cast<long>(layers));
+    const long rounded = depths[i];
     const long stable = adaptive.l_opt[i];
     ++matrix[static_cast<std::size_t>(rounded) - 1][static_cast<std::size_t>(stable) - 1];
     exact += rounded == stable ? 1 : 0;
@@ -235,6 +256,60 @@ Json predictor_section(const Adaptive& adaptive, policy::PredictorKind kind) {
           {"within_one", share(near, n)},
           {"under", share(under, n)},
           {"matrix", matrix}};  // [predicted - 1][stable - 1]
+}
+
+void add_classes(const Adaptive& adaptive, const std::vector<std::string>& label_names, Json& eval) {
+  constexpr std::size_t kMostInMatrix = 32, kMostConfused = 30;
+  const policy::Trace& trace = adaptive.traced.trace;
+  const Outcome& fathom = adaptive.outcome;
+  const std::size_t classes = label_names.size();
+  if (trace.labels.empty()) return;
+  std::vector<std::size_t> count(classes, 0), right(classes, 0), full_right(classes, 0), answered(classes, 0);
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> cells;
+  for (std::size_t i = 0; i < fathom.size(); ++i) {
+    const std::size_t label = at(trace.labels[i]), answer = at(fathom.labels[i]);
+    ++count[label];
+    ++answered[answer];
+    ++cells[{label, answer}];
+    right[label] += label == answer ? 1 : 0;
+    full_right[label] += trace.predictions[(i + 1) * at(trace.layers) - 1] == trace.labels[i] ? 1 : 0;
+  }
+  const auto part = [](std::size_t some, std::size_t all) { return all > 0 ? Json(share(some, all)) : Json(nullptr); };
+  Json rows = Json::array(), confused = Json::array();
+  for (std::size_t c = 0; c < classes; ++c)
+    rows.push_back({{"label", label_names[c]},
+                    {"count", count[c]},
+                    {"recall", part(right[c], count[c])},
+                    {"full_depth_recall", part(full_right[c], count[c])},
+                    {"precision", part(right[c], answered[c])}});
+  eval["by_class"] = rows;
+  if (classes <= kMostInMatrix) {
+    std::vector<std::vector<std::size_t>> matrix(classes, std::vector<std::size_t>(classes, 0));
+    for (const auto& [cell, times] : cells) matrix[cell.first][cell.second] = times;
+    eval["confusion"] = matrix;
+  }
+  std::vector<std::pair<std::size_t, std::pair<std::size_t, std::size_t>>> mistakes;
+  for (const auto& [cell, times] : cells)
+    if (cell.first != cell.second) mistakes.push_back({times, cell});
+  std::stable_sort(mistakes.begin(), mistakes.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (mistakes.size() > kMostConfused) mistakes.resize(kMostConfused);
+  for (const auto& [times, cell] : mistakes)
+    confused.push_back({{"label", label_names[cell.first]}, {"answer", label_names[cell.second]}, {"count", times}});
+  eval["confused"] = confused;
+}
+
+Json enough_section(const Adaptive& adaptive, ExitCosts& costs, std::uint64_t seed) {
+  constexpr double kMostLost = 0.005;
+  const policy::Trace& trace = adaptive.traced.trace;
+  if (trace.labels.empty()) return nullptr;
+  const Outcome full = simulate_fixed(trace, costs, trace.layers);
+  for (int exit = 1; exit < trace.layers; ++exit) {
+    const Outcome outcome = simulate_fixed(trace, costs, exit);
+    const policy::Interval d = difference(outcome, full, trace.labels, seed);
+    if (d.low >= -kMostLost)
+      return {{"exit", exit}, {"macs", mean(outcome.macs)}, {"difference", d.mean}, {"interval", {d.low, d.high}}};
+  }
+  return nullptr;
 }
 
 Json worst_section(const Adaptive& adaptive, const data::Dataset& dataset, data::Part part,

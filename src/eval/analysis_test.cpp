@@ -24,7 +24,7 @@ struct AnalysisTest : ::testing::Test {
 
 TEST_F(AnalysisTest, TheoremHasTheKnownShares) {
   EXPECT_EQ(adaptive.l_opt, (std::vector<std::int32_t>{1, 2, 3, 4}));
-  const Json t = theorem_section(adaptive, costs);
+  const Json t = theorem_section(adaptive, costs, policy::PredictorKind::survival);
   EXPECT_DOUBLE_EQ(t["alpha"].get<double>(), 0.75);
   EXPECT_DOUBLE_EQ(t["bound_drop"].get<double>(), 0.25);
   EXPECT_DOUBLE_EQ(t["measured_drop"].get<double>(), 0.25);  // full depth 3 of 4, early exit 2 of 4
@@ -34,6 +34,8 @@ TEST_F(AnalysisTest, TheoremHasTheKnownShares) {
   const double full = costs.adaptive(Score::confidence, 10, 4).macs;
   EXPECT_NEAR(t["bound_macs"].get<double>(), 0.75 * at_l_opt + 0.25 * full, 1e-6);
   EXPECT_TRUE(t["holds"].get<bool>());
+  EXPECT_DOUBLE_EQ(t["predictor_alpha"].get<double>(), 1.0);  // it names every stable depth
+  EXPECT_NEAR(t["predictor_bound_macs"].get<double>(), at_l_opt, 1e-6);
 }
 
 TEST_F(AnalysisTest, GammaIsTheRootOfTheLossOverTheNorm) {
@@ -64,6 +66,33 @@ TEST_F(AnalysisTest, PredictorIsReadFromItsSurvivalSums) {
   EXPECT_DOUBLE_EQ(p["exact"].get<double>(), 1.0);
   EXPECT_NEAR(p["mean_absolute_error"].get<double>(), (0.16 + 0.01 + 0.25 + 0.35) / 4, 1e-5);
   EXPECT_EQ(p["matrix"][2], Json({0, 0, 1, 0}));
+}
+
+TEST_F(AnalysisTest, ClassesAreCountedAndConfused) {
+  traced.trace.labels = {1, 0, 1, 1};  // Fathom answers 1, 1, 0, 0; full depth 1, 1, 1, 0
+  Json eval = Json::object();
+  add_classes(adaptive, {"no", "yes"}, eval);
+  EXPECT_EQ(eval["by_class"][0],
+            (Json{{"label", "no"}, {"count", 1}, {"recall", 0.0}, {"full_depth_recall", 0.0}, {"precision", 0.0}}));
+  EXPECT_EQ(eval["by_class"][1]["count"], 3);
+  EXPECT_DOUBLE_EQ(eval["by_class"][1]["recall"].get<double>(), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(eval["by_class"][1]["full_depth_recall"].get<double>(), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(eval["by_class"][1]["precision"].get<double>(), 0.5);
+  EXPECT_EQ(eval["confusion"], Json({{0, 1}, {2, 1}}));
+  EXPECT_EQ(eval["confused"][0], (Json{{"label", "yes"}, {"answer", "no"}, {"count", 2}}));
+  Json many = Json::object();
+  add_classes(adaptive, std::vector<std::string>(40, "x"), many);
+  EXPECT_FALSE(many.contains("confusion"));
+  EXPECT_TRUE(many["by_class"][7]["recall"].is_null());
+}
+
+TEST_F(AnalysisTest, EnoughIsTheFirstExitThatAnswersAsWell) {
+  EXPECT_EQ(enough_section(adaptive, costs, 1)["exit"], 3);  // exits 1 and 2 lose inputs that full depth has
+  for (std::size_t i = 0; i < 4; ++i) traced.trace.predictions[4 * i] = traced.trace.predictions[4 * i + 3];
+  const Json enough = enough_section(adaptive, costs, 1);
+  EXPECT_EQ(enough["exit"], 1);
+  EXPECT_DOUBLE_EQ(enough["difference"].get<double>(), 0.0);
+  EXPECT_DOUBLE_EQ(enough["macs"].get<double>(), mean(simulate_fixed(traced.trace, costs, 1).macs));
 }
 
 TEST_F(AnalysisTest, WorstHoldsTheInputItself) {

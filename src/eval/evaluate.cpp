@@ -3,13 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <mutex>
 #include <optional>
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "data/utf8.h"
 #include "eval/analysis.h"
 #include "eval/contest.h"
 #include "eval/peak.h"
@@ -313,6 +316,32 @@ void share_measurements(Contest& contest, Json& eval) {
   }
 }
 
+std::string date_of(std::time_t seconds) {
+  std::tm parts{};
+  char text[32] = "";
+  if (::gmtime_r(&seconds, &parts) != nullptr) std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+  return text;
+}
+
+std::string today() { return date_of(std::time(nullptr)); }
+
+// What a reader calls the data: the folder's name, and the day its newest file was written.
+Json data_json(const fs::path& folder) {
+  std::error_code failed;
+  const fs::path whole = fs::weakly_canonical(folder, failed);
+  std::time_t newest = 0;
+  for (fs::directory_iterator it(whole, failed), end; !failed && it != end; it.increment(failed)) {
+    const auto age = fs::file_time_type::clock::now() - it->last_write_time(failed);
+    if (failed || !it->is_regular_file(failed)) continue;
+    const auto written = std::chrono::system_clock::now() - age;
+    newest = std::max(newest, std::chrono::system_clock::to_time_t(
+                                  std::chrono::time_point_cast<std::chrono::system_clock::duration>(written)));
+  }
+  const std::string name = whole.filename().string();
+  return {{"name", data::is_utf8(name) ? Json(name) : Json(nullptr)},
+          {"date", newest > 0 ? Json(date_of(newest)) : Json(nullptr)}};
+}
+
 Json head_section(Contest& contest) {
   const ModelSpec& spec = contest.loaded().model->spec();
   const Json& fathom = contest.loaded().bundle->fathom();
@@ -327,6 +356,8 @@ Json head_section(Contest& contest) {
               {"hidden", spec.hidden},
               {"bundle", contest.loaded().bundle->checksum()},
               {"fingerprint", contest.data().dataset.fingerprint},
+              {"data", data_json(contest.data().folder)},
+              {"measured", today()},
               {"base_is", contest.own_base() ? "a bundle of its own" : "the same trunk at full depth"},
               {"truncated", contest.test().truncated},
               {"cpu", cpu_name()},
@@ -344,11 +375,13 @@ void add_analysis(Contest& contest, Json& eval) {
   const policy::Trace& trace = contest.test_trace().trace;
   const Adaptive adaptive{contest.test_trace(), fathom.outcome, contest.policy().score, contest.policy().kind,
                           policy::stable_depth(trace.predictions, trace.layers)};
-  eval["theorem"] = theorem_section(adaptive, contest.costs());
+  eval["theorem"] = theorem_section(adaptive, contest.costs(), contest.policy().predictor_kind);
   eval["gamma"] = gamma_section(contest.test_trace());
   eval["depth"] = depth_section(adaptive);
   eval["complexity"] = complexity_section(adaptive);
   eval["predictor"] = predictor_section(adaptive, contest.policy().predictor_kind);
+  add_classes(adaptive, contest.loaded().model->spec().label_names, eval);
+  eval["enough"] = enough_section(adaptive, contest.costs(), contest.data().seed);
   eval["worst"] = worst_section(adaptive, contest.data().dataset, data::Part::test,
                                 contest.loaded().model->spec().label_names, kWorst);
 }
@@ -395,7 +428,7 @@ Result<Json> evaluate(const EvalOptions& options) {
   add_analysis(*contest, eval);
   eval["engine_check"] = contest->engine_check();
   eval["savings"] = savings_section(eval);
-  eval["gates"] = gates_section(eval);
+  eval["gates"] = options.gates ? gates_section(eval) : Json::array();
   if (options.write_costs && options.times) write_costs(*contest, eval, thresholds);
   return eval;
 }

@@ -31,6 +31,7 @@ struct EvalOptions {
   double at_macs = 0;          // > 0: also system fathom_at_macs, whose mean MACs on calibrate are at least these
   bool times = true;           // false: ms are null
   double timing_seconds = 40;  // rough budget of the timed part
+  bool gates = false;          // also what the demo is held to, met or not
   bool write_costs = true;     // measured times into <bundle>/costs.json
   std::function<void(const std::string& stage, std::size_t done, std::size_t total)> progress;
 };

@@ -1,8 +1,11 @@
 #include "eval/format.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <map>
+
+#include "eval/eval_json.h"
 
 namespace fathom::eval {
 namespace {
@@ -70,15 +73,43 @@ std::string system_title(const std::string& name) {
 }
 
 std::string describe_system(const Json& system) {
-  const std::string name = system["name"].get<std::string>();
-  if (!system.value("rival", false)) return system_title(name);
-  return "another model, " + std::to_string(system.value("layers", 0)) + " layers, full depth";
+  if (!flag_or(member(system, "rival"), false)) return system_title(text_of(system, "name"));
+  return "another model, " + number_text(member(system, "layers"), 0) + " layers, full depth";
 }
 
 std::string setting_text(const Json& system) {
-  if (system.contains("exit")) return "exit " + std::to_string(system["exit"].get<int>());
-  if (system.contains("lambda") && system["lambda"].is_number()) return "λ " + number_text(system["lambda"], 4);
+  if (member(system, "exit").is_number()) return "exit " + number_text(member(system, "exit"), 0);
+  if (member(system, "lambda").is_number()) return "λ " + number_text(member(system, "lambda"), 4);
   return "";
+}
+
+std::string text_of(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+std::string plain_text(const std::string& text) {
+  constexpr const char* kUnknown = "\xEF\xBF\xBD";
+  // U+061C, U+200E and U+200F, U+202A to U+202E, U+2066 to U+2069: what follows them is read in another order.
+  const auto turns = [&](std::size_t at) -> std::size_t {
+    const auto byte = [&](std::size_t i) {
+      return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
+    };
+    if (byte(0) == 0xD8 && byte(1) == 0x9C) return 2;
+    if (byte(0) != 0xE2) return 0;
+    if (byte(1) == 0x80 && (byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xAA && byte(2) <= 0xAE))) return 3;
+    return byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9 ? 3 : 0;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned char c = static_cast<unsigned char>(text[i]);
+    const std::size_t mark = turns(i);
+    const bool control = (c < 32 && c != '\n' && c != '\t') || c == 127;
+    if (mark > 0 || control) out += kUnknown;
+    if (mark == 0 && !control) out += text[i];
+    i += std::max<std::size_t>(mark, 1);
+  }
+  return out;
 }
 
 }  // namespace fathom::eval

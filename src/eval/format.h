@@ -20,4 +20,8 @@ std::string system_title(const std::string& name);
 std::string describe_system(const Json& system);
 std::string setting_text(const Json& system);
 
+std::string text_of(const Json& object, const char* key);  // "" where there is no text
+// For a terminal: control characters and marks that turn the direction of writing become U+FFFD.
+std::string plain_text(const std::string& text);
+
 }  // namespace fathom::eval

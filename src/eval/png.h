@@ -1,5 +1,4 @@
-// PNG files without a compressor: RGB pixels in stored deflate blocks, for the few small pictures of a report.
-// Source: PNG specification (RFC 2083), zlib (RFC 1950) and deflate (RFC 1951) stored blocks.
+// PNG files by libpng, for the few small pictures of a report. Errors: an empty text where libpng refuses (no pixels).
 #pragma once
 
 #include <cstdint>
@@ -10,6 +9,6 @@ namespace fathom::eval {
 
 std::string png_bytes(const std::uint8_t* rgb, int height, int width);
 std::string base64(std::string_view bytes);
-std::string png_data_uri(const std::uint8_t* rgb, int height, int width);  // "data:image/png;base64,..."
+std::string png_data_uri(const std::uint8_t* rgb, int height, int width);  // "data:image/png;base64,...", or empty
 
 }  // namespace fathom::eval

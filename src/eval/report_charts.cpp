@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "eval/eval_json.h"
 #include "eval/format.h"
 #include "eval/svg.h"
 #include "eval/verdict.h"
@@ -37,22 +38,22 @@ std::vector<std::pair<double, double>> pairs(const Json& list) {
 
 bool same_as_full(const Json& eval, const std::string& name) {
   return name == "full_depth" && find_system(eval, "base") != nullptr &&
-         find_system(eval, "base")->value("same_trunk", false);
+         flag_or(member(*find_system(eval, "base"), "same_trunk"), false);
 }
 
 // Series of one drawing: lines from `curve`, dots where each system was set on the calibrate split.
 std::vector<Series> series_of(const Json& eval, const char* curve, const char* x) {
   std::vector<Series> out;
   std::vector<std::string> names;
-  for (const Json& system : eval["systems"])
-    if (system.value("rival", false)) names.push_back(system["name"].get<std::string>());
+  for (const Json& system : member(eval, "systems"))
+    if (flag_or(member(system, "rival"), false)) names.push_back(text_of(system, "name"));
   names.insert(names.end(), std::begin(kDrawn), std::end(kDrawn));
   for (const std::string& name : names) {
     const Json* system = find_system(eval, name);
-    if (system == nullptr || same_as_full(eval, name) || !(*system)[x].is_number()) continue;
-    Series series{label_of(name), system_colour(name), pairs((*system)[curve]), {}, name == "fathom"};
+    if (system == nullptr || same_as_full(eval, name) || !member(*system, x).is_number()) continue;
+    Series series{label_of(name), system_colour(name), pairs(member(*system, curve)), {}, name == "fathom"};
     if (series.line.size() < 2) series.line.clear();
-    series.points.emplace_back((*system)[x].get<double>(), (*system)["value"].get<double>());
+    series.points.emplace_back(number_or(member(*system, x), 0), number_or(member(*system, "value"), 0));
     out.push_back(std::move(series));
   }
   return out;
@@ -61,9 +62,9 @@ std::vector<Series> series_of(const Json& eval, const char* curve, const char* x
 // The part of the accuracy axis where the systems worth comparing live.
 std::pair<double, double> close_up_range(const Json& eval) {
   double high = 0, low = 1;
-  for (const Json& system : eval["systems"]) high = std::max(high, system["value"].get<double>());
+  for (const Json& system : member(eval, "systems")) high = std::max(high, number_or(member(system, "value"), 0));
   for (const char* name : {"base", "full_depth", "early_exit", "fathom", "policy_only", "predictor_only"})
-    if (const Json* system = find_system(eval, name)) low = std::min(low, (*system)["value"].get<double>());
+    if (const Json* system = find_system(eval, name)) low = std::min(low, number_or(member(*system, "value"), 0));
   const double span = std::max(0.01, (high - low) * 2.2);
   return {std::max(0.0, high - span), high};
 }
@@ -86,8 +87,8 @@ std::vector<double> shares(const Json& counts) {
 Heat heat_of(const Json& groups, const char* key) {
   Heat heat;
   for (const Json& group : groups) {
-    heat.rows.push_back(std::to_string(group["value"].get<int>()));
-    heat.values.push_back(doubles(group[key]));
+    heat.rows.push_back(number_text(member(group, "value"), 0));
+    heat.values.push_back(doubles(member(group, key)));
   }
   return heat;
 }
@@ -135,8 +136,10 @@ std::string accuracy_ms_figure(const Json& eval) {
 }
 
 std::string selection_figure(const Json& eval) {
-  const bool known = eval["complexity"].is_object();
-  Heat heat = heat_of(known ? eval["complexity"]["values"] : eval["depth"]["by_stable_depth"], "layers");
+  const bool known = member(eval, "complexity").is_object();
+  Heat heat =
+      heat_of(known ? member(member(eval, "complexity"), "values") : member(member(eval, "depth"), "by_stable_depth"),
+              "layers");
   heat.title = "Share of inputs that ran each layer";
   heat.x_label = "layer";
   heat.y_label = known ? "complexity" : "stable depth";
@@ -147,10 +150,9 @@ std::string selection_figure(const Json& eval) {
 }
 
 std::string exit_accuracy_figure(const Json& eval) {
-  const Json& complexity = eval["complexity"];
-  if (!complexity.is_object() || complexity["values"].empty() || !complexity["values"][0].contains("exit_accuracy"))
-    return "";
-  Heat heat = heat_of(complexity["values"], "exit_accuracy");
+  const Json &complexity = member(eval, "complexity"), &values = member(complexity, "values");
+  if (!member(item(values, 0), "exit_accuracy").is_array()) return "";
+  Heat heat = heat_of(values, "exit_accuracy");
   heat.title = "Accuracy of each exit by complexity";
   heat.x_label = "exit";
   heat.y_label = "complexity";
@@ -158,26 +160,26 @@ std::string exit_accuracy_figure(const Json& eval) {
   return figure("What each exit can know", heat_svg(heat),
                 "Accuracy in percent of exit k on inputs of each complexity. Left of the staircase the evidence is out "
                 "of reach; guessing would score " +
-                    percent(complexity["chance"], 0) + ".");
+                    percent(member(complexity, "chance"), 0) + ".");
 }
 
 std::string depth_figure(const Json& eval) {
+  const Json& depth = member(eval, "depth");
+  if (!member(depth, "histogram").is_array()) return "";
   Bars bars;
   bars.title = "Histogram of depth";
   bars.x_label = "layers run";
-  bars.values = shares(eval["depth"]["histogram"]);
-  bars.outline = shares(eval["depth"]["stable_histogram"]);
-  bars.outline_label = "outline: stable depth";
+  bars.values = shares(member(depth, "histogram"));
+  bars.outline = shares(member(depth, "stable_histogram"));
   return figure("How deep inputs went", bars_svg(bars),
-                "Bars: share of inputs by layers run, mean " + number_text(eval["depth"]["mean"], 2) +
+                "Bars: share of inputs by layers run, mean " + number_text(member(depth, "mean"), 2) +
                     ". Outline: the depth from which every later exit agrees with the last, mean " +
-                    number_text(eval["depth"]["mean_stable"], 2) + ".");
+                    number_text(member(depth, "mean_stable"), 2) + ".");
 }
 
 std::string predictor_figure(const Json& eval) {
-  const Json& predictor = eval["predictor"];
-  if (!predictor.is_object()) return "";
-  const Json& matrix = predictor["matrix"];  // [predicted - 1][stable - 1]
+  const Json &predictor = member(eval, "predictor"), &matrix = member(predictor, "matrix");
+  if (!matrix.is_array() || matrix.empty()) return "";  // [predicted - 1][stable - 1]
   Heat heat;
   heat.title = "Predicted against stable depth";
   heat.x_label = "stable depth";
@@ -185,19 +187,20 @@ std::string predictor_figure(const Json& eval) {
   heat.diagonal = true;
   std::vector<double> totals(matrix.size(), 0);
   for (const Json& row : matrix)
-    for (std::size_t c = 0; c < row.size(); ++c) totals[c] += row[c].get<double>();
+    for (std::size_t c = 0; c < totals.size(); ++c) totals[c] += number_or(item(row, c), 0);
   for (std::size_t r = 0; r < matrix.size(); ++r) {
     heat.rows.push_back(std::to_string(r + 1));
     std::vector<double> values;
-    for (std::size_t c = 0; c < matrix[r].size(); ++c)
-      values.push_back(totals[c] > 0 ? matrix[r][c].get<double>() / totals[c] : 0);
+    for (std::size_t c = 0; c < totals.size(); ++c)
+      values.push_back(totals[c] > 0 ? number_or(item(matrix[r], c), 0) / totals[c] : 0);
     heat.values.push_back(values);
   }
   return figure("What the predictor knows before layer 1", heat_svg(heat),
                 "Of the inputs with each stable depth, the share given each predicted depth. Spearman " +
-                    number_text(predictor["spearman"], 2) + ", mean error " +
-                    number_text(predictor["mean_absolute_error"], 2) + " layers, within one " +
-                    percent(predictor["within_one"], 0) + ", too shallow " + percent(predictor["under"], 0) + ".");
+                    number_text(member(predictor, "spearman"), 2) + ", mean error " +
+                    number_text(member(predictor, "mean_absolute_error"), 2) + " layers, within one " +
+                    percent(member(predictor, "within_one"), 0) + ", too shallow " +
+                    percent(member(predictor, "under"), 0) + ".");
 }
 
 }  // namespace fathom::eval

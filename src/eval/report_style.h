@@ -70,11 +70,30 @@ ol.worst li{background:var(--panel);border:1px solid var(--rule);border-radius:1
 ol.worst q{display:block;quotes:none;overflow-wrap:anywhere;margin:6px 0 8px;max-height:11em;overflow-y:auto}
 ol.worst img{display:block;width:100%;max-height:180px;object-fit:contain;object-position:left;
   image-rendering:pixelated;margin:8px 0}
+h3{font-size:.97rem;margin:18px 0 4px;font-weight:620}
+.enough{font-weight:550}
+details{margin-top:44px}summary{cursor:pointer;font-size:1.12rem;font-weight:650}
+table.classes td:first-child{overflow-wrap:anywhere}
+ol.confused{list-style:none;margin:0;padding:0;font-size:.9rem}
+ol.confused li{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:12px;padding:6px 0;
+  border-bottom:1px solid var(--rule);overflow-wrap:anywhere}
 footer{margin-top:48px;color:var(--soft);font-size:.84rem;overflow-wrap:anywhere}
 @media (max-width:720px){main{padding:22px 14px 48px}.tiles{grid-template-columns:repeat(2,1fr)}
 .grid,ul.gates,ol.worst{grid-template-columns:minmax(0,1fr)}.tile b{font-size:1.45rem}.tile{padding:12px}
   figure{padding:12px 8px 10px}
-figure h3,figcaption{padding:0 4px}th:first-child,td:first-child{min-width:158px}}
+figure h3,figcaption{padding:0 4px}
+table.systems thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+table.systems,table.systems tbody{display:block}
+table.systems tr{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:8px 12px;padding:12px 14px;
+  border-bottom:1px solid var(--rule)}
+table.systems tr:last-child{border-bottom:0}
+table.systems td{display:block;padding:0;border:0;text-align:left;white-space:normal;min-width:0}
+table.systems td:first-child{grid-column:1/-1}
+table.systems td[data-what]::before{content:attr(data-what);display:block;color:var(--soft);font-weight:400;
+  font-size:.74rem;line-height:1.3}
+table.classes{font-size:.84rem}
+table.classes th,table.classes td{padding:7px 6px;white-space:normal}
+table.classes th:first-child,table.classes td:first-child{min-width:84px;padding-left:10px}}
 @media print{body{background:#fff}figure,.tile,.box,ol.worst li{break-inside:avoid}}
 )css";
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "eval/format.h"
 
@@ -13,7 +14,9 @@ using XY = std::pair<double, double>;
 
 constexpr double kLetter = 6.6;  // average width of a letter at the chart's 12 units of text
 
-std::string n(double value) {  // short coordinates
+std::string n(double value) {  // short coordinates; what is far off the page stays countable
+  constexpr double kFar = 1e5;
+  value = std::isnan(value) ? 0 : std::clamp(value, -kFar, kFar);
   std::string text = fixed(value, 1);
   if (text.ends_with(".0")) text.resize(text.size() - 2);
   return text;
@@ -49,8 +52,12 @@ std::vector<double> ticks_between(double low, double high, int most) {
   double step = power * 10;
   for (const double m : {5.0, 2.5, 2.0, 1.0})
     if (power * m >= raw) step = power * m;
+  // Counted, not added up: a step below the last bit of `low` would never arrive at `high`.
+  const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
+  if (!std::isfinite(first) || !std::isfinite(last) || last < first) return {low};
   std::vector<double> ticks;
-  for (double at = std::ceil(low / step - 1e-9) * step; at <= high + step * 1e-9; at += step) ticks.push_back(at);
+  const int count = static_cast<int>(std::min(last - first, 2.0 * most)) + 1;
+  for (int i = 0; i < count; ++i) ticks.push_back((first + i) * step);
   return ticks;
 }
 
@@ -137,7 +144,8 @@ std::vector<XY> dense(const std::vector<XY>& line, const Frame& f) {
     const XY b = {f.x(line[i].first), f.y(line[i].second)};
     if (i > 0) {
       const XY a = {f.x(line[i - 1].first), f.y(line[i - 1].second)};
-      const int steps = 1 + static_cast<int>(std::hypot(b.first - a.first, b.second - a.second) / 5);
+      const double length = std::hypot(b.first - a.first, b.second - a.second);
+      const int steps = 1 + static_cast<int>(std::min(length, 2000.0) / 5);
       for (int k = 1; k < steps; ++k)
         out.push_back({a.first + (b.first - a.first) * k / steps, a.second + (b.second - a.second) * k / steps});
     }
@@ -146,27 +154,49 @@ std::vector<XY> dense(const std::vector<XY>& line, const Frame& f) {
   return out;
 }
 
-// A place for a label near its own line or dots that hides as little as possible.
-Box place_label(const std::string& text, const std::vector<XY>& own, const std::vector<XY>& drawn,
-                const std::vector<Box>& placed, const Frame& f) {
+// A place for a label near its own line or dots that hides as little as possible: never another label or anybody's dot.
+std::optional<Box> place_label(const std::string& text, const std::vector<XY>& own, const std::vector<XY>& lines,
+                               const std::vector<XY>& dots, const std::vector<Box>& placed, const Frame& f) {
   const double width = kLetter * letters(text) + 4, height = 15;
-  Box best{f.left, f.top, width, height};
+  std::optional<Box> best;
   double least = std::numeric_limits<double>::max();
   for (const XY& at : own) {
     for (const auto& [dx, dy] : {XY{7, -7.5}, XY{-width - 7, -7.5}, XY{-width / 2, -21}, XY{-width / 2, 7}, XY{5, 4},
                                  XY{-width - 5, -18}, XY{5, -19}, XY{-width - 5, 4}}) {
       const Box box{at.first + dx, at.second + dy, width, height};
-      const Box area = f.box();
+      const Box area = f.box(), round{box.x - 5, box.y - 5, box.width + 10, box.height + 10};
       if (box.x < area.x || box.x + width > area.x + area.width + 8 || box.y < area.y - 6 ||
           box.y + height > area.y + area.height)
         continue;
+      if (std::any_of(placed.begin(), placed.end(), [&](const Box& other) { return box.shared(other) > 0; })) continue;
+      if (std::any_of(dots.begin(), dots.end(), [&](const XY& dot) { return round.holds(dot); })) continue;
       double cost = 0;
-      for (const Box& other : placed) cost += box.shared(other) * 10;
-      for (const XY& p : drawn) cost += box.holds(p) ? 6 : 0;
+      for (const XY& p : lines) cost += box.holds(p) ? 6 : 0;
       if (cost < least) least = cost, best = box;
     }
   }
   return best;
+}
+
+struct Legend {  // names that found no place on the drawing, in rows under it
+  double top;
+  double x = 0, rows = 0;
+  std::string svg{};
+  void add(const Series& series) {
+    const double width = 14 + kLetter * letters(series.name) + 12;
+    if (rows == 0 || x + width > kChartWidth) x = 0, rows += 1;
+    const double y = top + 17 * (rows - 1);
+    svg += "<circle class=\"dot\" style=\"color:" + series.colour + "\" cx=\"" + n(x + 5) + "\" cy=\"" + n(y + 7) +
+           "\" r=\"4\"/>";
+    svg += text_at(x + 13, y + 11.5, series.name, "start", " class=\"label\" style=\"fill:" + series.colour + "\"");
+    x += width;
+  }
+};
+
+// Which of many numbers under an axis are written, so that they do not touch: every first, second, third ...
+std::size_t every(std::size_t count, double width) {
+  const double needed = 7.0 * static_cast<double>(std::to_string(count).size()) + 5;
+  return static_cast<std::size_t>(std::max(1.0, std::ceil(needed / std::max(width, 1.0))));
 }
 
 std::string series_svg(const Series& series, const Frame& f, const std::string& clip) {
@@ -190,7 +220,7 @@ std::string series_svg(const Series& series, const Frame& f, const std::string& 
 
 std::string escape_html(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : plain_text(text)) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -207,15 +237,8 @@ std::string escape_html(const std::string& text) {
       case '\'':
         out += "&#39;";
         break;
-      case '\n':
-      case '\t':
-        out += c;
-        break;
       default:
-        if (static_cast<unsigned char>(c) < 32 || c == 127)
-          out += "\xEF\xBF\xBD";
-        else
-          out += c;
+        out += c;
     }
   }
   return out;
@@ -224,31 +247,34 @@ std::string escape_html(const std::string& text) {
 std::string plot_svg(const Plot& plot) {
   const Frame f = frame_of(plot);
   const std::string clip = "clip-" + escape_html(plot.id);
-  std::string out = open_svg(f.top + f.height + 42, plot.title);
-  out += "<clipPath id=\"" + clip + "\"><rect x=\"" + n(f.left) + "\" y=\"" + n(f.top - 6) + "\" width=\"" +
-         n(f.width + 8) + "\" height=\"" + n(f.height + 6) + "\"/></clipPath>\n";
-  out += axes(plot, f);
-  std::vector<XY> drawn;
+  std::string drawing;
+  std::vector<XY> lines, dots;
   for (const Series& series : plot.series) {
-    out += series_svg(series, f, clip);
+    drawing += series_svg(series, f, clip);
     const std::vector<XY> on_page = dense(series.line, f);
-    drawn.insert(drawn.end(), on_page.begin(), on_page.end());
+    lines.insert(lines.end(), on_page.begin(), on_page.end());
     for (const XY& p : series.points)
-      for (int k = 0; k < 4; ++k) drawn.push_back({f.x(p.first) + k - 1.5, f.y(p.second)});
+      if (p.second >= f.y_low && p.second <= f.y_high) dots.push_back({f.x(p.first), f.y(p.second)});
   }
   std::vector<Box> placed;
+  Legend legend{f.top + f.height + 44};
   for (auto series = plot.series.rbegin(); series != plot.series.rend(); ++series) {  // the strongest is drawn last
     std::vector<XY> own = dense(series->line, f);
-    if (own.empty())
-      for (const XY& p : series->points) own.push_back({f.x(p.first), f.y(p.second)});
+    for (const XY& p : series->points) own.push_back({f.x(p.first), f.y(p.second)});
     if (series->name.empty() || own.empty()) continue;
-    const Box box = place_label(series->name, own, drawn, placed, f);
-    placed.push_back(box);
-    out += text_at(
-        box.x + 2, box.y + 11.5, series->name, "start",
+    const auto box = place_label(series->name, own, lines, dots, placed, f);
+    if (!box) {
+      legend.add(*series);
+      continue;
+    }
+    placed.push_back(*box);
+    drawing += text_at(
+        box->x + 2, box->y + 11.5, series->name, "start",
         " class=\"label" + std::string(series->strong ? " strong" : "") + "\" style=\"fill:" + series->colour + "\"");
   }
-  return out + "</svg>\n";
+  return open_svg(legend.top - 2 + 17 * legend.rows, plot.title) + "<clipPath id=\"" + clip + "\"><rect x=\"" +
+         n(f.left) + "\" y=\"" + n(f.top - 6) + "\" width=\"" + n(f.width + 8) + "\" height=\"" + n(f.height + 6) +
+         "\"/></clipPath>\n" + axes(plot, f) + drawing + legend.svg + "</svg>\n";
 }
 
 std::string bars_svg(const Bars& bars) {
@@ -271,27 +297,28 @@ std::string bars_svg(const Bars& bars) {
     const double x = f.x(static_cast<double>(i)), w = f.width / f.x_high;
     out += "<rect class=\"bar\" x=\"" + n(x + w * 0.14) + "\" y=\"" + n(f.y(bars.values[i])) + "\" width=\"" +
            n(w * 0.72) + "\" height=\"" + n(f.y(0) - f.y(bars.values[i])) + "\"/>\n";
-    out +=
-        text_at(x + w / 2, f.y(0) + 17, std::to_string(bars.first + static_cast<int>(i)), "middle", " class=\"tick\"");
+    if (i % every(bars.values.size(), w) == 0)
+      out += text_at(x + w / 2, f.y(0) + 17, std::to_string(bars.first + static_cast<int>(i)), "middle",
+                     " class=\"tick\"");
   }
   std::string steps;
   for (std::size_t i = 0; i < bars.outline.size(); ++i) {
     const double y = f.y(bars.outline[i]), x = f.x(static_cast<double>(i)), w = f.width / f.x_high;
     steps += n(x) + "," + n(y) + " " + n(x + w) + "," + n(y) + " ";
   }
-  if (!steps.empty()) {
-    out += "<polyline class=\"outline\" points=\"" + steps + "\"/>\n";
-    out += text_at(f.left + f.width, f.top + 6, bars.outline_label, "end", " class=\"label\"");
-  }
+  if (!steps.empty()) out += "<polyline class=\"outline\" points=\"" + steps + "\"/>\n";
   out += line_at(f.left, f.y(0), f.left + f.width, f.y(0), "axis");
   out += text_at(f.left + f.width / 2, f.y(0) + 35, bars.x_label, "middle");
   return out + "</svg>\n";
 }
 
 std::string heat_svg(const Heat& heat) {
-  const std::size_t rows = heat.values.size(), columns = rows == 0 ? 0 : heat.values[0].size();
+  const std::size_t rows = std::min(heat.values.size(), heat.rows.size());
+  const std::size_t columns = rows == 0 ? 0 : heat.values[0].size();
   if (rows == 0 || columns == 0) return "";
-  const double left = 62, top = 22, width = kChartWidth - left - 8;
+  double widest = 0;
+  for (const std::string& name : heat.rows) widest = std::max(widest, letters(name));
+  const double left = std::clamp(14 + 6.2 * widest, 62.0, 190.0), top = 22, width = kChartWidth - left - 8;
   const double w = width / static_cast<double>(columns), h = std::clamp(300 / static_cast<double>(rows), 16.0, 34.0);
   const double bottom = top + h * static_cast<double>(rows);
   std::string out = open_svg(bottom + 40, heat.title);
@@ -299,7 +326,7 @@ std::string heat_svg(const Heat& heat) {
   for (std::size_t r = 0; r < rows; ++r) {
     const double y = bottom - h * static_cast<double>(r + 1);
     out += text_at(left - 7, y + h / 2 + 4, heat.rows[r], "end", " class=\"tick\"");
-    for (std::size_t c = 0; c < heat.values[r].size(); ++c) {
+    for (std::size_t c = 0; c < std::min(columns, heat.values[r].size()); ++c) {
       const double value = std::clamp(heat.values[r][c], 0.0, 1.0), x = left + w * static_cast<double>(c);
       out += "<rect class=\"cell" + std::string(heat.diagonal && r == c ? " diagonal" : "") + "\" x=\"" + n(x + 0.7) +
              "\" y=\"" + n(y + 0.7) + "\" width=\"" + n(w - 1.4) + "\" height=\"" + n(h - 1.4) +
@@ -309,7 +336,7 @@ std::string heat_svg(const Heat& heat) {
                        std::string(" class=\"number") + (value > 0.55 ? " on" : "") + "\"");
     }
   }
-  for (std::size_t c = 0; c < columns; ++c)
+  for (std::size_t c = 0; c < columns; c += every(columns, w))
     out += text_at(left + w * (static_cast<double>(c) + 0.5), bottom + 16,
                    std::to_string(heat.first_column + static_cast<int>(c)), "middle", " class=\"tick\"");
   out += text_at(left + width / 2, bottom + 34, heat.x_label, "middle");

@@ -1,6 +1,7 @@
-// Small SVG pieces for the report: a plot area with axes, lines, points and labels that avoid each other, and heat
-// maps. Colours are CSS variables of the page, so one drawing serves light and dark. Every text that enters is escaped.
-// Units: the viewBox's; drawings are 460 wide so that their text stays readable on a phone.
+// Small SVG pieces for the report: a plot area with axes, lines, points and labels that never cover each other or a dot
+// (those that find no place stand in a legend below), and heat maps. Colours are CSS variables of the page, so one
+// drawing serves light and dark. Every text that enters is escaped. Units: the viewBox's; drawings are 460 wide so that
+// their text stays readable on a phone.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 
 namespace fathom::eval {
 
-std::string escape_html(const std::string& text);  // & < > " '; control characters become U+FFFD
+std::string escape_html(const std::string& text);  // & < > " '; as plain_text() besides
 
 inline constexpr double kChartWidth = 460;
 
@@ -34,7 +35,6 @@ std::string plot_svg(const Plot& plot);
 // Bars, one a value, with an optional outline of other values over them (same scale).
 struct Bars {
   std::string title, x_label, y_label;
-  std::string outline_label;
   std::vector<double> values, outline;  // shares
   int first = 1;                        // number under the first bar
 };

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from program import ProgramTest  # noqa: E402
+from program import ProgramTest, run  # noqa: E402
 
 SMALL = ["--train", "800", "--test", "120", "--timing-seconds", "1", "--steps", "30"]
 SYSTEMS = {"base", "full_depth", "fixed_depth", "early_exit", "dynamic_depth", "predictor_only", "policy_only", "fathom"}
@@ -28,6 +28,14 @@ class Demo(ProgramTest):
             page = (out / kind / "report.html").read_text()
             self.assertIn("<svg", page)
             self.assertNotRegex(page, r"""(src|href)=["']https?:""", "the report is self-contained")
+
+        self.assertNotIn("NOT MET", first.stdout.decode(), "gates are for the demo's own size")
+        shallow = run("eval", out / "text/bundle", "--gates", "--no-times", "--no-memory", "-o", self.folder / "gates.json")
+        self.assertEqual(shallow.returncode, 5, shallow.stderr.decode())  # thirty steps learn nothing
+        self.assertIn("NOT MET", shallow.stdout.decode())
+        self.assertRegex(shallow.stderr.decode(), r"error FTH-501: \d+ quality gates not met: accuracy of base is 0\.\d+, not >= 0\.96")
+        self.assertTrue((self.folder / "gates.json").exists(), "everything is written all the same")
+        self.good("eval", out / "text/bundle", "--no-times", "--no-memory", "-o", self.folder / "plain.json")
 
         kept = {p: p.read_bytes() for p in out.rglob("eval.json")}
         begun = time.monotonic()
