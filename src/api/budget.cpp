@@ -96,7 +96,7 @@ Result<Within> within_ms(const Opened& opened, const std::string& asked, const B
   out.full_ms = policy::ms_at(times, table.full_macs());
   for (const policy::BudgetPoint& point : table.points) {
     const double ms = policy::ms_at(times, point.macs);
-    if (ms > budget.value) continue;
+    if (!(ms <= budget.value)) continue;
     out.expected = point;
     out.ms = ms;
     out.options.lambda = point.lambda;

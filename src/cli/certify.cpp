@@ -31,10 +31,10 @@ void print_short_groups(const eval::Certified& got) {
           g.name.c_str(), g.n, got.inputs_needed);
 }
 
-void print_groups(const eval::Certified& got) {
+void print_groups(const eval::Certified& got, double alpha) {
   if (got.certificate.groups.empty()) return;
-  std::printf("groups      by %s, one threshold; each proven at level %.3g\n", policy::group_by_name(got.by),
-              got.certificate.level);
+  std::printf("groups      by %s, one threshold that each of them proves at level %.3g\n",
+              policy::group_by_name(got.by), alpha);
   for (const policy::GroupProof& g : got.certificate.groups)
     std::printf("            %s: %zu losses in %zu inputs, p = %.3g\n", g.name.c_str(), g.losses, g.n, g.p_value);
   if (!got.certificate.stopped_by.empty())
@@ -49,7 +49,7 @@ void print(const eval::Certified& got, const policy::CertificateAim& aim) {
   const char* whom = c.groups.empty() ? "" : " in every group";
   if (c.rejected == 0) {
     std::printf("not certified: %zu inputs cannot prove at most %.3g %% of %s%s at level %.3g\n", c.n, 100 * aim.delta,
-                what, whom, c.level);
+                what, whom, aim.alpha);
     if (c.groups.empty() && c.n < got.inputs_needed)
       std::printf("               at least %zu inputs are needed, and more with every one that loses\n",
                   got.inputs_needed);
@@ -63,7 +63,7 @@ void print(const eval::Certified& got, const policy::CertificateAim& aim) {
   std::printf("evidence    %zu losses in %zu calibration inputs, %s %.3g\n", c.losses, c.n,
               c.groups.empty() ? "p =" : "largest p of a group", c.p_value);
   std::printf("mean exit   %.2f, %.1f %% of MACs saved there\n", c.mean_exit, 100 * got.macs_saved);
-  print_groups(got);
+  print_groups(got, aim.alpha);
 }
 
 Json to_json(const eval::Certified& got, const policy::CertificateAim& aim) {
@@ -81,7 +81,6 @@ Json to_json(const eval::Certified& got, const policy::CertificateAim& aim) {
               {"inputs_needed", got.inputs_needed}};
   if (c.groups.empty()) return out;
   out["groups_by"] = policy::group_by_name(got.by);
-  out["level"] = c.level;
   out["groups"] = eval::groups_json(c);
   out["stopped_by"] = c.stopped_by;
   return out;

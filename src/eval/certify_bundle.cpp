@@ -33,7 +33,6 @@ Json certificate_json(const Certified& got, const policy::CertificateAim& aim, c
               {"subject", certified_subject(fathom)}};
   if (c.groups.empty()) return out;
   out["groups_by"] = policy::group_by_name(got.by);
-  out["level"] = c.level;
   out["groups"] = groups_json(c);
   return out;
 }
@@ -116,7 +115,7 @@ Result<Certified> certify_bundle(const std::filesystem::path& folder, const data
   out.by = groups.by;
   FATHOM_TRY(out.certificate, policy::certify(tune.trace, tune.trace.scores[score], traced.trace,
                                               traced.trace.scores[score], policy.first_exit, aim, groups));
-  out.inputs_needed = policy::inputs_needed(aim.delta, out.certificate.level);
+  out.inputs_needed = policy::inputs_needed(aim.delta, aim.alpha);
   if (out.certificate.rejected == 0) return out;
   out.macs_saved = saved(traced, model->spec(), policy, out.certificate.lambda);
   Json fathom = bundle->fathom();

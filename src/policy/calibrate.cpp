@@ -85,8 +85,8 @@ float choose_by_consistency(const Trace& trace, std::span<const float> scores, i
       const std::size_t exit = exit_of(scores.data() + i * width, layers, lambda, first_exit);
       disagreements += row[exit - 1] != row[width];
     }
-    if (static_cast<double>(disagreements) / static_cast<double>(n) > budget)
-      break;  // the walk ends at the first failure
+    const double share = static_cast<double>(disagreements) / static_cast<double>(n);
+    if (!(share <= budget)) break;  // the walk ends at the first failure, and a budget that is no number allows nothing
     chosen = lambda;
   }
   return chosen;

@@ -136,5 +136,16 @@ TEST(Calibrate, ManyInputsStayWithinBudget) {
   EXPECT_GE(*std::min_element(exits.begin(), exits.end()), 2);
 }
 
+// A comparison that NaN decides must decide for full depth.
+TEST(Calibrate, ABudgetThatIsNoNumberAllowsNothing) {
+  Trace trace;
+  trace.layers = trace.classes = 2;
+  trace.tokens = {1, 1};
+  trace.predictions = {0, 1, 1, 1};
+  const std::vector<float> scores = {0.9f, 0.8f};
+  EXPECT_EQ(choose_by_consistency(trace, scores, 1, std::nan("")), 2.0f);
+  EXPECT_EQ(choose_by_consistency(trace, scores, 1, 0.5), 0.8f);
+}
+
 }  // namespace
 }  // namespace fathom::policy

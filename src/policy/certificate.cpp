@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/random.h"
+#include "policy/theory.h"
 
 namespace fathom::policy {
 namespace {
@@ -12,14 +14,21 @@ namespace {
 constexpr std::size_t kThresholds = 200;
 constexpr const char* kLosses[] = {"consistency", "harm", "drop"};
 
+struct Rows {
+  const Trace& trace;
+  std::span<const float> scores;
+  std::span<const std::int32_t> reference;  // empty: full depth's answers
+};
+
 // Loss of every row at a threshold: 0 or 1; drop: -1, 0, 1.
-std::vector<int> losses_at(const Trace& trace, std::span<const float> scores, int first_exit, float lambda, Loss loss) {
-  const auto exits = exits_at(scores, trace.layers, lambda, first_exit);
+std::vector<int> losses_at(const Rows& rows, int first_exit, float lambda, Loss loss) {
+  const Trace& trace = rows.trace;
+  const auto exits = exits_at(rows.scores, trace.layers, lambda, first_exit);
   const std::size_t layers = static_cast<std::size_t>(trace.layers);
   std::vector<int> out;
   for (std::size_t i = 0; i < exits.size(); ++i) {
     const std::int32_t answer = trace.predictions[i * layers + static_cast<std::size_t>(exits[i]) - 1];
-    const std::int32_t full = trace.predictions[i * layers + layers - 1];
+    const std::int32_t full = rows.reference.empty() ? trace.predictions[i * layers + layers - 1] : rows.reference[i];
     if (loss == Loss::consistency) {
       out.push_back(answer != full ? 1 : 0);
       continue;
@@ -60,11 +69,6 @@ std::size_t positive_sum(const std::vector<int>& losses) {
   return static_cast<std::size_t>(std::max(0, std::accumulate(losses.begin(), losses.end(), 0)));
 }
 
-struct Rows {
-  const Trace& trace;
-  std::span<const float> scores;
-};
-
 // p-values of every group at a threshold; what does not depend on the threshold is prepared once.
 class Evidence {
  public:
@@ -84,9 +88,9 @@ class Evidence {
   }
 
   std::vector<GroupProof> at(float lambda) const {
-    const auto rows = losses_at(calibrate_.trace, calibrate_.scores, first_exit_, lambda, aim_.loss);
+    const auto rows = losses_at(calibrate_, first_exit_, lambda, aim_.loss);
     std::vector<int> tune;
-    if (aim_.loss == Loss::drop) tune = losses_at(tune_.trace, tune_.scores, first_exit_, lambda, aim_.loss);
+    if (aim_.loss == Loss::drop) tune = losses_at(tune_, first_exit_, lambda, aim_.loss);
     std::vector<GroupProof> out;
     for (std::size_t g = 0; g < members_.size(); ++g) {
       const std::vector<int> own = of(rows, members_[g]);
@@ -116,9 +120,16 @@ class Evidence {
   std::vector<std::vector<std::size_t>> members_, tune_members_;  // calibration rows in the martingale's order
 };
 
-const GroupProof& worst_of(const std::vector<GroupProof>& proofs) {
-  return *std::max_element(proofs.begin(), proofs.end(),
-                           [](const GroupProof& a, const GroupProof& b) { return a.p_value < b.p_value; });
+bool sound(double p) { return p >= 0 && p <= 1; }
+
+// The first that cannot be compared, else the first of the largest.
+const GroupProof& worst_of(std::span<const GroupProof> proofs) {
+  const GroupProof* worst = &proofs.front();
+  for (const GroupProof& proof : proofs) {
+    if (!sound(proof.p_value)) return proof;
+    if (proof.p_value > worst->p_value) worst = &proof;
+  }
+  return *worst;
 }
 
 Status check(const Trace& calibrate, const CertificateAim& aim) {
@@ -143,23 +154,26 @@ Result<Loss> parse_loss(const std::string& name) {
   return Error{Code::usage, "loss '" + name + "' is not known", "consistency, harm or drop"};
 }
 
-double binomial_tail(std::size_t n, std::size_t k, double p) {
-  if (k >= n) return 1;
-  const double count = static_cast<double>(n), odds = std::log(p) - std::log1p(-p);
-  double term = count * std::log1p(-p), sum = 0;  // log P(Bin = 0)
-  double largest = term;
-  std::vector<double> terms = {term};
-  for (std::size_t i = 1; i <= k; ++i) {
-    term += std::log((count - static_cast<double>(i) + 1) / static_cast<double>(i)) + odds;
-    terms.push_back(term);
-    largest = std::max(largest, term);
-  }
-  for (const double t : terms) sum += std::exp(t - largest);
-  return std::min(1.0, std::exp(largest + std::log(sum)));
-}
-
 std::size_t inputs_needed(double delta, double alpha) {
   return static_cast<std::size_t>(std::ceil(std::log(alpha) / std::log1p(-delta)));
+}
+
+double least_delta(Loss loss, std::size_t n, std::size_t tune, double alpha) {
+  if (n == 0) return 1;
+  const double rows = static_cast<double>(n);
+  const auto proves = [&](double delta) {
+    if (loss != Loss::drop) return rows * std::log1p(-delta) <= std::log(alpha);
+    return rows * std::log1p(delta * best_stake(std::vector<int>(tune, 0), delta)) >= -std::log(alpha);
+  };
+  double low = 0, high = 1;
+  for (int halving = 0; halving < 60; ++halving) (proves(0.5 * (low + high)) ? high : low) = 0.5 * (low + high);
+  const double digit = std::pow(10.0, std::floor(std::log10(high)) - 2);
+  return std::min(1.0, std::ceil(high / digit * (1 - 1e-12)) * digit);
+}
+
+double largest_p(std::span<const GroupProof> proofs) {
+  const double worst = proofs.empty() ? 2 : worst_of(proofs).p_value;
+  return sound(worst) ? worst : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, double alpha) {
@@ -170,31 +184,31 @@ std::optional<std::size_t> fixed_sequence(const std::vector<double>& p_values, d
 
 Result<Certificate> certify(const Trace& tune, std::span<const float> tune_scores, const Trace& calibrate,
                             std::span<const float> calibrate_scores, int first_exit, const CertificateAim& aim,
-                            const Groups& groups) {
+                            const Groups& groups, const References& references) {
   FATHOM_TRY_VOID(check(calibrate, aim));
-  const Evidence evidence({tune, tune_scores}, {calibrate, calibrate_scores}, first_exit, aim, groups);
+  const Rows rows{calibrate, calibrate_scores, references.calibrate};
+  const Evidence evidence({tune, tune_scores, references.tune}, rows, first_exit, aim, groups);
   const auto thresholds = candidate_thresholds(tune_scores, kThresholds);  // descending, full depth first
   Certificate out;
   out.n = calibrate.size();
   out.mean_exit = calibrate.layers;
-  out.level = aim.alpha / static_cast<double>(std::max<std::size_t>(1, groups.names.size()));
   std::vector<double> p_values;
   std::vector<std::vector<GroupProof>> proofs;
   for (const float lambda : thresholds) {
     proofs.push_back(evidence.at(lambda));
-    p_values.push_back(worst_of(proofs.back()).p_value);
+    p_values.push_back(largest_p(proofs.back()));
     ++out.tested;
-    if (p_values.back() <= out.level) continue;
+    if (p_values.back() <= aim.alpha) continue;
     out.stopped_by = worst_of(proofs.back()).name;
     break;
   }
-  const auto last = fixed_sequence(p_values, out.level);
+  const auto last = fixed_sequence(p_values, aim.alpha);
   if (!groups.names.empty() && !proofs.empty()) out.groups = proofs[last.value_or(0)];
   if (!last) return out;
   out.lambda = thresholds[*last];
   out.p_value = p_values[*last];
   out.rejected = *last + 1;
-  out.losses = positive_sum(losses_at(calibrate, calibrate_scores, first_exit, out.lambda, aim.loss));
+  out.losses = positive_sum(losses_at(rows, first_exit, out.lambda, aim.loss));
   const auto exits = exits_at(calibrate_scores, calibrate.layers, out.lambda, first_exit);
   out.mean_exit =
       std::accumulate(exits.begin(), exits.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, exits.size()));

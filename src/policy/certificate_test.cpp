@@ -9,18 +9,34 @@
 namespace fathom::policy {
 namespace {
 
-TEST(Certificate, BinomialTailByHand) {
-  EXPECT_NEAR(binomial_tail(10, 0, 0.1), std::pow(0.9, 10), 1e-12);
-  EXPECT_NEAR(binomial_tail(3, 1, 0.5), 0.5, 1e-12);
-  EXPECT_NEAR(binomial_tail(5, 2, 0.3), 0.83692, 1e-9);
-  EXPECT_EQ(binomial_tail(4, 4, 0.2), 1.0);
-  EXPECT_GT(binomial_tail(100000, 300, 0.003), 0.4);  // no underflow
-  EXPECT_LT(binomial_tail(100000, 200, 0.003), 1e-8);
+TEST(Certificate, RowsNeededAndTheDeltaThatTheyAllow) {
   EXPECT_EQ(inputs_needed(0.003, 0.05), 998u);  // RECIPE 4.5
   EXPECT_EQ(inputs_needed(0.005, 0.05), 598u);
   EXPECT_EQ(inputs_needed(0.01, 0.05), 299u);
-  EXPECT_LE(binomial_tail(1580, 1, 0.003), 0.05);
-  EXPECT_GT(binomial_tail(1579, 1, 0.003), 0.05);
+  EXPECT_NEAR(least_delta(Loss::consistency, 299, 300, 0.05), 0.00997, 1e-9);  // 1 - 0.05^(1/299) = 0.009969
+  EXPECT_EQ(least_delta(Loss::harm, 0, 300, 0.05), 1);
+  for (const std::size_t n :
+       {std::size_t{1}, std::size_t{7}, std::size_t{250}, std::size_t{2000}, std::size_t{80000}}) {
+    const double delta = least_delta(Loss::consistency, n, 100, 0.05);
+    EXPECT_LE(inputs_needed(delta, 0.05), n);
+    EXPECT_NEAR(delta, 1 - std::pow(0.05, 1 / static_cast<double>(n)), 0.01 * delta);
+  }
+  // A stake set on rows must leave room for a loss: more delta than the others need, less with more rows.
+  EXPECT_GT(least_delta(Loss::drop, 2000, 2000, 0.05), least_delta(Loss::harm, 2000, 2000, 0.05));
+  EXPECT_LT(least_delta(Loss::drop, 2000, 2000, 0.05), 2 * least_delta(Loss::harm, 2000, 2000, 0.05));
+}
+
+// A p-value that is no number proves nothing, wherever it stands: the largest of {0.01, NaN} is not 0.01.
+TEST(Certificate, WhatIsNoNumberProvesNothing) {
+  const double nan = std::nan("");
+  for (const auto& p_values : {std::vector<double>{nan, 0.01}, {0.01, nan}, {0.01, nan, 0.02}, {0.01, -1}, {}}) {
+    std::vector<GroupProof> proofs;
+    for (const double p : p_values) proofs.push_back({"", 10, 0, p});
+    EXPECT_FALSE(largest_p(proofs) <= 1);
+    EXPECT_FALSE(fixed_sequence({largest_p(proofs)}, 0.05).has_value());
+  }
+  EXPECT_EQ(largest_p(std::vector<GroupProof>{{"", 1, 0, 0.01}, {"", 1, 0, 0.03}, {"", 1, 0, 0.02}}), 0.03);
+  EXPECT_FALSE(fixed_sequence({nan, 0.01}, 0.05).has_value());
 }
 
 TEST(Certificate, FixedSequenceStopsBeforeTheFirstGap) {
@@ -171,11 +187,11 @@ TEST(Certificate, NoGroupPaysForTheOthers) {
   }
 }
 
-// So many inputs without a loss prove delta at alpha / 2, one fewer do not; at alpha undivided both would.
-TEST(Certificate, EveryGroupIsTestedAtItsShareOfAlpha) {
+// An intersection-union test: so many inputs without a loss as prove delta at alpha are enough in every group, and one
+// fewer in one of them is not, though the other has plenty.
+TEST(Certificate, EveryGroupIsTestedAtAlpha) {
   constexpr double kDelta = 0.05, kAlpha = 0.1;
-  const std::size_t needed = inputs_needed(kDelta, kAlpha / 2);
-  ASSERT_GT(needed - 1, inputs_needed(kDelta, kAlpha));
+  const std::size_t needed = inputs_needed(kDelta, kAlpha);
   for (const std::size_t second : {needed, needed - 1}) {
     Trace trace;
     trace.layers = 2;
@@ -191,12 +207,33 @@ TEST(Certificate, EveryGroupIsTestedAtItsShareOfAlpha) {
     groups.tune = groups.calibrate;
     const auto got = certify(trace, scores, trace, scores, 1, {Loss::consistency, kDelta, kAlpha, 1}, groups);
     ASSERT_TRUE(got.has_value());
-    EXPECT_EQ(got->level, kAlpha / 2);
     EXPECT_EQ(got->rejected > 0, second == needed) << second;
     ASSERT_EQ(got->groups.size(), 2u);
     EXPECT_EQ(got->groups[1].n, second);
     EXPECT_EQ(got->stopped_by, second == needed ? "" : "short");
   }
+}
+
+// Against other answers than the trace's own, full depth itself loses, and has to be proven like any threshold.
+TEST(Certificate, AgainstOtherAnswersFullDepthIsProvenToo) {
+  Trace trace;
+  trace.layers = trace.classes = 2;
+  std::vector<float> scores;
+  std::vector<std::int32_t> reference;
+  for (std::int32_t i = 0; i < 400; ++i) {
+    trace.tokens.push_back(1);
+    trace.predictions.insert(trace.predictions.end(), {0, 0});
+    scores.push_back(0.5f);
+    reference.push_back(i < 4 ? 1 : 0);
+  }
+  const References other{reference, reference};
+  const auto proven = certify(trace, scores, trace, scores, 1, {Loss::consistency, 0.03, 0.05, 1}, {}, other);
+  ASSERT_TRUE(proven.has_value());
+  EXPECT_EQ(proven->losses, 4u);
+  EXPECT_EQ(proven->rejected, 2u);
+  const auto not_proven = certify(trace, scores, trace, scores, 1, {Loss::consistency, 0.01, 0.05, 1}, {}, other);
+  EXPECT_EQ(not_proven->rejected, 0u);
+  EXPECT_GT(certify(trace, scores, trace, scores, 1, {Loss::consistency, 0.01, 0.05, 1})->rejected, 0u);
 }
 
 TEST(Certificate, GroupsByClassAndLength) {

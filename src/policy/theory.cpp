@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <vector>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -18,8 +17,14 @@ double mean_of(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-// Ranks from 1; equal values share the mean of the ranks they cover.
-std::vector<double> ranks(std::span<const double> values) {
+}  // namespace
+
+double bound_eq5(double alpha, double epsilon, double cost_at_lopt, double cost_full) {
+  const double right = alpha * (1.0 - epsilon);
+  return right * cost_at_lopt + (1.0 - right) * cost_full;
+}
+
+std::vector<double> mean_ranks(std::span<const double> values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) { return values[x] < values[y]; });
@@ -32,19 +37,12 @@ std::vector<double> ranks(std::span<const double> values) {
   return out;
 }
 
-}  // namespace
-
-double bound_eq5(double alpha, double epsilon, double cost_at_lopt, double cost_full) {
-  const double right = alpha * (1.0 - epsilon);
-  return right * cost_at_lopt + (1.0 - right) * cost_full;
-}
-
 double spearman(std::span<const double> a, std::span<const double> b) {
   FATHOM_CHECK(a.size() == b.size(), "pairs need equal lengths");
   const double undefined = std::numeric_limits<double>::quiet_NaN();
   const auto nan = [](double value) { return std::isnan(value); };
   if (a.size() < 2 || std::any_of(a.begin(), a.end(), nan) || std::any_of(b.begin(), b.end(), nan)) return undefined;
-  const std::vector<double> ra = ranks(a), rb = ranks(b);
+  const std::vector<double> ra = mean_ranks(a), rb = mean_ranks(b);
   const double middle = 0.5 * static_cast<double>(a.size() + 1);
   double ab = 0, aa = 0, bb = 0;
   for (std::size_t i = 0; i < ra.size(); ++i) {
@@ -76,16 +74,15 @@ Interval paired_bootstrap(std::span<const double> differences, std::uint64_t see
   return {mean_of(differences), means[tail], means[kResamples - 1 - tail]};
 }
 
-double binomial_tail(std::int64_t k, std::int64_t n, double p) {
-  FATHOM_CHECK(n >= 0 && p >= 0.0 && p <= 1.0, "no such binomial");
-  if (k < 0) return 0.0;
+double binomial_tail(std::size_t n, std::size_t k, double p) {
+  FATHOM_CHECK(p >= 0.0 && p <= 1.0, "no such binomial");
   if (k >= n || p == 0.0) return 1.0;
   if (p == 1.0) return 0.0;
   // log P(X = i), built up term by term; the sum is kept relative to its largest term so far.
-  const double odds = std::log(p) - std::log1p(-p);
-  double term = static_cast<double>(n) * std::log1p(-p), largest = term, sum = 1.0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    term += std::log(static_cast<double>(n - i) / static_cast<double>(i + 1)) + odds;
+  const double count = static_cast<double>(n), odds = std::log(p) - std::log1p(-p);
+  double term = count * std::log1p(-p), largest = term, sum = 1.0;
+  for (std::size_t i = 0; i < k; ++i) {
+    term += std::log((count - static_cast<double>(i)) / static_cast<double>(i + 1)) + odds;
     if (term > largest) {
       sum = sum * std::exp(largest - term) + 1.0;
       largest = term;

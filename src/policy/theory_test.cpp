@@ -54,30 +54,33 @@ TEST(Theory, PairedBootstrap) {
 }
 
 TEST(Theory, BinomialTail) {
-  EXPECT_NEAR(binomial_tail(1, 3, 0.5), 0.5, 1e-15);             // (1 + 3) / 8
-  EXPECT_NEAR(binomial_tail(2, 4, 0.25), 243.0 / 256.0, 1e-15);  // (81 + 108 + 54) / 256
-  EXPECT_NEAR(binomial_tail(0, 10, 0.1) / std::pow(0.9, 10), 1.0, 1e-13);
-  EXPECT_NEAR(binomial_tail(0, 100000, 0.5), 0.0, 1e-300);
-  EXPECT_NEAR(binomial_tail(50000, 100001, 0.5), 0.5, 1e-9);
-  EXPECT_EQ(binomial_tail(-1, 5, 0.5), 0.0);
+  EXPECT_NEAR(binomial_tail(3, 1, 0.5), 0.5, 1e-15);             // (1 + 3) / 8
+  EXPECT_NEAR(binomial_tail(4, 2, 0.25), 243.0 / 256.0, 1e-15);  // (81 + 108 + 54) / 256
+  EXPECT_NEAR(binomial_tail(5, 2, 0.3), 0.83692, 1e-9);
+  EXPECT_NEAR(binomial_tail(10, 0, 0.1) / std::pow(0.9, 10), 1.0, 1e-13);
+  EXPECT_NEAR(binomial_tail(100000, 0, 0.5), 0.0, 1e-300);
+  EXPECT_NEAR(binomial_tail(100001, 50000, 0.5), 0.5, 1e-9);
+  EXPECT_GT(binomial_tail(100000, 300, 0.003), 0.4);  // no underflow
+  EXPECT_LT(binomial_tail(100000, 200, 0.003), 1e-8);
+  EXPECT_EQ(binomial_tail(0, 0, 0.5), 1.0);
   EXPECT_EQ(binomial_tail(5, 5, 0.5), 1.0);
-  EXPECT_EQ(binomial_tail(9, 5, 0.5), 1.0);
-  EXPECT_EQ(binomial_tail(2, 5, 0.0), 1.0);
-  EXPECT_EQ(binomial_tail(2, 5, 1.0), 0.0);
+  EXPECT_EQ(binomial_tail(5, 9, 0.5), 1.0);
+  EXPECT_EQ(binomial_tail(5, 2, 0.0), 1.0);
+  EXPECT_EQ(binomial_tail(5, 2, 1.0), 0.0);
 }
 
 // Sample sizes at which k disagreements still certify delta at alpha = 5 %.
 TEST(Theory, BinomialTailGivesTheKnownSampleSizes) {
-  const auto smallest = [](std::int64_t k, double delta) {
-    std::int64_t n = k + 1;
-    while (binomial_tail(k, n, delta) > 0.05) ++n;
+  const auto smallest = [](std::size_t k, double delta) {
+    std::size_t n = k + 1;
+    while (binomial_tail(n, k, delta) > 0.05) ++n;
     return n;
   };
-  EXPECT_EQ(smallest(0, 0.01), 299);
-  EXPECT_EQ(smallest(1, 0.01), 473);
-  EXPECT_EQ(smallest(2, 0.01), 628);
-  EXPECT_EQ(smallest(10, 0.01), 1693);
-  EXPECT_EQ(smallest(0, 0.003), 998);
+  EXPECT_EQ(smallest(0, 0.01), 299u);
+  EXPECT_EQ(smallest(1, 0.01), 473u);
+  EXPECT_EQ(smallest(2, 0.01), 628u);
+  EXPECT_EQ(smallest(10, 0.01), 1693u);
+  EXPECT_EQ(smallest(0, 0.003), 998u);
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ class Checkpoint(ProgramTest):
         self.assertIn(b"certificate.group", self.good("info", model).stdout)
         short = run("certify", model, "--delta", "0.03", "--groups", "length")
         self.assertEqual(short.returncode, 5)
-        self.assertRegex(short.stdout.decode(), "group '1 to [0-9]+ tokens' has [0-9]+ inputs; at least 135 are needed")
+        self.assertRegex(short.stdout.decode(), "group '1 to [0-9]+ tokens' has [0-9]+ inputs; at least 99 are needed")
         certified = json.loads(self.good("certify", model, "--delta", "0.4", "--json").stdout)
         self.assertTrue(certified["certified"])
         self.assertEqual(certified["n"], 260)
