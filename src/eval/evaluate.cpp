@@ -337,7 +337,9 @@ Json data_json(const fs::path& folder) {
     newest = std::max(newest, std::chrono::system_clock::to_time_t(
                                   std::chrono::time_point_cast<std::chrono::system_clock::duration>(written)));
   }
-  const std::string name = whole.filename().string();
+  std::string name = whole.filename().string();
+  if (name == "data" && whole.has_parent_path())  // says nothing by itself
+    name = whole.parent_path().filename().string() + "/" + name;
   return {{"name", data::is_utf8(name) ? Json(name) : Json(nullptr)},
           {"date", newest > 0 ? Json(date_of(newest)) : Json(nullptr)}};
 }

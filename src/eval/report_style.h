@@ -92,7 +92,8 @@ table.systems td:first-child{grid-column:1/-1}
 table.systems td[data-what]::before{content:attr(data-what);display:block;color:var(--soft);font-weight:400;
   font-size:.74rem;line-height:1.3}
 table.classes{font-size:.84rem}
-table.classes th,table.classes td{padding:7px 6px;white-space:normal}
+table.classes th,table.classes td{padding:7px 6px}
+table.classes th{white-space:normal}
 table.classes th:first-child,table.classes td:first-child{min-width:84px;padding-left:10px}}
 @media print{body{background:#fff}figure,.tile,.box,ol.worst li{break-inside:avoid}}
 )css";

@@ -261,7 +261,9 @@ std::string plot_svg(const Plot& plot) {
   for (auto series = plot.series.rbegin(); series != plot.series.rend(); ++series) {  // the strongest is drawn last
     std::vector<XY> own = dense(series->line, f);
     for (const XY& p : series->points) own.push_back({f.x(p.first), f.y(p.second)});
-    if (series->name.empty() || own.empty()) continue;
+    const Box area = f.box();
+    std::erase_if(own, [&](const XY& p) { return p.second < area.y - 1 || p.second > area.y + area.height + 1; });
+    if (series->name.empty() || own.empty()) continue;  // out of view: a close-up names what it shows
     const auto box = place_label(series->name, own, lines, dots, placed, f);
     if (!box) {
       legend.add(*series);

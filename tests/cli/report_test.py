@@ -49,7 +49,7 @@ class Report(ProgramTest):
         self.wrong(r"has no \"name\"", document(systems=[{}]))
         self.wrong(r"depth.histogram\[0\]", document(depth={"histogram": ["a"]}))
         self.wrong("eval.json", "{\"systems\": [")
-        self.wrong("", "")
+        self.wrong("eval.json", "")
 
     def test_one_huge_number(self):
         self.wrong(r"systems\[0\]\.curve\[0\]\[0\]", document(systems=[system("base", curve=[[1e200, 1]])]))
