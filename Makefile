@@ -6,7 +6,7 @@ PRESET ?= release
 JOBS ?= 2
 BUILD := build/$(PRESET)
 
-.PHONY: build demo test bench bench-build deps help clean runtime aarch64
+.PHONY: build demo test gates bench bench-build deps help clean runtime aarch64
 
 deps: ## install what is missing: Debian packages, LibTorch and LightGBM (into .deps)
 	@python3 tools/setup.py
@@ -23,6 +23,10 @@ demo: deps $(BUILD)/CMakeCache.txt ## the main job on generated text and picture
 
 test: build ## build and pass every test that this machine can run
 	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --no-tests=error
+
+gates: deps ## clang's warnings, sanitizers, fuzzing, clang-tidy: today's share (GATES=--all: everything)
+	@python3 tools/setup.py --gates
+	@python3 tools/gates.py $(GATES)
 
 bench-build: deps ## the programs of bench/: peer_row, limits, gemm_bench
 	@cmake --preset $(PRESET) -DFATHOM_BENCH=ON >/dev/null

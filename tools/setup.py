@@ -6,6 +6,7 @@ PyPI packages (requirements/train.txt, hashes checked) and LightGBM's headers in
 index. A part is made in a temporary folder, renamed when whole, and stamped with the hash of what was asked for.
 --aarch64: the cross compiler, qemu-user, and Debian's arm64 libraries (requirements/debian-aarch64.txt), unpacked into
 .deps/aarch64 without installing them.
+--gates: clang and its sanitizers (requirements/debian-gates.txt), and nothing else.
 --bench: the engines that make bench compares with (requirements/bench.txt), a virtual environment in .deps/bench.
 """
 import argparse
@@ -32,13 +33,13 @@ def fail(text, hint):
 
 
 def is_there(proof):
-    """A program on PATH, or a file below /usr (lib/ also below the multiarch folders)."""
+    """A program on PATH, or a file below /usr, a pattern perhaps (lib/ also below the multiarch folders)."""
     if "/" not in proof:
         return shutil.which(proof) is not None
     folder, name = proof.split("/", 1)
     places = [Path("/usr") / folder, Path("/usr/local") / folder]
     places += [p for base in places[:] for p in base.glob("*-linux-gnu")]
-    return any((place / name).exists() for place in places)
+    return any(next(place.glob(name), None) for place in places if place.is_dir())
 
 
 def rows(name):
@@ -223,7 +224,11 @@ def main():
     parser.add_argument("--runtime", action="store_true", help="only what `fathom` needs: no LibTorch, no LightGBM")
     parser.add_argument("--aarch64", action="store_true", help="what the preset aarch64 needs, and nothing for fathom-train")
     parser.add_argument("--bench", action="store_true", help="what make bench compares with, and nothing for fathom-train")
+    parser.add_argument("--gates", action="store_true", help="only what tools/gates.py needs")
     options = parser.parse_args()
+    if options.gates:
+        install_debian(missing_packages("debian.txt") + missing_packages("debian-gates.txt"))
+        return
     install_debian(missing_packages("debian.txt") + (missing_packages("debian-cross.txt") if options.aarch64 else []))
     if options.runtime and not options.aarch64 and not options.bench:
         return
