@@ -6,7 +6,7 @@
 // stake was fixed on other rows. Thresholds are ordered, and stakes chosen, on the tune split: before calibration data
 // is seen. With groups a threshold is rejected only where every group rejects it at level alpha: an intersection-union
 // test, whose level is alpha without any correction (docs/adr/0020). Thread rule: pure functions.
-// Source: RECIPE 4.5; Angelopoulos et al., Learn then Test; Berger, Multiparameter hypothesis testing and acceptance
+// Source: Angelopoulos et al., Learn then Test; Berger, Multiparameter hypothesis testing and acceptance
 // sampling (intersection-union); Waudby-Smith and Ramdas (betting).
 #pragma once
 

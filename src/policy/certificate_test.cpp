@@ -10,7 +10,7 @@ namespace fathom::policy {
 namespace {
 
 TEST(Certificate, RowsNeededAndTheDeltaThatTheyAllow) {
-  EXPECT_EQ(inputs_needed(0.003, 0.05), 998u);  // RECIPE 4.5
+  EXPECT_EQ(inputs_needed(0.003, 0.05), 998u);
   EXPECT_EQ(inputs_needed(0.005, 0.05), 598u);
   EXPECT_EQ(inputs_needed(0.01, 0.05), 299u);
   EXPECT_NEAR(least_delta(Loss::consistency, 299, 300, 0.05), 0.00997, 1e-9);  // 1 - 0.05^(1/299) = 0.009969
