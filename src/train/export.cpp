@@ -105,10 +105,15 @@ Status export_bundle(const BundleParts& parts) {
                  {"policy", policy::policy_to_json(parts.decision.policy)},
                  {"operating_points", Json::object()},
                  {"data", data::record_of(parts.dataset, parts.options.data, read_options(parts.options))}};
+  Json training = without_times(parts.facts), schedule = schedule_to_json(parts.prepared.schedule);
+  if (training.contains("schedule")) {  // a recipe with one of its own
+    schedule = training["schedule"];
+    training.erase("schedule");
+  }
   fathom["provenance"] = {{"recipe", parts.options.recipe},
                           {"options", options_to_json(parts.options)},
-                          {"schedule", schedule_to_json(parts.prepared.schedule)},
-                          {"training", without_times(parts.facts)},
+                          {"schedule", schedule},
+                          {"training", training},
                           {"decision", without_times(parts.decision.facts)}};
   return write_bundle(parts.options.output, files, fathom);
 }

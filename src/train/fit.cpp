@@ -190,15 +190,12 @@ Result<DecisionResult> default_recipe(const Work& w, Json& facts) {
 // Algorithm 1 with the default recipe's number of training examples. Its exits are distilled afterwards, on the frozen
 // result, so that the table can show them; its own decision uses none.
 Result<DecisionResult> paper_recipe(const Work& w, Json& facts) {
-  PaperRun run{w.prepared.part(Part::train), w.prepared.part(Part::tune)};
-  run.steps = w.prepared.schedule.steps * w.prepared.schedule.batch / run.batch;
-  if (w.options.rate) run.rate = *w.options.rate;
-  run.seed = w.options.seed;
-  run.progress = w.options.progress;
+  const PaperRun run = paper_run(w.prepared, w.options);
   const Interruptible interruptible;
   FATHOM_TRY(DecisionResult decision, train_paper(w.backbone, w.heads, run, w.checkpoints, w.metrics));
   FATHOM_TRY_VOID(train_exit_heads(w));
-  facts = {{"tune_accuracy", full_depth_accuracy(w.backbone, w.heads, w.prepared.part(Part::tune))}};
+  facts = {{"schedule", schedule_of(run)},
+           {"tune_accuracy", full_depth_accuracy(w.backbone, w.heads, w.prepared.part(Part::tune))}};
   return decision;
 }
 
@@ -209,6 +206,9 @@ Status fit(const FitOptions& given) {
   if (!options.states.empty()) return fit_frozen(options);
   if (options.tune == "like") return distil_bundle(options);
   if (!options.tune.empty()) return tune_checkpoint(options);
+  if (options.recipe == "paper" && options.dropout)
+    return Error{Code::usage, "--recipe paper trains without dropout",
+                 "leave out --dropout, or take the default recipe"};
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(1);  // parallel work is split by shards, so that results do not depend on the number of threads
   std::shared_ptr<const fathom::Model> teacher;

@@ -141,7 +141,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   schedule("--epochs", o.epochs,
            "passes over the training rows (default: text 12, pictures 10; generated data: 3600 steps)");
   schedule("--steps", o.steps, "optimiser steps; wins over --epochs");
-  schedule("--batch-size", o.batch, "rows a step (default 64)");
+  schedule("--batch-size", o.batch, "rows a step (default 64; --recipe paper: 32)");
   schedule("--lr", o.rate, "highest learning rate (default 1e-3; generated data 1.2e-3)");
   schedule("--dropout", o.dropout, "share dropped while training (default: text 0.2, pictures 0.1, generated data 0)");
   schedule("--checkpoint-every", o.checkpoint_every,

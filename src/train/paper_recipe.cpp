@@ -44,6 +44,28 @@ Tensor gated_logits(Backbone& backbone, const Heads& heads, const Encoded& batch
   return heads.logits(layers, backbone.pooled(h, batch));
 }
 
+PaperRun paper_run(const Prepared& prepared, const FitOptions& options) {
+  PaperRun run{prepared.part(data::Part::train), prepared.part(data::Part::tune)};
+  if (options.batch) run.batch = *options.batch;
+  if (options.rate) run.rate = *options.rate;
+  run.steps = std::max<std::int64_t>(1, prepared.schedule.steps * prepared.schedule.batch / run.batch);
+  run.seed = options.seed;
+  run.progress = options.progress;
+  return run;
+}
+
+namespace {
+
+constexpr int kHalvedEvery = 10;  // epochs
+constexpr double kBeta1 = 0.0, kBeta2 = 0.999, kTrunkClip = 1.0;
+
+}  // namespace
+
+Json schedule_of(const PaperRun& run) {
+  return {{"steps", run.steps}, {"batch", run.batch}, {"lr", run.rate},     {"lr_halved_every_epochs", kHalvedEvery},
+          {"beta1", kBeta1},    {"beta2", kBeta2},    {"clip", kTrunkClip}, {"dropout", 0.0}};
+}
+
 namespace {
 
 constexpr std::int64_t kPredictorRows = 3000, kRolloutRows = 512, kTuneRows = 2000;
@@ -64,8 +86,8 @@ class PaperTraining {
         net_(spec_, {}, run.seed),
         trunk_(trunk_parameters()),
         control_(control_parameters()),
-        trunk_adam_(trunk_, 0.0, 0.999),
-        control_adam_(control_, 0.0, 0.999) {
+        trunk_adam_(trunk_, kBeta1, kBeta2),
+        control_adam_(control_, kBeta1, kBeta2) {
     const std::int64_t n = run.train.size(), pass = std::max<std::int64_t>(1, n / run.batch);
     epoch_steps_ = std::max<std::int64_t>(1, std::min(pass, run.steps / 30));
     epochs_ = (run.steps + epoch_steps_ - 1) / epoch_steps_;
@@ -123,7 +145,7 @@ class PaperTraining {
     all.push_back(value_b_);
     return FlatParameters(all);
   }
-  double rate() const { return run_.rate * std::pow(0.5, static_cast<double>(epoch_ / 10)); }
+  double rate() const { return run_.rate * std::pow(0.5, static_cast<double>(epoch_ / kHalvedEvery)); }
   Tensor snapshot() const {
     return torch::cat({trunk_.values(), control_.values(), FlatParameters(extractor_->parameters()).values()}).clone();
   }
@@ -324,7 +346,7 @@ class PaperTraining {
       const auto kd = (target * (torch::log(target + 1e-12) - torch::log_softmax(logits / 2.0, 1))).sum(1).mean() * 4.0;
       const auto loss = torch::nll_loss(torch::log_softmax(logits, 1), batch.labels) + kd;
       loss.backward();
-      trunk_adam_.step(rate(), 1.0);
+      trunk_adam_.step(rate(), kTrunkClip);
     }
   }
 

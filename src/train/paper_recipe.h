@@ -12,6 +12,8 @@
 #include "train/checkpoint.h"
 #include "train/decision.h"
 #include "train/metrics.h"
+#include "train/options.h"
+#include "train/prepare.h"
 
 namespace fathom::train {
 
@@ -24,6 +26,10 @@ struct PaperRun {
   std::uint64_t seed = 1;
   bool progress = false;
 };
+
+// The budget of the default recipe's schedule in steps of this batch; --batch-size and --lr are obeyed.
+PaperRun paper_run(const Prepared& prepared, const FitOptions& options);
+Json schedule_of(const PaperRun& run);  // what it trains by, for the bundle's provenance
 
 inline constexpr double kPrice = 0.3;  // what all layers together cost, in units of a right answer
 

@@ -124,5 +124,25 @@ TEST(PaperRecipe, ResumesToTheSameBytesAndShipsGates) {
   EXPECT_GE(whole->facts["layers_run"].get<double>(), 1.0);
 }
 
+// What the bundle says it was trained by is what it was trained by.
+TEST(PaperRecipe, ObeysTheBatchAndRecordsItsOwnSchedule) {
+  Prepared prepared;
+  prepared.schedule.steps = 600;
+  prepared.schedule.batch = 64;
+  FitOptions options;
+  EXPECT_EQ(schedule_of(paper_run(prepared, options))["steps"], 1200);
+  EXPECT_EQ(schedule_of(paper_run(prepared, options))["batch"], 32);
+  EXPECT_EQ(schedule_of(paper_run(prepared, options))["lr"], 1e-4);
+  EXPECT_EQ(schedule_of(paper_run(prepared, options))["beta1"], 0.0);
+  options.batch = 16;
+  options.rate = 3e-4;
+  prepared.schedule.batch = 16;  // as prepare() takes it over
+  prepared.schedule.steps = 2400;
+  const Json schedule = schedule_of(paper_run(prepared, options));
+  EXPECT_EQ(schedule["batch"], 16);
+  EXPECT_EQ(schedule["steps"], 2400);
+  EXPECT_EQ(schedule["lr"], 3e-4);
+}
+
 }  // namespace
 }  // namespace fathom::train
