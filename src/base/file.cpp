@@ -1,11 +1,15 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 namespace fathom {
 namespace {
@@ -78,47 +82,111 @@ Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
   return text;
 }
 
-Status write_file_atomic(const fs::path& path, std::string_view bytes) {
-  const fs::path temporary = path.string() + ".tmp-" + std::to_string(::getpid());
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (file.get() < 0) return io_error(temporary, "cannot create");
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t put = ::write(file.get(), bytes.data() + done, bytes.size() - done);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) {
-      const Error error = io_error(path, "cannot write");
-      ::unlink(temporary.c_str());
-      return error;
-    }
-    done += static_cast<std::size_t>(put);
+namespace {
+
+constexpr const char* kTemporary = ".tmp-";
+
+// While it lives, a write past RLIMIT_FSIZE is EFBIG for this thread instead of a signal that kills the process.
+class NoFileLimitSignal {
+ public:
+  NoFileLimitSignal() {
+    ::sigemptyset(&limit_);
+    ::sigaddset(&limit_, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &limit_, &before_);
   }
-  if (::fsync(file.get()) != 0 || ::close(file.release()) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const Error error = io_error(path, "cannot finish writing");
-    ::unlink(temporary.c_str());
-    return error;
+  NoFileLimitSignal(const NoFileLimitSignal&) = delete;
+  NoFileLimitSignal& operator=(const NoFileLimitSignal&) = delete;
+  ~NoFileLimitSignal() {
+    const timespec now{};
+    while (::sigismember(&before_, SIGXFSZ) == 0 && ::sigtimedwait(&limit_, nullptr, &now) == SIGXFSZ) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t limit_, before_;
+};
+
+// A new file beside `path`, locked. Who removes what dead processes left locks first as well, so a file that was
+// removed between its making and its lock is made again.
+Result<std::pair<int, std::string>> make_temporary(const fs::path& path) {
+  std::random_device random;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string name = path.string() + kTemporary;
+    for (int i = 0; i < 8; ++i) name += "abcdefghijklmnopqrstuvwxyz234567"[random() % 32];
+    // As mkostemp, but with the permissions that the user's mask gives.
+    Descriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (file.get() < 0 && errno == EEXIST) continue;
+    if (file.get() < 0) return io_error(path, "cannot create a temporary file beside it");
+    (void)::flock(file.get(), LOCK_EX | LOCK_NB);  // some file systems have no locks: then nobody removes it either
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0 || status.st_nlink == 0) continue;
+    return std::pair(file.release(), std::move(name));
+  }
+  return Error{Code::io, "'" + path.string() + "': no temporary file can be kept beside it", ""};
+}
+
+// What processes that were killed left of earlier writes of `path`: nobody holds its lock.
+void remove_left_behind(const fs::path& path) {
+  const std::string start = path.filename().string() + kTemporary;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!it->path().filename().string().starts_with(start)) continue;
+    Descriptor file(::open(it->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
+  }
+}
+
+Status write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return io_error(path, "cannot write");
+    bytes.remove_prefix(static_cast<std::size_t>(put));
   }
   return {};
 }
 
-Result<MappedFile> MappedFile::open(const fs::path& path) {
+}  // namespace
+
+Status write_file_atomic(const fs::path& path, std::string_view bytes) {
+  const NoFileLimitSignal quiet;
+  FATHOM_TRY(auto made, make_temporary(path));
+  Descriptor file(made.first);
+  Status done = write_all(file.get(), bytes, path);
+  // Renamed while the lock is held: a file that lost its lock under its temporary name could be taken for a dead one's.
+  if (done && (::fsync(file.get()) != 0 || ::rename(made.second.c_str(), path.c_str()) != 0))
+    done = io_error(path, "cannot finish writing");
+  if (!done) ::unlink(made.second.c_str());
+  remove_left_behind(path);
+  return done;
+}
+
+Result<MappedFile> MappedFile::open(const fs::path& path, Weights how) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return io_error(path, "cannot open");
   FATHOM_TRY(const std::uint64_t size, regular_size(file.get(), path));
-  MappedFile mapped;
+  MappedFile opened;
   if (size > 0) {
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-    if (address == MAP_FAILED) return io_error(path, "cannot map");
-    mapped.data_ = static_cast<const std::byte*>(address);
-    mapped.size_ = size;
-    mapped.fd_ = file.release();
+    if (how == Weights::map) {
+      void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+      if (address == MAP_FAILED) return io_error(path, "cannot map");
+      opened.data_ = static_cast<const std::byte*>(address);
+    }
+    opened.size_ = size;
+    opened.fd_ = file.release();
   }
-  return mapped;
+  return opened;
+}
+
+bool MappedFile::read(std::uint64_t offset, std::size_t size, void* to) const {
+  FATHOM_CHECK(offset <= size_ && size <= size_ - offset, "a piece of another file");
+  return size == 0 || read_at(fd_, to, size, static_cast<std::ptrdiff_t>(offset)) == static_cast<ssize_t>(size);
 }
 
 bool MappedFile::read(std::span<const std::byte> piece, void* to) const {
-  FATHOM_CHECK(piece.data() >= data_ && piece.data() + piece.size() <= data_ + size_, "a piece of another file");
-  return read_at(fd_, to, piece.size(), piece.data() - data_) == static_cast<ssize_t>(piece.size());
+  return read(static_cast<std::uint64_t>(piece.data() - data_), piece.size(), to);
 }
 
 namespace {

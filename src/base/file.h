@@ -17,21 +17,31 @@ namespace fs = std::filesystem;
 // Whole file as bytes. Errors: io (missing, unreadable), limit (larger than max_bytes).
 Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 34);
 
-// Writes `path`.tmp-<pid>, fsyncs, renames over `path`. On error nothing is left behind.
+// Writes a temporary file beside `path` whose name no other process can have (`path`.tmp-RANDOM, held locked while it
+// is written), fsyncs, renames over `path`. On error nothing is left behind, and what a killed process left of earlier
+// writes of `path` is removed. A limit on file sizes (RLIMIT_FSIZE) is an error as any other, no signal.
 Status write_file_atomic(const fs::path& path, std::string_view bytes);
 
-// Read-only private mapping of a regular file, kept open. Move-only; unmaps and closes in the destructor.
+// How a file's bytes are reached. map: pages of the file itself, which come and go as the system likes; a file that is
+// cut short in place while it is mapped kills the process at the next touch (SIGBUS), so files are replaced by rename.
+// copy: read into memory of our own, and every read says whether it got what it asked for.
+enum class Weights { map, copy };
+
+// A regular file kept open, read-only; with `map` a private mapping of it. Move-only; unmaps and closes in the
+// destructor.
 class MappedFile {
  public:
-  static Result<MappedFile> open(const fs::path& path);
+  static Result<MappedFile> open(const fs::path& path, Weights how = Weights::map);
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Copies a piece of bytes() without mapping its pages, which would bring their neighbours along (64 KiB on Linux).
-  // False where the file no longer gives them. Thread rule: any thread.
-  bool read(std::span<const std::byte> piece, void* to) const;
+  std::span<const std::byte> bytes() const { return {data_, data_ == nullptr ? 0 : size_}; }  // empty with `copy`
+  std::uint64_t size() const { return size_; }                                                // when it was opened
+  // Copies bytes [offset, offset + size) without mapping their pages, which would bring their neighbours along (64 KiB
+  // on Linux). False where the file no longer gives them. Thread rule: any thread.
+  bool read(std::uint64_t offset, std::size_t size, void* to) const;
+  bool read(std::span<const std::byte> piece, void* to) const;  // a piece of bytes()
 
   // Advice to the system about pages. Hints: where they are not taken, only time or memory changes.
   static void use_large_pages(std::span<const std::byte> piece,

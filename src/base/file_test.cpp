@@ -2,10 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <thread>
+#include <vector>
+
 #include "base/cpu.h"
-#include "base/json.h"
 #include "base/random.h"
 
 namespace fathom {
@@ -56,24 +63,71 @@ TEST(File, RefusesWhatIsNotAFileOrTooLarge) {
   EXPECT_EQ(MappedFile::open(folder / "empty")->bytes().size(), 0u);
 }
 
-TEST(JsonRead, RefusesDepthDuplicatesAndDamage) {
-  EXPECT_TRUE(parse_json(R"({"a":[1,{"a":2}],"b":{"a":3}})", "t"));
-  EXPECT_FALSE(parse_json(R"({"a":1,"a":2})", "t"));
-  EXPECT_FALSE(parse_json(std::string(100, '[') + std::string(100, ']'), "t"));
-  EXPECT_FALSE(parse_json(std::string(200000, '['), "t"));
-  for (const char* bad : {"", "{", "{\"a\":}", "nul", "{\"a\":1}x", "\xff"}) EXPECT_FALSE(parse_json(bad, "t")) << bad;
+TEST(File, TemporariesAreOnesOwn) {
+  Folder folder;
+  // What a killed process of another time, or of another container with the same process number, left behind.
+  const std::string litter = (folder / "f").string() + ".tmp-" + std::to_string(::getpid());
+  { std::ofstream(litter) << "half a fi"; }
+  ASSERT_TRUE(write_file_atomic(folder / "f", "whole"));
+  EXPECT_EQ(read_file(folder / "f").value(), "whole");
+  EXPECT_FALSE(fs::exists(litter)) << "nobody writes it any more";
+  // A writer that lives keeps its own.
+  const fs::path other = (folder / "f").string() + ".tmp-abcdefgh";
+  const int fd = ::open(other.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  ASSERT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
+  ASSERT_TRUE(write_file_atomic(folder / "f", "again"));
+  EXPECT_TRUE(fs::exists(other));
+  ::close(fd);
+  ASSERT_TRUE(write_file_atomic(folder / "f", "third"));
+  EXPECT_FALSE(fs::exists(other));
 }
 
-TEST(JsonRead, ChecksRangeAndType) {
-  const Json json = parse_json(R"({"n":5,"big":18446744073709551615,"x":0.5,"s":"t","b":true})", "t").value();
-  EXPECT_EQ(json_int(json, "n", 0, 5, "t").value(), 5);
-  EXPECT_FALSE(json_int(json, "n", 0, 4, "t"));
-  EXPECT_FALSE(json_int(json, "big", 0, INT64_MAX, "t"));
-  EXPECT_FALSE(json_int(json, "x", 0, 4, "t"));
-  EXPECT_FALSE(json_int(json, "none", 0, 4, "t"));
-  EXPECT_NEAR(json_number(json, "x", 0, 1, "t").value(), 0.5, 0);
-  EXPECT_FALSE(json_string(json, "n", "t"));
-  EXPECT_TRUE(json_bool(json, "b", "t").value());
+TEST(File, ManyWritersNeverMixTheirBytes) {
+  Folder folder;
+  const std::string as(300'000, 'a'), bs(200'000, 'b');
+  std::vector<std::jthread> writers;
+  for (int w = 0; w < 4; ++w)
+    writers.emplace_back([&, w] {
+      for (int i = 0; i < 20; ++i) EXPECT_TRUE(write_file_atomic(folder / "f", w % 2 == 0 ? as : bs));
+    });
+  for (int i = 0; i < 50; ++i) {
+    const auto text = read_file(folder / "f");
+    EXPECT_TRUE(!text || *text == as || *text == bs);
+  }
+  writers.clear();
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 1) << "no temporary left";
+}
+
+TEST(File, ALimitOnFileSizesIsAnError) {
+  Folder folder;
+  ASSERT_TRUE(write_file_atomic(folder / "f", "old"));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit small{4096, 4096};
+    if (::setrlimit(RLIMIT_FSIZE, &small) != 0) ::_exit(2);
+    const Status status = write_file_atomic(folder / "f", std::string(10'000, 'x'));
+    ::_exit(!status && status.error().code == Code::io ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(read_file(folder / "f").value(), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 1) << "no temporary left";
+}
+
+TEST(File, CopiedBytesOutliveACut) {
+  Folder folder;
+  ASSERT_TRUE(write_file_atomic(folder / "f", std::string(10'000, 'x')));
+  const auto file = MappedFile::open(folder / "f", Weights::copy);
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->bytes().empty()) << "nothing is mapped";
+  EXPECT_EQ(file->size(), 10'000u);
+  std::string piece(4, '?');
+  EXPECT_TRUE(file->read(9'996, 4, piece.data()));
+  EXPECT_EQ(piece, "xxxx");
+  fs::resize_file(folder / "f", 9'998);
+  EXPECT_FALSE(file->read(9'996, 4, piece.data())) << "an error, no signal";
 }
 
 TEST(Cpu, TiersAreForcedLoudly) {

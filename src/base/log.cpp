@@ -7,8 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/quote.h"
+
 namespace fathom {
 namespace {
+
+constexpr std::size_t kMostBytes = 16384;  // of one message: what it quotes may come from anywhere
 
 bool stderr_is_terminal() {
   const char* term = std::getenv("TERM");
@@ -21,9 +25,9 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void say(const std::string& line) { std::fprintf(stderr, "%s\n", printable(line, kMostBytes, true).c_str()); }
 
-void warn(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
+void warn(const std::string& line) { std::fprintf(stderr, "warning: %s\n", printable(line, kMostBytes, true).c_str()); }
 
 Progress::Progress(std::string title, long total)
     : title_(std::move(title)), total_(std::max(total, 1L)), started_(seconds_now()), terminal_(stderr_is_terminal()) {}

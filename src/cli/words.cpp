@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <numeric>
 
+#include "base/quote.h"
+
 namespace fathom::cli {
 namespace {
 
@@ -67,17 +69,16 @@ std::string memory_text(const Json& memory) {
 std::string bytes_text(double bytes) { return scaled(bytes, "B"); }
 
 std::string one_line(const std::string& text, std::size_t most) {
-  std::string line;
-  for (const char c : text) {
-    if (line.size() >= most && (static_cast<unsigned char>(c) & 0xC0) != 0x80) return line + "...";
-    line += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
-  }
-  return line;
+  std::string spaced = text.substr(0, most + 8);  // enough to see that it is longer
+  std::replace_if(
+      spaced.begin(), spaced.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  return printable(spaced, most);
 }
 
 std::string error_text(const Error& error) {
-  std::string text = "error FTH-" + std::to_string(static_cast<int>(error.code)) + ": " + error.message;
-  if (!error.hint.empty()) text += "\n  next: " + error.hint;
+  std::string text =
+      "error FTH-" + std::to_string(static_cast<int>(error.code)) + ": " + printable_message(error.message);
+  if (!error.hint.empty()) text += "\n  next: " + printable_message(error.hint);
   return text;
 }
 

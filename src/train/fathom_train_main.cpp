@@ -10,6 +10,7 @@
 #include <exception>
 
 #include "base/log.h"
+#include "base/quote.h"
 #include "train/fit.h"
 #include "train/trunk.h"
 
@@ -26,8 +27,9 @@ void on_interrupt(int) {
 }
 
 int report(const fathom::Error& error) {
-  std::fprintf(stderr, "error FTH-%d: %s\n", static_cast<int>(error.code), error.message.c_str());
-  if (!error.hint.empty()) std::fprintf(stderr, "  next: %s\n", error.hint.c_str());
+  std::fprintf(stderr, "error FTH-%d: %s\n", static_cast<int>(error.code),
+               fathom::printable_message(error.message).c_str());
+  if (!error.hint.empty()) std::fprintf(stderr, "  next: %s\n", fathom::printable_message(error.hint).c_str());
   return error.code == fathom::Code::cancelled ? 130 : static_cast<int>(error.code) / 100;
 }
 
