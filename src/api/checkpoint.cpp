@@ -1,5 +1,6 @@
 #include "api/checkpoint.h"
 
+#include <cmath>
 #include <set>
 
 #include "base/file.h"
@@ -108,7 +109,9 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
     if (imported.parity->largest > kParity)
       return Error{Code::bad_input,
                    "our logits differ from '" + (folder / "reference.json").string() + "' by " +
-                       Json(imported.parity->largest).dump() + ", at most " + Json(kParity).dump() + " is expected",
+                       (std::isinf(imported.parity->largest) ? "more than any number: some are not finite"
+                                                             : Json(imported.parity->largest).dump()) +
+                       ", at most " + Json(kParity).dump() + " is expected",
                    "the reference belongs to other weights, or report this"};
   }
   out.fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json(imported.checkpoint.naming)}}},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/file.h"
@@ -95,9 +96,11 @@ Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, 
   const std::size_t classes = static_cast<std::size_t>(spec.classes());
   for (std::size_t i = 0; i < batch.count; ++i) {
     const auto& expected = reference.logits[i];
-    for (std::size_t c = 0; c < classes; ++c)
-      out.largest =
-          std::max(out.largest, std::abs(static_cast<double>(session.logits()[i * classes + c]) - expected[c]));
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double difference = std::abs(static_cast<double>(session.logits()[i * classes + c]) - expected[c]);
+      // Of what is no number nothing is larger: std::max would keep the other.
+      out.largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : std::max(out.largest, difference);
+    }
     const auto best = std::max_element(expected.begin(), expected.end()) - expected.begin();
     out.other_labels += best != predictions[i].label ? 1 : 0;
   }
