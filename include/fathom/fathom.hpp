@@ -67,6 +67,12 @@ FATHOM_API_NAMESPACE {
     // Bytes of layers' weights that a session holds in memory, at least one layer's; 0: all. Layers chosen least leave
     // memory and are read from the bundle again when an input needs them: slower, the same answers.
     std::size_t memory_budget = 0;
+    // map: the files' pages are used where they lie; a file that is cut short in place ends the process (SIGBUS), so
+    // replace files by rename. copy: weights are read into memory when the model is opened, and no file is needed
+    // afterwards. The same answers.
+    enum class Weights { map, copy };
+    Weights weights = Weights::map;
+    bool trust_packed = false;  // packed weights and word rows are not compared with their checksums at first use
   };
 
   // How deep to go. Nothing set: as the bundle says.

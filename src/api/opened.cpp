@@ -5,7 +5,7 @@ namespace fathom::api {
 Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
                                             const engine::RuntimeOptions& options) {
   auto opened = std::make_shared<Opened>();
-  FATHOM_TRY(auto bundle, Bundle::open(folder));
+  FATHOM_TRY(auto bundle, Bundle::open(folder, options.weights));
   FATHOM_TRY(opened->model, Model::load(std::move(bundle)));
   if (const auto data = opened->bundle().fathom().find("data"); data != opened->bundle().fathom().end())
     opened->pairs = data->is_object() && data->contains("pairs") && (*data)["pairs"] == true;

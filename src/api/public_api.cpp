@@ -10,12 +10,15 @@
 #include "api/classifier.h"
 #include "api/stream.h"
 #include "base/cpu.h"
+#include "base/quote.h"
 #include "engine/weights_pack.h"
 
 namespace fathom {
 namespace {
 
-v1::Error outward(const Error& error) { return {static_cast<int>(error.code), error.message, error.hint}; }
+v1::Error outward(const Error& error) {
+  return {static_cast<int>(error.code), printable_message(error.message), printable_message(error.hint)};
+}
 v1::Error misuse(std::string message, std::string hint) {
   return {static_cast<int>(Code::invalid_argument), std::move(message), std::move(hint)};
 }
@@ -185,6 +188,8 @@ Result<Model> Model::open(const std::string& folder, const Options& options) {
   runtime.tier = options.tier;
   runtime.threads = options.threads;
   runtime.memory_budget = options.memory_budget;
+  runtime.weights = options.weights == Options::Weights::copy ? Weights::copy : Weights::map;
+  runtime.trust_packed = options.trust_packed;
   auto opened = api::open_bundle(folder, runtime);
   if (!opened) return outward(opened.error());
   auto state = std::make_shared<State>();

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/quote.h"
 #include "base/sha256.h"
 
 namespace fathom {
@@ -85,6 +86,27 @@ Result<std::map<std::string, Listed>> listed_files(const Json& fathom, const std
   return files;
 }
 
+Status is_object_in(const Json& parent, const char* key, const std::string& where) {
+  const auto member = json_object(parent, key, where);
+  return member ? Status{} : member.error();
+}
+
+// The sections of fathom.json are of the kind that their readers take them for; what is in them the readers check.
+Status check_sections(const Json& fathom, const std::string& where) {
+  for (const char* key : {"policy", "model", "data", "provenance", "operating_points", "certificate", "budget_table"})
+    if (fathom.contains(key)) FATHOM_TRY_VOID(is_object_in(fathom, key, where));
+  if (const Json* provenance = json_find(fathom, "provenance"))
+    for (const char* key : {"compressed", "tuned"})
+      if (provenance->contains(key)) FATHOM_TRY_VOID(is_object_in(*provenance, key, where + ": 'provenance'"));
+  if (const Json* points = json_find(fathom, "operating_points"))
+    for (const auto& [key, point] : points->items())
+      if (!point.is_object()) return corrupt(where + ": 'operating_points': " + quote(key) + " must be an object");
+  if (const Json* certificate = json_find(fathom, "certificate"))
+    if (const Json* subject = json_find(*certificate, "subject"); subject != nullptr && !subject->is_string())
+      return corrupt(where + ": 'certificate': 'subject' must be text");
+  return {};
+}
+
 Status check_size(const fs::path& path, std::uint64_t expected) {
   std::error_code error;
   const auto status = fs::status(path, error);
@@ -97,6 +119,45 @@ Status check_size(const fs::path& path, std::uint64_t expected) {
     return corrupt(quoted(path) + ": expected " + std::to_string(expected) + " bytes, got " + std::to_string(got) +
                    (got < expected ? ": cut short" : ": not the file the bundle was made with"));
   return {};
+}
+
+// Reads the file piece by piece; a file that changes meanwhile has another hash.
+Status check_hash(const fs::path& path, const Listed& listed) {
+  constexpr std::size_t kAtOnce = std::size_t{1} << 18;
+  FATHOM_TRY_VOID(check_size(path, listed.bytes));
+  FATHOM_TRY(const MappedFile file, MappedFile::open(path, Weights::copy));
+  std::string piece;
+  Sha256 hash;
+  for (std::uint64_t at = 0; at < file.size(); at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(kAtOnce, file.size() - at));
+    if (!file.read(at, piece.size(), piece.data())) return corrupt(quoted(path) + " was cut short while it was read");
+    hash.update(piece);
+  }
+  if (const std::string got = hash.hex(); got != listed.sha256)
+    return corrupt(quoted(path) + ": expected SHA-256 " + listed.sha256 + ", got " + got);
+  return {};
+}
+
+bool holds_weights(const std::string& name) { return name.ends_with(".safetensors"); }
+
+constexpr const char* kOwnHash = "sha256";
+
+// SHA-256 of what fathom.json says, but for itself and the certificate.
+std::string own_hash(const Json& fathom) {
+  Json rest = fathom;
+  rest.erase(kOwnHash);
+  rest.erase("certificate");
+  Sha256 hash;
+  hash.update(dumped(rest, -1));
+  return hash.hex();
+}
+
+// Bundles of before have no such hash.
+Status check_own_hash(const Json& fathom, const fs::path& path) {
+  const auto it = fathom.find(kOwnHash);
+  if (it == fathom.end() || *it == own_hash(fathom)) return {};
+  return corrupt(quoted(path) + ": its own 'sha256' does not fit: the file was changed or is damaged",
+                 std::string(kAgain) + "; after a change by hand leave 'sha256' out");
 }
 
 Status check_folder(const fs::path& folder) {
@@ -123,6 +184,7 @@ Result<Json> open_fathom_json(const fs::path& folder) {
         Code::unsupported,
         quoted(path) + ": bundle format " + std::to_string(format) + ", this version reads " + std::to_string(kFormat),
         "use a newer version of Fathom"};
+  FATHOM_TRY_VOID(check_sections(fathom, quoted(path)));
   return fathom;
 }
 
@@ -174,24 +236,26 @@ Status retire_old_bundle(const fs::path& folder) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& folder) {
+Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& folder, Weights how) {
   auto bundle = std::make_shared<Bundle>();
   bundle->folder_ = folder;
   FATHOM_TRY(bundle->fathom_, open_fathom_json(folder));
   FATHOM_TRY(const auto files, listed_files(bundle->fathom_, quoted(folder / "fathom.json")));
   for (const auto& [name, listed] : files) FATHOM_TRY_VOID(check_size(folder / name, listed.bytes));
+  for (const auto& [name, listed] : files)
+    if (!holds_weights(name)) FATHOM_TRY_VOID(check_hash(folder / name, listed));
   FATHOM_TRY(bundle->config_, read_json(folder / "config.json"));
   if (const auto whole = weights_file(files); !whole.empty()) {
-    FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / whole));
+    FATHOM_TRY(bundle->weights_, SafeTensors::open(folder / whole, how));
   } else {
     FATHOM_TRY(const auto shards, SafeTensors::shards_of(folder / kIndex));
     for (const std::string& shard : shards)
       if (!files.contains(shard))
         return corrupt(quoted(folder / kIndex) + " names '" + shard + "', which fathom.json does not list");
-    FATHOM_TRY(bundle->weights_, SafeTensors::open_sharded(folder / kIndex));
+    FATHOM_TRY(bundle->weights_, SafeTensors::open_sharded(folder / kIndex, how));
   }
   if (files.contains("fathom.safetensors")) {
-    FATHOM_TRY(bundle->decision_, SafeTensors::open(folder / "fathom.safetensors"));
+    FATHOM_TRY(bundle->decision_, SafeTensors::open(folder / "fathom.safetensors", how));
   }
   if (files.contains("predictor.txt")) {
     FATHOM_TRY(bundle->predictor_, read_file(folder / "predictor.txt", kMaxPredictorBytes));
@@ -201,14 +265,18 @@ Result<std::shared_ptr<const Bundle>> Bundle::open(const std::filesystem::path& 
 
 Status Bundle::verify() const {
   FATHOM_TRY(const auto files, listed_files(fathom_, quoted(folder_ / "fathom.json")));
-  for (const auto& [name, listed] : files) {
-    FATHOM_TRY_VOID(check_size(folder_ / name, listed.bytes));
-    FATHOM_TRY(const MappedFile file, MappedFile::open(folder_ / name));
-    if (const std::string got = sha256_hex(file.bytes()); got != listed.sha256)
-      return corrupt(quoted(folder_ / name) + ": expected SHA-256 " + listed.sha256 + ", got " + got);
-  }
+  for (const auto& [name, listed] : files) FATHOM_TRY_VOID(check_hash(folder_ / name, listed));
   FATHOM_TRY_VOID(check_finite(*weights_));
   if (decision_ != nullptr) FATHOM_TRY_VOID(check_finite(*decision_));
+  return {};
+}
+
+Status Bundle::unchanged() const { return check_own_hash(fathom_, folder_ / "fathom.json"); }
+
+Status Bundle::verify_weights() const {
+  FATHOM_TRY(const auto files, listed_files(fathom_, quoted(folder_ / "fathom.json")));
+  for (const auto& [name, listed] : files)
+    if (holds_weights(name)) FATHOM_TRY_VOID(check_hash(folder_ / name, listed));
   return {};
 }
 
@@ -219,6 +287,7 @@ std::string Bundle::checksum() const {
   for (const auto& [name, value] : hashes) hash.update(name + " " + value + "\n");
   Json rest = fathom_;
   rest.erase("files");
+  rest.erase(kOwnHash);  // follows from the rest
   hash.update(dumped(rest, -1));
   return hash.hex();
 }
@@ -228,7 +297,7 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
   Json out;
   out["format"] = kFormat;
   for (const auto& [key, value] : fathom.items())
-    if (key != "format" && key != "files") out[key] = value;
+    if (key != "format" && key != "files" && key != kOwnHash) out[key] = value;
   out["files"] = Json::object();
   const auto bad_name = [](const std::string& name) {
     return !good_name(name) || name == "fathom.json" || outside_checksum(name);
@@ -265,6 +334,7 @@ Status write_bundle(const std::filesystem::path& folder, const std::map<std::str
     FATHOM_TRY_VOID(write_file_atomic(folder / name, bytes));
   }
   sync_folder(folder);
+  out[kOwnHash] = own_hash(out);
   FATHOM_TRY_VOID(write_file_atomic(folder / "fathom.json", dumped(out, 1) + "\n"));
   for (const auto& [name, entry] : listed) old.erase(name);
   for (const std::string& name : old) fs::remove(folder / name, error);  // the old bundle's alone
@@ -278,8 +348,9 @@ Status update_bundle(const std::filesystem::path& folder, const Json& fathom) {
   Json out;
   out["format"] = kFormat;
   for (const auto& [key, value] : fathom.items())
-    if (key != "format" && key != "files") out[key] = value;
+    if (key != "format" && key != "files" && key != kOwnHash) out[key] = value;
   out["files"] = old.at("files");
+  out[kOwnHash] = own_hash(out);
   return write_file_atomic(folder / "fathom.json", dumped(out, 1) + "\n");
 }
 

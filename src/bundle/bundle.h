@@ -16,13 +16,17 @@ namespace fathom {
 
 class Bundle {
  public:
-  // Opens and checks every part: fathom.json's "files" lists name -> {bytes, sha256}; sizes are checked always,
-  // hashes only by verify(). Errors: corrupt_bundle naming file and what is wrong; io when the folder is absent.
-  // config.json and model.safetensors (or model.safetensors.index.json and its files) must be listed;
-  // fathom.safetensors and predictor.txt may be left out of "files" (a backbone without decision): then decision() is
-  // null, predictor() empty.
-  static Result<std::shared_ptr<const Bundle>> open(const std::filesystem::path& folder);
-  Status verify() const;  // recompute every SHA-256, and refuse NaN and infinite weights by name
+  // Opens and checks every part: fathom.json's "files" lists name -> {bytes, sha256}; sizes are checked, and the hashes
+  // of all files but weights: those are hashed when they are packed (verify_weights) and by verify(). fathom.json has a
+  // hash of its own, "sha256", which leaves out the certificate (that has one itself). Errors: corrupt_bundle naming
+  // file and what is wrong; io when the folder is absent. config.json and model.safetensors (or
+  // model.safetensors.index.json and its files) must be listed; fathom.safetensors and predictor.txt may be left out of
+  // "files" (a backbone without decision): then decision() is null, predictor() empty.
+  static Result<std::shared_ptr<const Bundle>> open(const std::filesystem::path& folder, Weights how = Weights::map);
+  Status verify() const;          // recompute every SHA-256, and refuse NaN and infinite weights by name
+  Status verify_weights() const;  // SHA-256 of the files with weights
+  // fathom.json against its own hash. A changed one can be looked at, and says so, but nothing runs by it.
+  Status unchanged() const;
 
   const std::filesystem::path& folder() const { return folder_; }
   const Json& config() const { return config_; }                             // config.json

@@ -52,6 +52,7 @@ class BundleTest : public ::testing::Test {
   // Writes fathom.json with one change.
   void with_fathom(const std::function<void(Json&)>& change) {
     auto json = parse_json(read_file(folder_ / "fathom.json").value(), "test").value();
+    json.erase("sha256");
     change(json);
     put(folder_ / "fathom.json", json.dump());
   }
@@ -161,20 +162,49 @@ TEST_F(BundleTest, PartsWithoutDecision) {
   EXPECT_TRUE((*opened)->verify().has_value());
 }
 
-TEST_F(BundleTest, VerifyFindsAChangedByteThatOpenDoesNot) {
+TEST_F(BundleTest, AChangedByteIsFoundAtOpenOrInWeightsByVerify) {
   for (const auto& [name, bytes] : files()) {
     write();
     std::string other = bytes;
     other.back() = name == "config.json" ? '}' : static_cast<char>(other.back() ^ 1);
     if (name == "config.json") other[other.size() - 2] = '3';
     put(folder_ / name, other);
+    if (!name.ends_with(".safetensors")) {
+      refused({name, "expected SHA-256"});
+      continue;
+    }
     const auto opened = Bundle::open(folder_);
     ASSERT_TRUE(opened.has_value()) << opened.error().message;
-    const Status status = (*opened)->verify();
-    ASSERT_FALSE(status.has_value()) << name;
-    EXPECT_EQ(status.error().code, Code::corrupt_bundle);
-    EXPECT_NE(status.error().message.find(name), std::string::npos);
+    for (const Status& status : {(*opened)->verify(), (*opened)->verify_weights()}) {
+      ASSERT_FALSE(status.has_value()) << name;
+      EXPECT_EQ(status.error().code, Code::corrupt_bundle);
+      EXPECT_NE(status.error().message.find(name), std::string::npos);
+    }
   }
+}
+
+TEST_F(BundleTest, FathomJsonKnowsItself) {
+  write();
+  const std::string text = read_file(folder_ / "fathom.json").value();
+  EXPECT_TRUE(Bundle::open(folder_).value()->unchanged());
+  const auto opened_after = [&](const char* what, const char* by) {
+    std::string changed = text;
+    changed.replace(changed.find(what), std::string(what).size(), by);
+    put(folder_ / "fathom.json", changed);
+    return Bundle::open(folder_).value();
+  };
+  EXPECT_FALSE(opened_after("\"seed\": 1", "\"seed\": 3")->unchanged());
+  EXPECT_FALSE(opened_after("exits", "ezits")->unchanged());
+  EXPECT_TRUE(opened_after("\"seed\": 1", "\"seed\":\t1")->unchanged()) << "the same JSON, spaced otherwise";
+  EXPECT_TRUE(opened_after("\"sha256\": \"", "\"sha256\": \"")->unchanged());
+  Json with = parse_json(text, "t").value();
+  with["certificate"] = {{"delta", 0.01}};
+  put(folder_ / "fathom.json", with.dump());
+  EXPECT_TRUE(Bundle::open(folder_).value()->unchanged()) << "a certificate has a checksum of its own";
+  with.erase("sha256");
+  with["data"]["seed"] = 9;
+  put(folder_ / "fathom.json", with.dump());
+  EXPECT_TRUE(Bundle::open(folder_).value()->unchanged()) << "bundles of before have none";
 }
 
 TEST_F(BundleTest, VerifyRefusesNonFiniteWeightsByName) {

@@ -117,12 +117,13 @@ TEST_F(SafeTensorsTest, EveryHeaderBitFlipIsRefusedOrConsistent) {
     const auto file = (*opened)->file_bytes();
     std::int64_t elements = 0;
     for (const auto& [name, view] : (*opened)->all()) {
+      elements += view.elements();
+      if (view.data == nullptr) continue;  // unaligned: copied when it is asked for
       const auto* begin = reinterpret_cast<const std::byte*>(view.data);
       ASSERT_GE(begin, file.data());
       ASSERT_LE(begin + 4 * view.elements(), file.data() + file.size());
-      elements += view.elements();
     }
-    EXPECT_EQ(elements, 7);
+    EXPECT_LE(elements, 7);
   }
   EXPECT_GT(refused_count, 500);
 }
@@ -182,8 +183,8 @@ TEST_F(SafeTensorsTest, HostileJson) {
 }
 
 TEST_F(SafeTensorsTest, OtherDtypesAreUnsupportedByName) {
-  for (const char* dtype : {"F64", "F8_E4M3", "nonsense"})
-    refused(file_of("{" + entry("a", "[2]", "[0,4]", dtype) + "}", 4), {"'a'", dtype}, Code::unsupported);
+  refused(file_of("{" + entry("a", "[2]", "[0,4]", "F64") + "}", 4), {"'a'", "needs 16"});
+  refused(file_of("{" + entry("a", "[2]", "[0,4]", std::string(500, 'x')) + "}", 4), {"'a'", "no dtype"});
 }
 
 TEST_F(SafeTensorsTest, HalvesAreWidenedExactly) {
@@ -217,6 +218,57 @@ TEST_F(SafeTensorsTest, IntegersAreListedAndMayLeaveFloatsUnaligned) {
   EXPECT_EQ((*opened)->find("w")->data[1], -2.5f);
   EXPECT_EQ((*opened)->unread().at("ids"), "I64");
   refused(file_of("{" + entry("ids", "[2]", "[0,15]", "I64") + "}", 15), {"'ids'", "16 bytes"});
+}
+
+TEST_F(SafeTensorsTest, TensorsOfOtherTypesAreListedAndNotRead) {
+  const std::string header = "{" + entry("w", "[1]", "[0,4]") + "," + entry("d", "[1]", "[4,12]", "F64") + "," +
+                             entry("f8", "[3]", "[12,15]", "F8_E4M3") + "," + entry("new", "[9]", "[15,16]", "F4_X") +
+                             "," + entry("c", "[1]", "[16,24]", "C64") + "}";
+  const auto opened = open(file_of(header, 24));
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  EXPECT_EQ((*opened)->all().size(), 1u);
+  EXPECT_EQ((*opened)->unread().size(), 4u);
+  EXPECT_EQ((*opened)->unread().at("new"), "F4_X");
+}
+
+TEST_F(SafeTensorsTest, HeadersOfAnyLengthAreTakenInBothWaysOfReading) {
+  const std::vector<float> values = {1.5f, -2, 3, 4, 5, 6};
+  const std::string padded = safetensors_bytes(std::vector<NamedTensor>{{"w", {values.data(), {2, 3}}}});
+  for (std::size_t spaces = 0; spaces < 8; ++spaces) {
+    std::uint64_t length = 0;
+    std::memcpy(&length, padded.data(), 8);
+    std::string bytes = padded;
+    bytes.insert(8 + length, spaces, ' ');
+    length += spaces;
+    std::memcpy(bytes.data(), &length, 8);
+    const fs::path path = folder_ / "unaligned.safetensors";
+    ASSERT_TRUE(write_file_atomic(path, bytes));
+    for (const Weights how : {Weights::map, Weights::copy}) {
+      const auto opened = SafeTensors::open(path, how);
+      ASSERT_TRUE(opened) << opened.error().message;
+      const TensorView* w = (*opened)->find("w");
+      EXPECT_EQ(std::vector<float>(w->data, w->data + 6), values) << spaces;
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(w->data) % alignof(float), 0u);
+      EXPECT_EQ((*opened)->file_bytes().empty(), how == Weights::copy);
+      EXPECT_TRUE((*opened)->intact());
+    }
+    const auto copied = SafeTensors::open(path, Weights::copy);
+    fs::resize_file(path, bytes.size() - 4);
+    (void)(*copied)->find("w");
+    EXPECT_FALSE((*copied)->intact()) << "cut short after it was opened: no signal, and it is said";
+  }
+}
+
+TEST_F(SafeTensorsTest, WhatCameInsteadIsNamed) {
+  refused("version https://git-lfs.github.com/spec/v1\noid sha256:12ab\nsize 35554\n", {"Git LFS pointer"});
+  refused("<!DOCTYPE html><html><body>not found</body></html>", {"web page"});
+  refused("", {"is empty"});
+}
+
+TEST_F(SafeTensorsTest, TooManyTensorsAreRefusedEarly) {
+  std::string header = "{";
+  for (int i = 0; i < 300'000; ++i) header += (i ? "," : "") + entry("t" + std::to_string(i), "[0]", "[0,0]");
+  refused(file_of(header + "}", 0), {"more than 200000 tensors"});
 }
 
 TEST_F(SafeTensorsTest, Int8RowsComeWithTheirScales) {

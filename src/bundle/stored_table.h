@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,14 +20,14 @@ void widen(Stored type, const std::byte* from, std::size_t count, float scale, f
 
 struct StoredTable {
   Stored type = Stored::f32;
-  const std::byte* data = nullptr;  // in `file`
-  const float* scale = nullptr;     // i8: of each row
+  std::uint64_t offset = 0;      // in `file`
+  const float* scale = nullptr;  // i8: of each row
   const MappedFile* file = nullptr;
   std::size_t rows = 0, width = 0;
 
   std::size_t row_bytes() const { return width * (type == Stored::f32 ? 4 : type == Stored::i8 ? 1 : 2); }
-  const std::byte* row(std::size_t index) const { return data + index * row_bytes(); }
-  // `from`: row_bytes() of row `index`, at data or copied from there.
+  std::uint64_t offset_of(std::size_t row) const { return offset + row * row_bytes(); }
+  // `from`: row_bytes() of row `index`, copied from the file.
   void widen_row(std::size_t index, const std::byte* from, float* to) const {
     widen(type, from, width, scale ? scale[index] : 1.0f, to);
   }

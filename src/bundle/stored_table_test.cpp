@@ -30,9 +30,10 @@ TEST(StoredTable, NumbersAreWidenedExactly) {
 TEST(StoredTable, RowsLieAsWideAsTheirType) {
   const std::vector<std::int8_t> bytes = {1, 2, 3, 4, 5, 6};
   const float scale[] = {1.0f, 10.0f};
-  StoredTable table{Stored::i8, reinterpret_cast<const std::byte*>(bytes.data()), scale, nullptr, 2, 3};
+  StoredTable table{Stored::i8, 8, scale, nullptr, 2, 3};
+  EXPECT_EQ(table.offset_of(1), 11u);
   float row[3];
-  table.widen_row(1, table.row(1), row);
+  table.widen_row(1, reinterpret_cast<const std::byte*>(bytes.data()) + 3, row);
   EXPECT_EQ(std::vector<float>(row, row + 3), (std::vector<float>{40, 50, 60}));
   for (const auto& [dtype, type, size] : {std::tuple("F32", Stored::f32, 4u), std::tuple("F16", Stored::f16, 2u),
                                           std::tuple("BF16", Stored::bf16, 2u), std::tuple("I8", Stored::i8, 1u)}) {

@@ -1,11 +1,15 @@
 #include "cli/cli.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <new>
 
+#include "base/json.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
 
@@ -108,11 +112,25 @@ int parse_and_act(int argc, char** argv) {
 
 }  // namespace
 
+// A mapped file that somebody cut short in place: the library cannot go on, but the program can say why.
+void on_lost_page(int) {
+  constexpr char kText[] =
+      "error FTH-102: a file that was in use was cut short, so its bytes are gone\n"
+      "  next: replace files by rename (mv), never in place; --weights copy reads weights into memory\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText, sizeof kText - 1);
+  ::_exit(1);
+}
+
 int run(int argc, char** argv) {
+  std::signal(SIGBUS, on_lost_page);
   try {
     return parse_and_act(argc, argv);
   } catch (const std::bad_alloc&) {
     return complain({Code::out_of_memory, "not enough memory", "try fewer inputs at a time"});
+  } catch (const Json::exception& problem) {  // every key is checked where it is read; should one not be, still no bug
+    return complain({Code::bad_input,
+                     std::string("a JSON file holds another kind of value than is read there: ") + problem.what(),
+                     "make the file again"});
   } catch (const std::exception& problem) {
     return complain({Code::internal, std::string("an unforeseen exception: ") + problem.what(), "please report this"});
   }

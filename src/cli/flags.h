@@ -33,6 +33,14 @@ inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
   verb->add_option("--tier", runtime.tier, "Kernel tier: auto, or one that `fathom doctor` lists")
       ->check(CLI::IsMember(tiers))
       ->envname("FATHOM_TIER");
+  verb->add_option_function<std::string>(
+          "--weights",
+          [&runtime](const std::string& how) { runtime.weights = how == "copy" ? Weights::copy : Weights::map; },
+          "map: use the files' pages where they lie; copy: read them into memory, so that a file that is cut short "
+          "while it is used ends no process")
+      ->check(CLI::IsMember({"map", "copy"}));
+  verb->add_flag("--trust-packed", runtime.trust_packed,
+                 "Do not compare packed weights and word rows with their checksums when they are first used");
 }
 
 inline void add_memory_flag(CLI::App* verb, engine::RuntimeOptions& runtime) {

@@ -1,6 +1,7 @@
 // `fathom info BUNDLE`: what is in a bundle. --verify recomputes every checksum and compares the packed weights.
 #include <cstdio>
 
+#include "base/log.h"
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
@@ -123,6 +124,7 @@ void add_info(Frame& frame) {
   frame.on(verb, [options]() -> Result<int> {
     FATHOM_TRY(const auto bundle, Bundle::open(options->bundle));
     FATHOM_TRY(const auto model, Model::load(bundle));
+    if (const Status own = bundle->unchanged(); !own) warn(own.error().message + "; `fathom run` refuses it");
     Json json;
     if (options->verify) {
       FATHOM_TRY_VOID(bundle->verify());

@@ -36,8 +36,10 @@ Result<ReadOptions> recorded_options(const Json& fathom, const std::string& wher
     return recorded.options;
   }
   ReadOptions out;
-  const bool pictures =
-      fathom.contains("model") && fathom["model"].value("spec", Json::object()).value("modality", "text") == "image";
+  const Json* model = json_find(fathom, "model");
+  const Json* shape = model == nullptr ? nullptr : json_find(*model, "spec");
+  const Json* modality = shape == nullptr ? nullptr : json_find(*shape, "modality");
+  const bool pictures = modality != nullptr && *modality == "image";
   if (pictures) {
     const Json& spec = fathom["model"]["spec"];
     out.task = Task::image_classification;

@@ -53,6 +53,7 @@ void pool_cls_mean(const Session::State& state, std::size_t slot, float* to) {
 
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count) {
   const Plan::Parts& parts = *state.parts;
+  (void)state.may_use(parts.head_unit(exit));
   const Head& head = parts.heads[static_cast<std::size_t>(exit - 1)];
   const std::size_t hidden = parts.hidden, read = static_cast<std::size_t>(head.shape.input);
   const bool mean = head.shape.reads == HeadShape::Reads::cls_mean;

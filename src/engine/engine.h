@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "kernels/table.h"
@@ -21,10 +22,12 @@
 namespace fathom::engine {
 
 struct RuntimeOptions {
-  std::string tier;               // "" or "auto": best
-  int threads = 0;                // 0: as many as base/cores.h finds worth it
-  std::size_t memory_budget = 0;  // bytes of layers' packed weights that a session holds in memory; 0: all of them
-  bool forget_evicted = false;    // with a budget: layers that leave memory leave the system's page cache too
+  std::string tier;                // "" or "auto": best
+  int threads = 0;                 // 0: as many as base/cores.h finds worth it
+  std::size_t memory_budget = 0;   // bytes of layers' packed weights that a session holds in memory; 0: all of them
+  bool forget_evicted = false;     // with a budget: layers that leave memory leave the system's page cache too
+  Weights weights = Weights::map;  // copy: read into memory, so that a file cut short in place cannot end the process
+  bool trust_packed = false;       // packed weights and word rows are not compared with their hashes at first use
 };
 
 class Runtime {
@@ -35,16 +38,22 @@ class Runtime {
   const kernels::Table& kernels() const { return *kernels_; }
   std::size_t memory_budget() const { return memory_budget_; }
   bool forget_evicted() const { return forget_evicted_; }
+  Weights weights() const { return weights_; }
+  bool trust_packed() const { return trust_packed_; }
 
  private:
   Runtime(const kernels::Table& kernels, std::unique_ptr<ThreadPool> pool, const RuntimeOptions& options)
       : kernels_(&kernels),
         memory_budget_(options.memory_budget),
         forget_evicted_(options.forget_evicted),
+        weights_(options.weights),
+        trust_packed_(options.trust_packed),
         pool_(std::move(pool)) {}
   const kernels::Table* kernels_;
   std::size_t memory_budget_;
   bool forget_evicted_;
+  Weights weights_;
+  bool trust_packed_;
   std::unique_ptr<ThreadPool> pool_;
 };
 

@@ -235,7 +235,10 @@ void share_out(Session::State& state, const std::int32_t* lengths, std::size_t c
 void fetch_words(const WordTable& words, WordCache& cache, const std::int32_t* ids, std::size_t count, float* x) {
   for (std::size_t i = 0; i < count; ++i, x += words.table.width) {
     const std::size_t id = static_cast<std::size_t>(ids[i]);
-    words.table.widen_row(id, cache.row(words, id), x);
+    if (words.here != nullptr)
+      std::memcpy(x, words.here + id * words.table.width, words.table.width * sizeof(float));
+    else
+      words.table.widen_row(id, cache.row(words, id), x);
   }
 }
 
@@ -376,9 +379,14 @@ std::size_t rows_per_chunk(const ModelSpec& spec, Precision precision, const ker
   return std::clamp<std::size_t>(std::max(fit, hiding), least, 512);
 }
 
-void embed(Session::State& state, const Batch& batch) {
+Status embed(Session::State& state, const Batch& batch) {
   const Plan::Parts& parts = *state.parts;
-  if (parts.spec.modality == Modality::text) return embed_text(state);
+  if (parts.spec.modality == Modality::text) {
+    embed_text(state);
+    for (WordCache& cache : state.word_caches)
+      if (const auto row = cache.take_failed()) return damaged_row(parts, *row);
+    return {};
+  }
   const std::size_t n = state.active, workers = static_cast<std::size_t>(state.pool->threads());
   const auto rows_of = [&](std::size_t slot) {
     return state.x + static_cast<std::size_t>(state.starts[slot]) * parts.hidden;
@@ -387,17 +395,19 @@ void embed(Session::State& state, const Batch& batch) {
     for (std::size_t s = 0; s < n; ++s)
       embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s),
                     Spread{*state.table, *state.pool, state.attention_stride});
-    return;
+    return {};
   }
   state.pool->parallel(static_cast<int>(workers), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
     for (std::size_t s = n * w / workers; s < n * (w + 1) / workers; ++s)
       embed_picture(parts, state.input_scratch[w], batch, s, rows_of(s), Alone{*state.table});
   });
+  return {};
 }
 
 void run_layer_watched(Session::State& state, std::size_t index, const std::int32_t* starts,
                        const std::int32_t* lengths, std::size_t count, const Watcher& see) {
+  if (!state.may_use(state.parts->layer_unit(index))) return;
   const std::size_t chunks = cut(state, lengths, 0, count, 0);
   for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
     const Watched exec{{*state.table, *state.pool, state.attention_stride}, see, index};
@@ -411,6 +421,7 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
                std::size_t count, std::size_t rows) {
   if (count == 0) return;
   if (state.residency) state.residency->enter(index, count);
+  if (!state.may_use(state.parts->layer_unit(index))) return;
   const Layer& layer = state.parts->layers[index];
   const std::size_t threads = static_cast<std::size_t>(state.pool->threads());
   const bool owned = threads > 1 && count >= threads && rows >= threads * kRowsOfOwn;

@@ -8,9 +8,10 @@
 namespace fathom::engine {
 
 // x of all slots, in the order of the batch: text from state.ids and state.positions, image from the batch's pixels or
-// values.
-void embed(Session::State& state, const Batch& batch);
+// values. Error: corrupt_bundle, a word's row that its file does not give as the bundle was made.
+Status embed(Session::State& state, const Batch& batch);
 
+// What a layer's first use finds damaged is in state.fault, and nothing is computed.
 // Runs layer `index` (0-based) on `count` sequences of x, in place. `rows` is the sum of their lengths; sequences rise
 // in x but need not touch: those that do are worked on where they lie, others are gathered and put back.
 void run_layer(Session::State& state, std::size_t index, const std::int32_t* starts, const std::int32_t* lengths,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -37,12 +38,13 @@ struct Head {
 };
 
 struct WordTable {
-  StoredTable table;            // [vocab, hidden or word_width]
-  const float* here = nullptr;  // its rows, where they can be used as they lie
-  bool read = false;            // a large one: rows are read from its file, not through the mapping
+  StoredTable table;                      // [vocab, hidden or word_width]
+  const float* here = nullptr;            // its rows, packed: a small one
+  const std::byte* copied = nullptr;      // a large one read into memory, as its file holds it; neither: rows are read
+  const std::uint64_t* checks = nullptr;  // quick hash of each row that is read; null: nothing to compare with
 };
 
-struct Embedding {  // text: word rows straight from the safetensors; image: projection, CLS, positions
+struct Embedding {  // text: word rows, a large table's straight from the safetensors; image: projection, CLS, positions
   WordTable word;
   Linear projection;  // of its rows to hidden; n = 0: none
   const float* position = nullptr;
@@ -75,6 +77,24 @@ struct Plan::Parts {
   PackedWeights weights;
   std::vector<std::size_t> depth_bytes;                 // [layers + 1]: Plan::weight_bytes
   std::vector<std::span<const std::byte>> layer_bytes;  // [layers]: where each layer lies in `weights`
+  Buffer<std::byte> words;                              // with Weights::copy: the large word table
+
+  // What is compared with its hashes when it is first used: the embedding, each layer, each head, the decision.
+  struct Unit {
+    std::size_t first = 0, end = 0;  // entries of `weights`
+  };
+  static constexpr std::size_t kEmbedding = 0, kDecision = 1, kLayers = 2;
+  std::vector<Unit> units;  // embedding and what layers share, decision, layers, heads
+  mutable std::unique_ptr<std::atomic<bool>[]> known_good;
+  std::size_t layer_unit(std::size_t layer) const { return kLayers + layer; }  // from 0
+  std::size_t head_unit(int exit) const { return kLayers + layers.size() + static_cast<std::size_t>(exit - 1); }
+  // Thread rule: any thread; two that come first at once both compare.
+  Status first_use(std::size_t unit) const {
+    if (known_good[unit].load(std::memory_order_acquire)) return {};
+    FATHOM_TRY_VOID(weights.check(units[unit].first, units[unit].end));
+    known_good[unit].store(true, std::memory_order_release);
+    return {};
+  }
 
   Embedding embedding;
   std::vector<Layer> layers;
@@ -87,5 +107,7 @@ struct Plan::Parts {
   std::size_t hidden = 0, mixed = 0, ffn = 0, classes = 0, head_input = 0, head_width = 0, features = 0;
   float attention_scale = 1.0f;
 };
+
+Error damaged_row(const Plan::Parts& parts, std::size_t row);  // of the word table
 
 }  // namespace fathom::engine

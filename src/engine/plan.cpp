@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/cores.h"
+#include "engine/checksum.h"
 #include "engine/parts.h"
 
 namespace fathom::engine {
@@ -30,14 +31,14 @@ void resolve_embedding(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
   Embedding& embedding = parts.embedding;
   if (spec.modality == Modality::text) {
-    constexpr const char* kWords = "embeddings.word_embeddings.weight";
-    constexpr std::size_t kLargeTable = std::size_t{4} << 20;  // bytes; smaller ones may come into memory whole
     WordTable& word = embedding.word;
-    word.table = model.table_of(kWords);
-    word.read = word.table.rows * word.table.row_bytes() >= kLargeTable;
-    const bool aligned = reinterpret_cast<std::uintptr_t>(word.table.data) % alignof(float) == 0;
-    if (!word.read && word.table.type == Stored::f32 && aligned)
-      word.here = reinterpret_cast<const float*>(word.table.data);
+    word.table = model.table_of("embeddings.word_embeddings.weight");
+    const PackedEntry::Kind kind = parts.weights.kind(cursor.at());
+    const Linear& packed = cursor.next();
+    if (kind == PackedEntry::Kind::table)
+      word.here = packed.floats();
+    else if (model.bundle() != nullptr)
+      word.checks = static_cast<const std::uint64_t*>(packed.packed);
     if (spec.word_width > 0) embedding.projection = cursor.next();
     embedding.position = cursor.next().floats();
     if (spec.token_types > 0) embedding.type = cursor.next().floats();
@@ -79,6 +80,7 @@ void resolve_layer(Plan::Parts& parts, Cursor& cursor, const Factors& shared) {
   layer.second = norm_of(cursor.next());
   parts.layers.push_back(layer);
   parts.layer_bytes.push_back(parts.weights.piece(first, cursor.at()));
+  parts.units[parts.layer_unit(parts.layers.size() - 1)] = {first, cursor.at()};
 }
 
 void resolve_head(Plan::Parts& parts, Cursor& cursor, int exit) {
@@ -104,17 +106,21 @@ void resolve_layers(Plan::Parts& parts, Cursor& cursor) {
       ++i;
     }
   const int layers = parts.spec.layers, first_head = parts.decides ? 1 : parts.answers ? layers : layers + 1;
+  parts.units.resize(Plan::Parts::kLayers + 2 * static_cast<std::size_t>(layers));
+  parts.units[Plan::Parts::kEmbedding] = {0, cursor.at()};
   if (first_head <= layers) parts.heads.resize(static_cast<std::size_t>(first_head - 1));
   for (int layer = 1; layer <= layers; ++layer) {
     resolve_layer(parts, cursor, factors);
+    const std::size_t head = cursor.at();
     if (layer >= first_head) resolve_head(parts, cursor, layer);
+    parts.units[Plan::Parts::kLayers + static_cast<std::size_t>(layers + layer - 1)] = {head, cursor.at()};
     parts.depth_bytes.push_back(cursor.bytes());
   }
 }
 
 void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   const ModelSpec& spec = parts.spec;
-  const std::size_t before = cursor.bytes();
+  const std::size_t before = cursor.bytes(), first = cursor.at();
   Extractor& extractor = parts.extractor;
   extractor.proj = cursor.next();
   extractor.conv1 = cursor.next();
@@ -124,6 +130,21 @@ void resolve_decision(Plan::Parts& parts, Cursor& cursor) {
   parts.net = {cursor.next(), cursor.next(), cursor.next(), static_cast<std::size_t>(spec.policy_hidden)};
   parts.features = static_cast<std::size_t>(policy::predictor_features(spec));
   for (std::size_t& bytes : parts.depth_bytes) bytes += cursor.bytes() - before;
+  parts.units[Plan::Parts::kDecision] = {first, cursor.at()};
+}
+
+// A large word table, read whole and compared at once: no row comes from the file any more.
+Status copy_words(Plan::Parts& parts) {
+  WordTable& word = parts.embedding.word;
+  if (parts.spec.modality != Modality::text || word.here != nullptr) return {};
+  const std::size_t bytes = word.table.row_bytes();
+  parts.words = Buffer<std::byte>(word.table.rows * bytes);
+  if (!word.table.file->read(word.table.offset, parts.words.size(), parts.words.data()))
+    return Error{Code::io, "the word table was cut short while it was read", "wait until the file is whole"};
+  for (std::size_t row = 0; word.checks != nullptr && row < word.table.rows; ++row)
+    if (quick_hash(parts.words.data() + row * bytes, bytes) != word.checks[row]) return damaged_row(parts, row);
+  word.copied = parts.words.data();
+  return {};
 }
 
 Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model, const Runtime& runtime) {
@@ -132,6 +153,7 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
   parts->decides = model->has_decision() && model->bundle() != nullptr;
   parts->answers = parts->decides || model->has_task_head();
   parts->model = std::move(model);
+  if (parts->model->bundle() != nullptr) FATHOM_TRY_VOID(parts->model->bundle()->unchanged());
   parts->kernels = &runtime.kernels();
   const ModelSpec& spec = parts->spec;
   parts->hidden = static_cast<std::size_t>(spec.hidden);
@@ -147,17 +169,30 @@ Result<std::unique_ptr<Plan::Parts>> resolve(std::shared_ptr<const Model> model,
       return Error{Code::corrupt_bundle, where + ": no \"policy\"", "fit or import the bundle again"};
     FATHOM_TRY(parts->policy, policy::policy_from_json(json["policy"], spec, bundle.predictor(), where));
   }
-  FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels));
+  const PackedUse use{runtime.weights(), runtime.trust_packed()};
+  FATHOM_TRY(parts->weights, PackedWeights::make(*parts->model, *parts->kernels, use));
   Cursor cursor(parts->weights);
   resolve_embedding(*parts, cursor);
   parts->depth_bytes.assign(1, cursor.bytes());
   resolve_layers(*parts, cursor);
   if (parts->decides) resolve_decision(*parts, cursor);
   FATHOM_CHECK(cursor.finished(), "packed entries and their users disagree");
+  parts->known_good = std::make_unique<std::atomic<bool>[]>(parts->units.size());
+  FATHOM_TRY_VOID(parts->first_use(Plan::Parts::kEmbedding));
+  if (use.trust) parts->embedding.word.checks = nullptr;
+  if (use.weights == Weights::copy) FATHOM_TRY_VOID(copy_words(*parts));
   return parts;
 }
 
 }  // namespace
+
+Error damaged_row(const Plan::Parts& parts, std::size_t row) {
+  const Bundle* bundle = parts.model->bundle();
+  return {Code::corrupt_bundle,
+          (bundle == nullptr ? std::string("the model") : "'" + bundle->folder().string() + "'") + ": row " +
+              std::to_string(row) + " of the word table is not what the bundle was made with, or cannot be read",
+          "`fathom info --verify` says which file is damaged; copy the bundle again"};
+}
 
 Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeOptions& options) {
   constexpr int kMostThreads = 1024;

@@ -166,7 +166,8 @@ Status plan_residency(Session::State& st, const Runtime& runtime) {
   if (!parts.weights.mapped())
     return Error{Code::unsupported,
                  "memory budget: this model's packed weights are not mapped from a file, so layers cannot leave memory",
-                 "let the bundle's folder be written once: the first start keeps the packed weights there"};
+                 "map the weights (no `--weights copy`), and let the bundle's folder be written once: the first start "
+                 "keeps them there"};
   std::size_t largest = 0;
   for (const auto& bytes : parts.layer_bytes) largest = std::max(largest, bytes.size());
   if (runtime.memory_budget() < largest)
@@ -290,13 +291,14 @@ Status Session::run(const Batch& batch, const RunOptions& options, std::span<Pre
   lay_out(st, batch);
   st.out = predictions.data();
   open_predictions(st);
-  embed(st, batch);
+  FATHOM_TRY_VOID(embed(st, batch));
   if (options.mode == Mode::masks) std::copy_n(options.masks.begin(), batch.count, st.masks.data());
   const Course course = course_of(*st.parts, options);
   seed_residency(st, course);
+  if (st.parts->decides) (void)st.may_use(Plan::Parts::kDecision);
   run_course(st, course);
   st.out = nullptr;
-  return {};
+  return st.take_fault();
 }
 
 Status Session::run_backbone(const Batch& batch) {
@@ -305,9 +307,9 @@ Status Session::run_backbone(const Batch& batch) {
   FATHOM_TRY_VOID(check_batch(st, batch));
   if (batch.count == 0) return {};
   lay_out(st, batch);
-  embed(st, batch);
+  FATHOM_TRY_VOID(embed(st, batch));
   run_layers(st, st.parts->spec.layers);
-  return {};
+  return st.take_fault();
 }
 
 Status Session::run_states(const Batch& batch, std::span<float> states, std::span<float> logits,
@@ -326,11 +328,11 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   lay_out(st, batch);
   if (!start.empty() && start.size() < st.rows * parts.hidden)
     return refuse("run_states: no room for " + number(st.rows) + " rows of h^0", "");
-  embed(st, batch);
+  FATHOM_TRY_VOID(embed(st, batch));
   if (!start.empty()) std::copy_n(st.x, st.rows * parts.hidden, start.data());
   engine::run_states(st, states.data());
   std::copy_n(st.head_logits, batch.count * parts.classes, logits.data());
-  return {};
+  return st.take_fault();
 }
 
 Status Session::watch(const Batch& batch, int layers, const Watcher& see) {
@@ -346,10 +348,10 @@ Status Session::watch(const Batch& batch, int layers, const Watcher& see) {
   FATHOM_CHECK(layers >= 0 && layers <= parts.spec.layers, "more layers than there are");
   if (batch.count == 0) return {};
   lay_out(st, batch);
-  embed(st, batch);
+  FATHOM_TRY_VOID(embed(st, batch));
   for (std::size_t l = 0; l < static_cast<std::size_t>(layers); ++l)
     run_layer_watched(st, l, st.starts, st.lengths, st.active, see);
-  return {};
+  return st.take_fault();
 }
 
 std::span<const float> Session::logits() const { return {state_->logits, state_->inputs * state_->parts->classes}; }

@@ -210,6 +210,14 @@ struct PackedTest : ::testing::Test {
     testing::must(session.run(inputs.batch(), options, out));
     return testing::copy(session.logits());
   }
+  Status try_run() {
+    FATHOM_TRY(const auto plan, Plan::compile(testing::load_model(folder), *runtime));
+    FATHOM_TRY(auto session, Session::create(plan, *runtime, {4, 0}));
+    std::vector<Prediction> out(4);
+    RunOptions options;
+    options.mode = Mode::full_depth;
+    return session.run(testing::random_inputs(which.spec, 4, 33).batch(), options, out);
+  }
   Case which = testing::all_cases()[0];
   fs::path folder, file;
   std::unique_ptr<Runtime> runtime;
@@ -248,7 +256,7 @@ TEST_F(PackedTest, DamageIsRebuilt) {
     expect_rebuilt(flipped(at), "bit flipped at " + std::to_string(at));
 }
 
-// A start reads the header alone; verify_packed() reads every byte, and compares with the weights themselves.
+// A start reads the header alone; a damaged entry is found by whoever is the first to use it, and the file goes.
 TEST_F(PackedTest, VerifyFindsADamagedPayload) {
   logits();
   const std::string good = testing::must(read_file(file));
@@ -256,13 +264,27 @@ TEST_F(PackedTest, VerifyFindsADamagedPayload) {
   ASSERT_EQ(checks.size(), 1u);
   EXPECT_TRUE(checks[0].used);
   EXPECT_EQ(checks[0].name, file.filename().string());
-  for (const std::size_t at : {std::size_t{112}, std::size_t{4096}, good.size() / 2, good.size() - 70}) {
+  const std::vector<float> built = logits();
+  for (const std::size_t at : {std::size_t{4096}, good.size() / 2, good.size() - 70}) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x10);
-    testing::must(write_file_atomic(file, bad));
-    logits();  // runs, whatever the numbers are
-    expect_refused(verify_packed(*testing::load_model(folder)), Code::corrupt_bundle, file.filename().string());
+    for (const Weights how : {Weights::map, Weights::copy}) {
+      testing::must(write_file_atomic(file, bad));
+      expect_refused(verify_packed(*testing::load_model(folder)), Code::corrupt_bundle, file.filename().string());
+      runtime = testing::must(Runtime::create({.threads = 1, .weights = how}));
+      expect_refused(try_run(), Code::corrupt_bundle, file.filename().string());
+      EXPECT_FALSE(fs::exists(file));
+      EXPECT_EQ(logits(), built) << "packed again";
+    }
   }
+  testing::must(write_file_atomic(file, good.substr(0, 4096) + std::string(good.size() - 4096, '\0')));
+  expect_refused(try_run(), Code::corrupt_bundle, file.filename().string());
+  testing::must(write_file_atomic(file, good.substr(0, 4096) + std::string(good.size() - 4096, '\0')));
+  runtime = testing::must(Runtime::create({.threads = 1, .trust_packed = true}));
+  EXPECT_TRUE(try_run()) << "told to trust";
+  fs::remove(file);
+  runtime = testing::must(Runtime::create({.threads = 1}));
+  EXPECT_EQ(logits(), built);
   testing::must(write_file_atomic(file, good.substr(0, good.size() - 64)));
   EXPECT_FALSE(testing::must(verify_packed(*testing::load_model(folder)))[0].used);
   // Right by its own hash, but of other weights: the header is copied over a payload that was packed elsewhere.
@@ -270,9 +292,39 @@ TEST_F(PackedTest, VerifyFindsADamagedPayload) {
   logits();
   std::string other = testing::must(read_file(file));
   testing::must(write_random_bundle(folder, which.spec, 7, which.policy));
-  other.replace(0, 112, good, 0, 112);  // the other file's payload and its hash, this bundle's identity
+  other.replace(0, 112, good, 0, 112);  // the other file's payload and its hashes, this bundle's identity
   testing::must(write_file_atomic(file, other));
   expect_refused(verify_packed(*testing::load_model(folder)), Code::corrupt_bundle, "not those of the model");
+}
+
+// Whoever packs vouches for the weights: a bit that rotted is no other answer.
+TEST_F(PackedTest, WeightsThatAreNotTheBundlesAreNotPacked) {
+  const std::vector<float> built = logits();
+  const fs::path weights = folder / "model.safetensors";
+  const std::string good = testing::must(read_file(weights));
+  std::string bad = good;
+  bad[bad.size() - 3] = static_cast<char>(bad[bad.size() - 3] ^ 1);
+  testing::must(write_file_atomic(weights, bad));
+  EXPECT_EQ(logits(), built) << "what was packed before is whole";
+  fs::remove(file);
+  expect_refused(try_run(), Code::corrupt_bundle, "model.safetensors");
+  EXPECT_FALSE(fs::exists(file));
+}
+
+// cp over a file, rsync --inplace: with `copy` nothing of it is used any more.
+TEST_F(PackedTest, CopiedWeightsOutliveTheirFiles) {
+  const std::vector<float> built = logits();
+  runtime = testing::must(Runtime::create({.threads = 1, .weights = Weights::copy}));
+  const auto plan = compile();
+  EXPECT_FALSE(plan->parts().weights.mapped());
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() != ".json") fs::resize_file(entry.path(), 0);
+  auto session = testing::must(Session::create(plan, *runtime, {4, 0}));
+  std::vector<Prediction> out(4);
+  RunOptions options;
+  options.mode = Mode::full_depth;
+  testing::must(session.run(testing::random_inputs(which.spec, 4, 33).batch(), options, out));
+  EXPECT_EQ(testing::copy(session.logits()), built);
 }
 
 TEST_F(PackedTest, OtherTensorsOrTiersAreNotUsed) {
@@ -350,6 +402,20 @@ TEST(Session, RowsOfALargeWordTableAreReadNotMapped) {
     const std::size_t before = fathom::testing::mapped_bytes(file);
     loaded.run(inputs.batch(), options);
     EXPECT_LE(fathom::testing::mapped_bytes(file), before + 64 * 1024) << dtype;
+
+    if (vocab > 50) {  // a row that rots on disk is an error of the run that reads it
+      std::string bytes = testing::must(read_file(file));
+      const StoredTable table = loaded.model->table_of("embeddings.word_embeddings.weight");
+      const std::size_t row = static_cast<std::size_t>(inputs.ids.back());
+      bytes[table.offset_of(row) + 1] = static_cast<char>(bytes[table.offset_of(row) + 1] ^ 4);
+      const std::string whole = testing::must(read_file(file));
+      testing::must(write_file_atomic(file, bytes));
+      testing::Loaded again(which, "", 1);
+      std::vector<Prediction> out(inputs.count);
+      const Status status = again.session->run(inputs.batch(), options, out);
+      expect_refused(status, Code::corrupt_bundle, "row " + std::to_string(row) + " of the word table");
+      testing::must(write_file_atomic(file, whole));
+    }
 
     const reference::Forward forward{*loaded.model, loaded.plan->policy()};  // reads the table, so only now
     for (std::size_t i = 0; i < inputs.count; ++i) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "engine/outlook.h"
@@ -103,7 +104,19 @@ struct Session::State {
   std::size_t inputs = 0, rows = 0, active = 0;  // of the current run: inputs and their tokens; slots still running
   Prediction* out = nullptr;                     // by place: a Session's caller's, or a Stream's own
   double decision_seconds = 0;
+  std::optional<Error> fault;  // of the current run: weights that are not what was packed
 
+  // Whether a unit of the plan is what was packed; if not, `fault` says so.
+  bool may_use(std::size_t unit) {
+    if (const Status good = parts->first_use(unit); !good && !fault) fault = good.error();
+    return !fault;
+  }
+  Status take_fault() {
+    if (!fault) return {};
+    Error error = std::move(*fault);
+    fault.reset();
+    return error;
+  }
   std::int32_t start_of_place(std::int32_t place) const {
     return place * static_cast<std::int32_t>(max_tokens);
   }  // a Stream's

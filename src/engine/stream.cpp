@@ -147,6 +147,18 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 
+namespace {
+
+// Steps answer no errors, so what a stream may use is compared before its first input.
+Status check_all_units(const Session::State& st) {
+  for (std::size_t unit = 0; unit < st.parts->units.size(); ++unit) FATHOM_TRY_VOID(st.parts->first_use(unit));
+  if (st.residency)
+    for (const auto& bytes : st.parts->layer_bytes) MappedFile::release(bytes, false);
+  return {};
+}
+
+}  // namespace
+
 Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime, const SessionLimits& limits,
                               const RunOptions& options) {
   if (options.mode == Mode::trace) return Error{Code::unsupported, "a stream keeps no traces", "trace with a Session"};
@@ -154,6 +166,7 @@ Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime
     return Error{Code::unsupported, "a stream replays no scores", "replay them with a Session"};
   FATHOM_TRY(auto run, make_state(std::move(plan), runtime, limits));
   FATHOM_TRY_VOID(check_options(*run, options));
+  FATHOM_TRY_VOID(check_all_units(*run));
   try {
     auto state = std::make_unique<State>();
     const Plan::Parts& parts = *run->parts;
@@ -186,7 +199,7 @@ Result<Taken> Stream::submit(const Batch& batch, std::span<const std::uint64_t> 
     if (s.places[i].next == kFree) s.entering[n++] = static_cast<std::int32_t>(i);
   lay_out(st, taken, std::span(s.entering).first(taken.count));
   open_predictions(st);
-  embed(st, taken);
+  FATHOM_TRY_VOID(embed(st, taken));
   for (std::size_t i = 0; given && i < taken.count; ++i) st.masks[static_cast<std::size_t>(st.slots[i])] = masks[i];
   start(st, s.course);
   for (std::size_t i = 0; i < taken.count; ++i) {

@@ -3,19 +3,22 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "base/cpu.h"
 #include "base/sha256.h"
+#include "engine/checksum.h"
 #include "kernels/packed_map.h"
 
 namespace fathom::engine {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 4096;  // one page: the payload keeps the mapping's alignment
-constexpr std::uint32_t kVersion = 5;
+constexpr std::size_t kPage = 4096;  // the payload keeps the mapping's alignment
+constexpr std::uint32_t kVersion = 6;
 constexpr char kMagic[8] = {'F', 'T', 'H', 'M', 'P', 'A', 'C', 'K'};
 
-struct Header {
+struct Header {  // behind it, at kChecks: a quick hash of each entry
   char magic[8];
   std::uint32_t version;
   std::uint32_t panel;
@@ -23,29 +26,15 @@ struct Header {
   char source[64];       // SHA-256 (hex) over the bundle's listed hashes of config.json and both safetensors
   std::uint64_t layout;  // hash of a small matrix packed by this tier: changes when the panel layout does
   std::uint64_t file_bytes;
-  std::uint64_t payload_hash;
+  std::uint64_t checks_hash;  // of the hashes
 };
+constexpr std::size_t kChecks = 128;
+static_assert(sizeof(Header) <= kChecks);
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Eight independent multiply-mix lanes: about the speed of memory.
-std::uint64_t hash_bytes(const std::byte* data, std::size_t bytes) {
-  constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ull;
-  std::uint64_t lane[8];
-  for (std::size_t i = 0; i < 8; ++i) lane[i] = kPrime * (i + 1);
-  std::size_t at = 0;
-  for (; at + 64 <= bytes; at += 64) {
-    std::uint64_t word[8];
-    std::memcpy(word, data + at, 64);
-    for (std::size_t i = 0; i < 8; ++i) {
-      const std::uint64_t mixed = (lane[i] ^ word[i]) * kPrime;
-      lane[i] = mixed ^ (mixed >> 29);
-    }
-  }
-  std::uint64_t hash = bytes;
-  for (; at < bytes; ++at) hash = (hash ^ static_cast<std::uint64_t>(data[at])) * kPrime;
-  for (const std::uint64_t value : lane) hash = (hash ^ value ^ (hash >> 31)) * kPrime;
-  return hash ^ (hash >> 32);
+std::size_t payload_start(std::size_t entries) {
+  return (kChecks + entries * sizeof(std::uint64_t) + kPage - 1) / kPage * kPage;
 }
 
 std::uint64_t layout_hash(const kernels::Table& table, Precision precision) {
@@ -54,24 +43,27 @@ std::uint64_t layout_hash(const kernels::Table& table, Precision precision) {
   for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i + 1);
   Buffer<std::byte> packed(kernels::packed_bytes(table, precision, kN, kK));
   kernels::pack_map(table, precision, w.data(), kN, kK, packed.data());
-  return hash_bytes(packed.data(), packed.size()) + static_cast<std::uint64_t>(precision);
+  return quick_hash(packed.data(), packed.size()) + static_cast<std::uint64_t>(precision);
 }
 
 bool is_map(const PackedEntry& entry) {
-  return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table;
+  return entry.kind != PackedEntry::Kind::norm && entry.kind != PackedEntry::Kind::table &&
+         entry.kind != PackedEntry::Kind::checks;
 }
 
 std::size_t number_bytes(const PackedEntry& entry, const kernels::Table& table) {
+  if (entry.kind == PackedEntry::Kind::checks) return aligned(entry.n * sizeof(std::uint64_t));
   return aligned(is_map(entry) ? kernels::packed_bytes(table, entry.precision, entry.n, entry.k)
                                : entry.n * entry.k * sizeof(float));
 }
 bool has_bias(const PackedEntry& entry) {
-  return entry.kind != PackedEntry::Kind::table && entry.kind != PackedEntry::Kind::factor;
+  return entry.kind != PackedEntry::Kind::table && entry.kind != PackedEntry::Kind::checks &&
+         entry.kind != PackedEntry::Kind::factor;
 }
 std::size_t bias_bytes(const PackedEntry& entry) { return has_bias(entry) ? aligned(entry.n * sizeof(float)) : 0; }
 
 std::size_t image_bytes(const std::vector<PackedEntry>& entries, const kernels::Table& table) {
-  std::size_t bytes = kHeaderBytes;
+  std::size_t bytes = payload_start(entries.size());
   for (const PackedEntry& entry : entries) bytes += number_bytes(entry, table) + bias_bytes(entry);
   return bytes;
 }
@@ -91,6 +83,8 @@ void interleave(const PackedEntry& map, const Model& model, const char* which, s
 // Row-major [n, k] weights of `map`: the tensor itself, or assembled in `temp`.
 const float* assemble(const PackedEntry& map, const Model& model, std::vector<float>& temp) {
   switch (map.kind) {
+    case PackedEntry::Kind::checks:
+      return nullptr;
     case PackedEntry::Kind::table:
       return model.weight(map.prefix);
     case PackedEntry::Kind::norm:
@@ -169,24 +163,52 @@ Header header_for(const kernels::Table& table, Precision precision, const std::s
   return header;
 }
 
-// Everything but the payload's hash must be as expected: one page is read.
-bool fits(std::span<const std::byte> file, const Header& expected) {
-  if (file.size() != expected.file_bytes) return false;
-  Header found;
-  std::memcpy(&found, file.data(), sizeof found);
-  found.payload_hash = expected.payload_hash;
-  return std::memcmp(&found, &expected, sizeof found) == 0;
+std::uint64_t hash_of(const std::vector<std::uint64_t>& checks) {
+  return quick_hash(reinterpret_cast<const std::byte*>(checks.data()), checks.size() * sizeof(std::uint64_t));
 }
 
-bool hash_agrees(std::span<const std::byte> file) {
+// The hashes of a file whose header is as expected: these pages alone are read.
+std::optional<std::vector<std::uint64_t>> checks_of(const MappedFile& file, const Header& expected,
+                                                    std::size_t entries) {
   Header found;
-  std::memcpy(&found, file.data(), sizeof found);
-  return found.payload_hash == hash_bytes(file.data() + kHeaderBytes, file.size() - kHeaderBytes);
+  std::vector<std::uint64_t> checks(entries);
+  if (file.size() != expected.file_bytes || !file.read(0, sizeof found, &found) ||
+      !file.read(kChecks, entries * sizeof(std::uint64_t), checks.data()))
+    return std::nullopt;
+  const std::uint64_t hash = std::exchange(found.checks_hash, expected.checks_hash);
+  if (std::memcmp(&found, &expected, sizeof found) != 0 || hash != hash_of(checks)) return std::nullopt;
+  return checks;
+}
+
+bool all_good(const std::byte* payload, const std::vector<PackedEntry>& entries, const kernels::Table& table,
+              const std::vector<std::uint64_t>& checks) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t bytes = number_bytes(entries[i], table) + bias_bytes(entries[i]);
+    if (quick_hash(payload, bytes) != checks[i]) return false;
+    payload += bytes;
+  }
+  return true;
+}
+
+// A quick hash of every row of a table, as its file holds them. False: the file does not give them.
+bool hash_rows(const StoredTable& table, std::uint64_t* to) {
+  const std::size_t bytes = table.row_bytes(), some = std::max<std::size_t>(1, (std::size_t{1} << 20) / bytes);
+  Buffer<std::byte> rows(std::min(some, table.rows) * bytes);
+  for (std::size_t first = 0; first < table.rows; first += some) {
+    const std::size_t count = std::min(some, table.rows - first);
+    if (!table.file->read(table.offset_of(first), count * bytes, rows.data())) return false;
+    for (std::size_t i = 0; i < count; ++i) to[first + i] = quick_hash(rows.data() + i * bytes, bytes);
+  }
+  return true;
 }
 
 // One entry at `at`, which holds zeros; returns where the next one begins.
 std::byte* write_entry(const PackedEntry& entry, const Model& model, const kernels::Table& table,
                        std::vector<float>& temp, std::byte* at) {
+  if (entry.kind == PackedEntry::Kind::checks) {
+    (void)hash_rows(model.table_of(entry.prefix), reinterpret_cast<std::uint64_t*>(at));  // or no row is found good
+    return at + number_bytes(entry, table);
+  }
   const float* numbers = assemble(entry, model, temp);
   if (is_map(entry))
     kernels::pack_map(table, entry.precision, numbers, entry.n, entry.k, at);
@@ -201,10 +223,16 @@ Buffer<std::byte> build(const Model& model, const kernels::Table& table, const s
                         Header header) {
   Buffer<std::byte> image(header.file_bytes);
   std::vector<float> temp;
-  std::byte* at = image.data() + kHeaderBytes;
-  for (const PackedEntry& entry : entries) at = write_entry(entry, model, table, temp, at);
-  header.payload_hash = hash_bytes(image.data() + kHeaderBytes, image.size() - kHeaderBytes);
+  std::vector<std::uint64_t> checks;
+  std::byte* at = image.data() + payload_start(entries.size());
+  for (const PackedEntry& entry : entries) {
+    std::byte* end = write_entry(entry, model, table, temp, at);
+    checks.push_back(quick_hash(at, static_cast<std::size_t>(end - at)));
+    at = end;
+  }
+  header.checks_hash = hash_of(checks);
   std::memcpy(image.data(), &header, sizeof header);
+  std::memcpy(image.data() + kChecks, checks.data(), checks.size() * sizeof(std::uint64_t));
   return image;
 }
 
@@ -212,7 +240,7 @@ Buffer<std::byte> build(const Model& model, const kernels::Table& table, const s
 bool equals_weights(std::span<const std::byte> file, const Model& model, const kernels::Table& table,
                     const std::vector<PackedEntry>& entries) {
   std::vector<float> temp;
-  std::size_t at = kHeaderBytes;
+  std::size_t at = payload_start(entries.size());
   for (const PackedEntry& entry : entries) {
     const std::size_t bytes = number_bytes(entry, table) + bias_bytes(entry);
     Buffer<std::byte> anew(bytes);
@@ -223,9 +251,19 @@ bool equals_weights(std::span<const std::byte> file, const Model& model, const k
   return true;
 }
 
+constexpr const char* kWords = "embeddings.word_embeddings.weight";
+
+// Smaller tables may come into memory whole; of larger ones only the rows that texts use.
+Words words_of(const Model& model) {
+  constexpr std::size_t kLargeTable = std::size_t{4} << 20;  // bytes
+  if (model.spec().modality != Modality::text) return Words::none;
+  const StoredTable table = model.table_of(kWords);
+  return table.rows * table.row_bytes() >= kLargeTable ? Words::rows : Words::here;
+}
+
 PackedScope scope_of(const Model& model) {
   const bool decides = model.has_decision() && model.bundle() != nullptr;
-  return {decides, decides || model.has_task_head(), model.precision()};
+  return {decides, decides || model.has_task_head(), model.precision(), words_of(model)};
 }
 
 }  // namespace
@@ -242,6 +280,9 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
   using Kind = PackedEntry::Kind;
   const std::size_t hidden = size(spec.hidden);
   if (spec.modality == Modality::text) {
+    if (scope.words != Words::none)
+      entries.push_back({scope.words == Words::here ? Kind::table : Kind::checks, kWords, size(spec.vocab),
+                         spec.word_width > 0 ? size(spec.word_width) : hidden, 1});
     if (spec.word_width > 0)
       entries.push_back(
           {Kind::factor, "embeddings.word_projection", hidden, size(spec.word_width), 1, scope.precision});
@@ -324,65 +365,102 @@ std::vector<PackedEntry> packed_entries(const ModelSpec& spec, const PackedScope
   return entries;
 }
 
-void PackedWeights::point(const std::byte* image, const std::vector<PackedEntry>& entries,
-                          const kernels::Table& table) {
+// What an image is to be: its entries, and a header that only lacks its hashes.
+struct PackedImage {
+  std::vector<PackedEntry> entries;
+  Header header;
+};
+
+void PackedWeights::point(const PackedImage& image, const kernels::Table& table) {
+  const std::byte* begin = mapped() ? file_.bytes().data() : memory_.data();
   linears_.clear();
   ends_.assign(1, 0);
-  const std::byte* at = image + kHeaderBytes;
-  for (const PackedEntry& entry : entries) {
+  payload_ = payload_start(image.entries.size());
+  const std::byte* at = begin + payload_;
+  for (const PackedEntry& entry : image.entries) {
     Linear linear{at, nullptr, entry.n, entry.k, entry.precision};
     at += number_bytes(entry, table);
     if (bias_bytes(entry) > 0) linear.bias = reinterpret_cast<const float*>(at);
     at += bias_bytes(entry);
     linears_.push_back(linear);
-    ends_.push_back(static_cast<std::size_t>(at - image) - kHeaderBytes);
+    prefixes_.push_back(entry.prefix);
+    kinds_.push_back(entry.kind);
+    ends_.push_back(static_cast<std::size_t>(at - begin) - payload_);
   }
 }
 
 std::span<const std::byte> PackedWeights::piece(std::size_t first, std::size_t end) const {
   const std::byte* image = mapped() ? file_.bytes().data() : memory_.data();
-  return {image + kHeaderBytes + ends_[first], ends_[end] - ends_[first]};
+  return {image + payload_ + ends_[first], ends_[end] - ends_[first]};
 }
 
-Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table) {
+Status PackedWeights::check(std::size_t first, std::size_t end) const {
+  for (std::size_t i = first; i < end && !path_.empty(); ++i) {
+    const std::span<const std::byte> bytes = piece(i, i + 1);
+    if (quick_hash(bytes.data(), bytes.size()) == checks_[i]) continue;
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+    return Error{Code::corrupt_bundle,
+                 "'" + path_.string() + "' is damaged: '" + prefixes_[i] + "' is not what was written",
+                 "run again: the file was removed, and is packed again from the model's own weights"};
+  }
+  return {};
+}
+
+bool PackedWeights::use_file(const fs::path& path, const PackedImage& image, const PackedUse& use) {
+  auto file = MappedFile::open(path, use.weights);
+  if (!file) return false;
+  auto checks = checks_of(*file, image.header, image.entries.size());
+  if (!checks) return false;
+  if (use.weights == Weights::copy) {
+    memory_ = Buffer<std::byte>(image.header.file_bytes);
+    if (!file->read(0, memory_.size(), memory_.data())) return false;
+  } else {
+    file_ = std::move(*file);
+    MappedFile::use_large_pages(file_.bytes(), true);  // read front to back at each run: fewer walks of page tables
+  }
+  checks_ = std::move(*checks);
+  if (!use.trust) path_ = path;
+  return true;
+}
+
+Result<PackedWeights> PackedWeights::make(const Model& model, const kernels::Table& table, const PackedUse& use) {
   PackedWeights weights;
-  const std::vector<PackedEntry> entries = packed_entries(model.spec(), scope_of(model));
-  for (const PackedEntry& entry : entries)
+  PackedImage image;
+  image.entries = packed_entries(model.spec(), scope_of(model));
+  for (const PackedEntry& entry : image.entries)
     if (entry.precision == Precision::int8 && entry.k > kernels::kInt8MaxK)
       return Error{Code::unsupported,
                    "'" + entry.prefix + "' reads " + std::to_string(entry.k) +
                        " values a row, more than int8 sums up (" + std::to_string(kernels::kInt8MaxK) + ")",
                    "run the bundle it was made from, in fp32 or bf16"};
   const std::string source = source_of(model);
-  const Header header = header_for(table, model.precision(), source, image_bytes(entries, table));
+  image.header = header_for(table, model.precision(), source, image_bytes(image.entries, table));
   const fs::path path = source.empty() ? fs::path() : model.bundle()->folder() / packed_name(model.precision(), table);
-
-  const auto map_file = [&](bool just_written) {
-    if (path.empty()) return false;
-    auto file = MappedFile::open(path);
-    if (!file || !fits(file->bytes(), header)) return false;
-    if (just_written) {  // hashed through a mapping of its own, whose pages are let go at once
-      const auto whole = MappedFile::open(path);
-      if (!whole || whole->bytes().size() != header.file_bytes || !hash_agrees(whole->bytes())) return false;
-    }
-    weights.file_ = std::move(*file);
-    weights.point(weights.file_.bytes().data(), entries, table);
-    MappedFile::use_large_pages(weights.file_.bytes(),
-                                true);  // read front to back at each run: fewer walks of page tables
-    return true;
-  };
-  if (map_file(false)) return weights;
-
-  Buffer<std::byte> image = build(model, table, entries, header);
-  const std::string_view bytes(reinterpret_cast<const char*>(image.data()), image.size());
-  // A folder that cannot be written only costs the next start; mapping what was written halves the memory held.
-  if (!path.empty() && write_file_atomic(path, bytes)) {
-    if (map_file(true)) return weights;
-    std::error_code ignored;
-    fs::remove(path, ignored);  // it does not read back as it was written
+  if (!path.empty() && weights.use_file(path, image, use)) {
+    weights.point(image, table);
+    return weights;
   }
-  weights.memory_ = std::move(image);
-  weights.point(weights.memory_.data(), entries, table);
+  // Whoever packs vouches for what is packed.
+  if (model.bundle() != nullptr) FATHOM_TRY_VOID(model.bundle()->verify_weights());
+  weights.memory_ = build(model, table, image.entries, image.header);
+  if (!model.intact())
+    return Error{Code::io, "the model's weights were cut short while they were read", "wait until they are whole"};
+  const std::string_view bytes(reinterpret_cast<const char*>(weights.memory_.data()), weights.memory_.size());
+  // A folder that cannot be written only costs the next start; mapping what was written halves the memory held.
+  if (!path.empty() && write_file_atomic(path, bytes) && use.weights == Weights::map) {
+    const auto whole = MappedFile::open(path);  // compared through a mapping of its own, whose pages are let go at once
+    if (whole && whole->bytes().size() == bytes.size() &&
+        std::memcmp(whole->bytes().data(), bytes.data(), bytes.size()) == 0) {
+      Buffer<std::byte> kept = std::move(weights.memory_);
+      weights.memory_ = Buffer<std::byte>();
+      if (!weights.use_file(path, image, use)) weights.memory_ = std::move(kept);
+    } else {
+      std::error_code ignored;
+      fs::remove(path, ignored);  // it does not read back as it was written
+    }
+  }
+  weights.point(image, table);
   return weights;
 }
 
@@ -400,11 +478,16 @@ Result<std::vector<PackedCheck>> verify_packed(const Model& model) {
     FATHOM_TRY(const MappedFile file, MappedFile::open(path));
     PackedCheck check{packed_name(model.precision(), table), false};
     const std::size_t expected = runs_here ? image_bytes(entries, table) : file.bytes().size();
-    if (file.bytes().size() == expected && expected > kHeaderBytes) {
-      // Code of another machine's tier does not run here: such a file is held to its own hash alone.
-      check.used = !runs_here || fits(file.bytes(), header_for(table, model.precision(), source, expected));
-      const bool good = !check.used || (hash_agrees(file.bytes()) &&
-                                        (!runs_here || equals_weights(file.bytes(), model, table, entries)));
+    const std::size_t start = payload_start(entries.size());
+    if (file.bytes().size() == expected && expected > start) {
+      // Code of another machine's tier does not run here, and so cannot say how long its entries are: such a file is
+      // named as used and left to the machine that uses it.
+      const auto hashes = runs_here
+                              ? checks_of(file, header_for(table, model.precision(), source, expected), entries.size())
+                              : std::nullopt;
+      check.used = !runs_here || hashes.has_value();
+      const bool good = !hashes || (all_good(file.bytes().data() + start, entries, table, *hashes) &&
+                                    equals_weights(file.bytes(), model, table, entries));
       if (!good)
         return Error{Code::corrupt_bundle, "'" + path.string() + "' is damaged: its weights are not those of the model",
                      "delete this file; the next run packs it again from the model's own weights"};

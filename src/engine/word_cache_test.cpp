@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
+#include <vector>
 
 #include "base/file.h"
 #include "base/random.h"
@@ -16,8 +18,9 @@ struct Table {
   fs::path path = fs::temp_directory_path() / ("fathom_words_" + std::to_string(::getpid()));
   MappedFile file;
   WordTable words;
+  std::vector<std::uint64_t> checks;
 
-  Table(std::size_t rows, std::size_t width, bool read) {
+  Table(std::size_t rows, std::size_t width) {
     std::string bytes(16, '\0');
     for (std::size_t id = 0; id < rows; ++id)
       for (std::size_t i = 0; i < width; ++i) {
@@ -26,8 +29,10 @@ struct Table {
       }
     EXPECT_TRUE(write_file_atomic(path, bytes));
     file = std::move(*MappedFile::open(path));
-    words.table = {Stored::f32, file.bytes().data() + 16, nullptr, &file, rows, width};
-    words.read = read;
+    words.table = {Stored::f32, 16, nullptr, &file, rows, width};
+    for (std::size_t id = 0; id < rows; ++id)
+      checks.push_back(quick_hash(file.bytes().data() + words.table.offset_of(id), words.table.row_bytes()));
+    words.checks = checks.data();
   }
   ~Table() { fs::remove(path); }
 };
@@ -45,7 +50,7 @@ TEST(WordCache, EveryRowIsTheFiles) {
   Random random(5, "words");
   for (const std::size_t width : {3, 96, 5000, 300'000}) {  // 2,048 places, fewer, and one alone
     const std::size_t rows = width > 10'000 ? 5 : width > 1000 ? 120 : 5000;
-    const Table table(rows, width, true);
+    const Table table(rows, width);
     WordCache cache(table.words);
     for (int i = 0; i < (width > 1000 ? 300 : 20'000); ++i) {
       const std::size_t id = random.below(2) == 0 ? random.below(rows) : random.below(std::min<std::size_t>(rows, 7));
@@ -55,10 +60,9 @@ TEST(WordCache, EveryRowIsTheFiles) {
 }
 
 TEST(WordCache, KeepsWhatItReadAndOnlyThat) {
-  const Table table(5000, 96, true);
+  const Table table(5000, 96);
   WordCache cache(table.words);
   const std::byte* first = cache.row(table.words, 7);
-  EXPECT_NE(first, table.words.table.row(7)) << "read, not mapped";
   EXPECT_EQ(cache.row(table.words, 7), first);
   const std::byte* other = cache.row(table.words, 7 + 2048);
   EXPECT_EQ(other, first) << "one place";
@@ -66,17 +70,36 @@ TEST(WordCache, KeepsWhatItReadAndOnlyThat) {
   EXPECT_TRUE(is_row(cache.row(table.words, 7), 7, 96));
 }
 
-TEST(WordCache, OfAMappedTableHoldsNothing) {
-  const Table table(50, 8, false);
+TEST(WordCache, ACopiedTableIsUsedWhereItLies) {
+  Table table(50, 8);
+  std::vector<std::byte> rows(50 * 32);
+  ASSERT_TRUE(table.file.read(16, rows.size(), rows.data()));
+  table.words.copied = rows.data();
   WordCache cache(table.words);
-  EXPECT_EQ(cache.row(table.words, 7), table.words.table.row(7));
+  fs::resize_file(table.path, 0);
+  EXPECT_EQ(cache.row(table.words, 7), rows.data() + 7 * 32);
+  EXPECT_FALSE(cache.take_failed());
 }
 
-TEST(WordCache, AFileThatGivesNoMoreIsReadThroughTheMapping) {
-  Table table(50, 8, true);
+TEST(WordCache, AFileThatGivesNoMoreIsAnErrorAndNoSignal) {
+  Table table(50, 8);
   WordCache cache(table.words);
   fs::resize_file(table.path, 16);
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(cache.row(table.words, 9), table.words.table.row(9));
+  (void)cache.row(table.words, 9);
+  EXPECT_EQ(cache.take_failed(), 9u);
+  EXPECT_FALSE(cache.take_failed());
+}
+
+TEST(WordCache, ARowThatChangedIsFound) {
+  Table table(50, 8);
+  WordCache cache(table.words);
+  { std::fstream(table.path, std::ios::in | std::ios::out).seekp(16 + 9 * 32 + 5).put('!'); }
+  (void)cache.row(table.words, 8);
+  EXPECT_FALSE(cache.take_failed());
+  (void)cache.row(table.words, 9);
+  EXPECT_EQ(cache.take_failed(), 9u);
+  (void)cache.row(table.words, 9);
+  EXPECT_EQ(cache.take_failed(), 9u) << "it is not kept as if it were good";
 }
 
 }  // namespace

@@ -85,9 +85,11 @@ TEST_F(MapInputs, ValuesThatAreNotFiniteAreAnError) {
   std::memcpy(bytes.data(), whole.data(), whole.size());
   const float huge = 1e30f;  // finite, as its square is not
   std::memcpy(bytes.data() + at, &huge, sizeof huge);
-  ASSERT_TRUE(write_file_atomic(folder / "model.safetensors", std::string_view(bytes.data(), bytes.size())));
-  for (const auto& file : std::filesystem::directory_iterator(folder))
-    if (file.path().filename().string().starts_with("packed.")) std::filesystem::remove(file.path());
+  std::map<std::string, std::filesystem::path> kept;
+  for (const auto& [name, entry] : model->bundle()->fathom()["files"].items())
+    if (name != "model.safetensors") kept[name] = folder / name;
+  ASSERT_TRUE(
+      write_bundle(folder, {{"model.safetensors", {bytes.data(), bytes.size()}}}, model->bundle()->fathom(), kept));
   const auto damaged = engine::Plan::compile(*Model::load(*Bundle::open(folder)), *runtime);
   ASSERT_TRUE(damaged);
   const auto moments = input_moments(*damaged, *runtime, inputs, 0, 3, {false, false, false, true});

@@ -5,6 +5,14 @@
 namespace fathom {
 namespace {
 
+// False where the product passes 63 bits or a dimension is below 0.
+bool count_elements(const std::vector<std::int64_t>& shape, std::int64_t& out) {
+  out = 1;
+  for (const std::int64_t size : shape)
+    if (size < 0 || __builtin_mul_overflow(out, size, &out)) return false;
+  return true;
+}
+
 // Halves of two outputs that are averaged: matrices side by side, biases added.
 std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const TensorView& b) {
   std::vector<float> out;
@@ -17,6 +25,21 @@ std::vector<float> join(const TensorSpec& wanted, const TensorView& a, const Ten
     for (const TensorView* from : {&a, &b})
       for (std::int64_t i = 0; i < half; ++i) out.push_back(0.5f * from->data[row * half + i]);
   return out;
+}
+
+// Ours must lie inside the file's tensor, which is as long as its shape says (the file was checked for that): positions
+// and offsets come from fathom.json, which may say anything.
+Status check_piece(const std::string& at, const TensorSource& source, const std::vector<std::int64_t>& wanted,
+                   std::size_t sources) {
+  std::int64_t all = 0, ours = 0, end = 0;
+  if (!count_elements(source.shape, all) || !count_elements(wanted, ours))
+    return Error{Code::corrupt_bundle, at + ": more elements than a file can hold", ""};
+  if (sources == 2 && wanted.size() == 2) ours /= 2;  // half of the columns is in each
+  if (source.offset >= 0 && !__builtin_add_overflow(source.offset, ours, &end) && end <= all) return {};
+  return Error{Code::corrupt_bundle,
+               at + " has shape " + shape_text(source.shape) + ", and " + shape_text(wanted) + " from element " +
+                   std::to_string(source.offset) + " on reaches past its end",
+               "'max_tokens', 'positions' and 'first_position' do not go together; import the checkpoint again"};
 }
 
 }  // namespace
@@ -53,14 +76,15 @@ Status Model::add(const std::vector<TensorSpec>& wanted, const SafeTensors& tens
         return Error{Code::corrupt_bundle,
                      at + ": expected shape " + shape_text(source.shape) + ", got " + shape_text(got->shape),
                      "config.json and the weights do not belong together"};
+      FATHOM_TRY_VOID(check_piece(at, source, want.shape, sources.size()));
       views.push_back(got);
     }
     if (views.size() == 1) {
       const std::string& name = sources[0].name;
-      weights_[want.name] = {views[0]->data + sources[0].offset, &tensors, name};
+      weights_[want.name] = {nullptr, &tensors, name, sources[0].offset};
     } else {
       joined_.push_back(join(want, *tensors.find(sources[0].name), *tensors.find(sources[1].name)));
-      weights_[want.name] = {joined_.back().data(), nullptr, ""};
+      weights_[want.name] = {joined_.back().data(), nullptr, "", 0};
     }
   }
   return {};
@@ -131,9 +155,11 @@ const float* Model::weight(const std::string& name) const {
   const auto found = weights_.find(name);
   FATHOM_CHECK(found != weights_.end(), "no such weight");
   const Weight& weight = found->second;
-  if (weight.tensors != nullptr) (void)weight.tensors->find(weight.source);  // widened now, where it has to be
-  return weight.data;
+  // Widened or copied now, where it has to be.
+  return weight.tensors != nullptr ? weight.tensors->find(weight.source)->data + weight.offset : weight.data;
 }
+
+bool Model::intact() const { return backbone_->intact() && (decision_ == nullptr || decision_->intact()); }
 
 StoredTable Model::table_of(const std::string& name) const {
   const auto found = weights_.find(name);

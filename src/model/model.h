@@ -42,6 +42,7 @@ class Model {
   const float* weight(const std::string& name) const;
   StoredTable table_of(
       const std::string& name) const;  // a backbone's table that is one tensor of the file, as that holds it
+  bool intact() const;                 // false: a file gave fewer bytes than when it was opened
   const Bundle* bundle() const { return bundle_.get(); }  // null for backbone_only
 
  private:
@@ -53,9 +54,10 @@ class Model {
   std::shared_ptr<const Bundle> bundle_;
   std::shared_ptr<const SafeTensors> backbone_, decision_;
   struct Weight {
-    const float* data = nullptr;
-    const SafeTensors* tensors = nullptr;  // that hold it as `source`; null: joined from two
+    const float* data = nullptr;           // joined from two
+    const SafeTensors* tensors = nullptr;  // else: they hold it as `source`, from element `offset` on
     std::string source;
+    std::int64_t offset = 0;
   };
   std::unordered_map<std::string, Weight> weights_;
   std::vector<std::vector<float>> joined_;  // tensors made of two

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/file.h"
@@ -179,6 +180,47 @@ TEST_F(ModelTest, BackboneOnlyNeedsNoLabels) {
   spec.heads = 3;
   EXPECT_FALSE(Model::backbone_only(spec, *tensors).has_value());
   EXPECT_DEATH((void)(*model)->weight("nothing"), "no such weight");
+}
+
+// An imported checkpoint's fathom.json may say anything of where ours lie in the file's tensors.
+class ImportedModel : public ModelTest {
+ protected:
+  Result<std::shared_ptr<const Model>> load_named(ModelSpec spec, const Naming& naming, std::int64_t rows) {
+    std::vector<TensorSpec> list;
+    for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
+      for (const TensorSpec& tensor : wanted)
+        for (const TensorSource& source : sources_of(spec, naming, tensor)) {
+          const auto same = [&](const TensorSpec& one) { return one.name == source.name; };
+          if (std::none_of(list.begin(), list.end(), same)) list.push_back({source.name, source.shape});
+          if (source.name.ends_with("position_embeddings.weight")) list.back().shape[0] = rows;
+        }
+    Json fathom;
+    fathom["model"] = {{"spec", spec_to_json(spec)}, {"names", naming_to_json(naming)}};
+    FATHOM_TRY_VOID(write_bundle(folder_, {{"config.json", "{}"}, {"model.safetensors", bytes_of(list)}}, fathom));
+    FATHOM_TRY(auto bundle, Bundle::open(folder_));
+    return Model::load(bundle);
+  }
+};
+
+TEST_F(ImportedModel, SlicesLieInsideTheirTensor) {
+  ModelSpec spec = small_text();
+  spec.task_head = TaskHead::pooler_tanh;
+  spec.task_head_hidden = spec.hidden;
+  Naming naming{Family::roberta, "roberta.", 2, 8};
+  ASSERT_TRUE(load_named(spec, naming, 8)) << "six positions behind two that no text uses";
+  const float* first = load_named(spec, naming, 8).value()->weight("embeddings.position_embeddings.weight");
+  EXPECT_NE(first, nullptr);
+  const auto refused = [&](const ModelSpec& wrong, const Naming& names) {
+    const auto loaded = load_named(wrong, names, names.positions);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, Code::corrupt_bundle);
+    EXPECT_NE(loaded.error().message.find("position_embeddings.weight"), std::string::npos) << loaded.error().message;
+    EXPECT_NE(loaded.error().message.find("past its end"), std::string::npos) << loaded.error().message;
+  };
+  for (const int start : {3, 8, 1024}) refused(spec, {Family::roberta, "roberta.", start, 8});
+  refused(spec, {Family::bert, "bert.", 0, 5});
+  spec.max_tokens = 65536;
+  refused(spec, naming);
 }
 
 }  // namespace

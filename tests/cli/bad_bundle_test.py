@@ -1,11 +1,14 @@
 """Bundles cut short or damaged: exit code 3, one message that names the file, the bundle left as it was."""
+import hashlib
 import json
+import os
+import subprocess
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from program import ProgramTest  # noqa: E402
+from program import FATHOM, ProgramTest  # noqa: E402
 
 
 def listing(folder):
@@ -42,6 +45,14 @@ class BadBundle(ProgramTest):
         (bundle / "model.safetensors").write_bytes(data)
         self.good("info", bundle)
         self.refused(3, r"model\.safetensors", "info", bundle, "--verify")
+        self.refused(3, r"model\.safetensors", "run", bundle, "fox")
+
+    def test_fathom_json_changed_by_hand(self):
+        bundle = self.bundle()
+        text = (bundle / "fathom.json").read_text()
+        (bundle / "fathom.json").write_text(text.replace('"lambda": 0.5', '"lambda": 0.7'))
+        self.refused(3, r"fathom\.json.*its own 'sha256'", "run", bundle, "fox")
+        self.assertIn(b"its own 'sha256'", self.good("info", bundle).stderr)
 
     def test_numbers_out_of_range(self):
         for key, value in (("layers", 65), ("layers", 0), ("hidden", -4), ("heads", 5), ("max_tokens", 10**12)):
@@ -54,7 +65,8 @@ class BadBundle(ProgramTest):
                 text = json.dumps(config)
                 (bundle / "config.json").write_text(text)
                 listed = json.loads((bundle / "fathom.json").read_text())
-                listed["files"]["config.json"]["bytes"] = len(text)
+                listed["files"]["config.json"] = {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+                del listed["sha256"]
                 (bundle / "fathom.json").write_text(json.dumps(listed))
                 self.refused(3, "config|" + key, "run", bundle, "fox")
 
@@ -66,9 +78,37 @@ class BadBundle(ProgramTest):
         first = self.good("run", bundle, "the lazy fox", "--json").stdout
         packed = list(bundle.glob("packed.*"))
         self.assertTrue(packed, "packed weights are written beside the bundle")
-        for damage in (b"", packed[0].read_bytes()[:100], b"\xff" * 5000):
+        whole = packed[0].read_bytes()
+        for damage in (b"", whole[:100], b"\xff" * 5000):
             packed[0].write_bytes(damage)
             self.assertEqual(self.good("run", bundle, "the lazy fox", "--json").stdout, first)
+        for payload in (b"\0", b"\xff"):  # the header is as it should be
+            packed[0].write_bytes(whole[:4096] + payload * (len(whole) - 4096))
+            self.refused(3, r"packed\..*damaged", "run", bundle, "the lazy fox")
+            self.assertEqual(self.good("run", bundle, "the lazy fox", "--json").stdout, first, "packed again")
+
+    def test_a_file_cut_short_while_it_is_used(self):
+        for how in ("map", "copy"):
+            bundle = self.bundle()
+            texts = b"the lazy fox\n" * 32
+            first = self.good("run", bundle, "--json", stdin=texts + texts).stdout
+            child = subprocess.Popen([str(FATHOM), "run", str(bundle), "--json", "--weights", how], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            child.stdin.write(texts)
+            child.stdin.flush()
+            for _ in range(32):
+                child.stdout.readline()
+            for name in bundle.glob("*"):
+                if name.suffix != ".json":
+                    os.truncate(name, 0)
+            rest, talk = child.communicate(texts)
+            if how == "copy":
+                self.assertEqual(child.returncode, 0, talk)
+                self.assertEqual(rest, first[len(first) // 2:])
+            else:
+                self.assertEqual(child.returncode, 1, "an error, not a signal")
+                self.assertIn(b"error FTH-102", talk)
+                self.assertIn(b"--weights copy", talk)
 
 
 if __name__ == "__main__":
