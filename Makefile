@@ -6,7 +6,7 @@ PRESET ?= release
 JOBS ?= 2
 BUILD := build/$(PRESET)
 
-.PHONY: build demo test gates bench bench-build deps help clean runtime aarch64
+.PHONY: build demo test gates harden bench bench-build deps help clean runtime aarch64
 
 deps: ## install what is missing: Debian packages, LibTorch and LightGBM (into .deps)
 	@python3 tools/setup.py
@@ -27,6 +27,9 @@ test: build ## build and pass every test that this machine can run
 gates: deps ## clang's warnings, sanitizers, fuzzing, clang-tidy: today's share (GATES=--all: everything)
 	@python3 tools/setup.py --gates
 	@python3 tools/gates.py $(GATES)
+
+harden: build ## the long sweeps of hostile files: 10,000 flips and every cut of a bundle's and of a checkpoint's files
+	@FATHOM_BINARY_DIR=$(BUILD) FATHOM_HARDEN=all python3 tests/cli/harden_test.py
 
 bench-build: deps ## the programs of bench/: peer_row, limits, gemm_bench
 	@cmake --preset $(PRESET) -DFATHOM_BENCH=ON >/dev/null

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/gates"
 ROOMS = ["base", "bundle", "model", "data"]
 # Rooms and targets of a day: what they need in common is built once.
-TURNS = [(["base"], ["json"]), (["data"], ["table", "picture"]), (["bundle", "model"], ["checkpoint", "trees"]), ([], ["tokenizer", "preprocessing"])]
+TURNS = [(["base"], ["json"]), (["data"], ["table", "picture"]), (["bundle", "model"], ["checkpoint", "trees", "model"]), ([], ["tokenizer", "preprocessing"])]
 # Files committed for other tests that are seeds as well.
 SEEDS = {"picture": "tests/parity/picture/*.[jp][pn]g", "preprocessing": "tests/parity/checkpoints/*/preprocessor_config.json",
          "checkpoint": "tests/parity/checkpoints/*/config.json", "tokenizer": "tests/parity/tokenizers/*/tokenizer.json"}

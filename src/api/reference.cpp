@@ -99,7 +99,8 @@ Result<Parity> compare_with_reference(std::shared_ptr<const engine::Plan> plan, 
     for (std::size_t c = 0; c < classes; ++c) {
       const double difference = std::abs(static_cast<double>(session.logits()[i * classes + c]) - expected[c]);
       // Of what is no number nothing is larger: std::max would keep the other.
-      out.largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : std::max(out.largest, difference);
+      out.largest =
+          std::isnan(difference) ? std::numeric_limits<double>::infinity() : std::max(out.largest, difference);
     }
     const auto best = std::max_element(expected.begin(), expected.end()) - expected.begin();
     out.other_labels += best != predictions[i].label ? 1 : 0;
