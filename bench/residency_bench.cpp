@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "data/sample.h"
 #include "engine/engine.h"
 #include "eval/bench_bundle.h"
 #include "eval/recorded_data.h"
@@ -61,7 +62,7 @@ Result<Json> trace(const Request& request) {
   FATHOM_TRY(const auto data, eval::read_eval_data(bundle->fathom(), {}, request.bundle.string()));
   FATHOM_TRY(const auto all, eval::encode_split(data.dataset, data::Part::test, model->spec(), request.bundle));
   const std::size_t most = std::min(all.count, static_cast<std::size_t>(request.inputs));
-  const eval::Encoded some = eval::select(all, eval::spread_rows(all.count, most));
+  const eval::Encoded some = eval::select(all, data::sample_rows(all.count, most));
   FATHOM_TRY(const auto traced, eval::trace_inputs(plan, *runtime, some));
   const auto& scores = traced.trace.scores[static_cast<std::size_t>(plan->policy().score)];
   const Json out = {{"lambda", plan->policy().lambda}, {"layers", model->spec().layers}, {"scores", scores}};

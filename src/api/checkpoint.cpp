@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "data/preprocessing.h"
+#include "data/split_use.h"
 #include "data/tokenizer.h"
 #include "model/model.h"
 
@@ -116,6 +117,8 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
   }
   out.fathom = {{"model", {{"spec", spec_to_json(spec)}, {"names", naming_to_json(imported.checkpoint.naming)}}},
                 {"provenance", {{"imported", imported.checkpoint.family}}}};
+  FATHOM_TRY(const Json use, data::read_split_use(folder));  // a fitted bundle is a checkpoint too
+  if (!use.empty()) out.fathom["split_use"] = use;
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "data/sample.h"
 #include "eval/bench_bundle.h"
 #include "eval/recorded_data.h"
 
@@ -33,7 +34,11 @@ Result<eval::Encoded> inputs_for(const Options& options) {
   if (known || !options.data.empty()) {
     auto data = eval::read_eval_data(bundle->fathom(), options.data,
                                      "bundle '" + options.bench.bundle.string() + "': fathom.json");
-    if (data) return eval::encode_split(data->dataset, data::Part::calibrate, spec, options.bench.bundle, kMostInputs);
+    if (data) {
+      FATHOM_TRY(const auto inputs,
+                 eval::encode_split(data->dataset, data::Part::calibrate, spec, options.bench.bundle, kMostInputs));
+      return eval::select(inputs, data::draw_rows(inputs.count, 0));  // measuring may stop before the last of them
+    }
     if (!options.data.empty()) return data.error();
     say("the data it was fitted on cannot be read (" + data.error().message +
         "): random inputs, whose depths mean nothing");

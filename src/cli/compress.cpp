@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 #include <optional>
 
 #include "base/log.h"
@@ -17,6 +16,8 @@
 #include "cli/verbs.h"
 #include "cli/words.h"
 #include "compress/rewrite.h"
+#include "data/sample.h"
+#include "data/split_use.h"
 #include "eval/calibrate_bundle.h"
 #include "eval/recorded_data.h"
 #include "eval/timing.h"
@@ -26,6 +27,7 @@ namespace fathom::cli {
 namespace {
 
 constexpr std::size_t kMostRows = 1000;   // compared
+constexpr std::size_t kFitRows = 8000;    // of train, that word statistics, moments and biases are fitted on
 constexpr std::size_t kTimedRows = 200;   // of them, that times are taken on
 constexpr double kDefaultBudget = 0.005;  // as fit's --max-disagreement
 
@@ -59,7 +61,7 @@ Result<Side> open_side(const std::string& name, const fs::path& folder, engine::
 Result<Json> compare(const std::vector<Side>& sides, const eval::Encoded& inputs, engine::Runtime& runtime,
                      double seconds) {
   Json rows = Json::array();
-  const eval::Encoded some = eval::select(inputs, eval::spread_rows(inputs.count, kTimedRows));
+  const eval::Encoded some = eval::select(inputs, data::draw_rows(inputs.count, kTimedRows));
   std::vector<eval::TimedRun> timed;
   std::vector<std::int32_t> before;
   for (const Side& side : sides)
@@ -100,6 +102,9 @@ Result<Json> compare(const std::vector<Side>& sides, const eval::Encoded& inputs
 }
 
 void print(const Json& report) {
+  if (report.contains("inputs"))
+    std::printf("compared on %zu inputs of the %s split\n", report["inputs"].get<std::size_t>(),
+                report["inputs_of"].get<std::string>().c_str());
   std::printf("%-24s %10s %10s %9s %8s %10s %10s\n", "", "agreement", "accuracy", "MACs", "depth", "ms, b. 1",
               "ms, b. 32");
   for (const Json& row : report["systems"])
@@ -130,24 +135,38 @@ struct Job {
   bool decides;
   const std::optional<eval::EvalData>& data;
   engine::Runtime& runtime;
-  std::optional<eval::Encoded> inputs;  // of the calibrate split
+  std::optional<eval::Encoded> inputs;  // of the train split: what calibrate proves must not be fitted on it
+  bool searched = false;                // the steps were chosen on the tune split
 
   Status encode() {
     if (!data || inputs) return {};
-    FATHOM_TRY(inputs, eval::encode_split(data->dataset, data::Part::calibrate, spec, options.bundle));
+    FATHOM_TRY(inputs, eval::encode_split(data->dataset, data::Part::train, spec, options.bundle, kFitRows));
     return {};
   }
-  // The steps, then thresholds for the answers that come out of them.
-  Result<Json> make(Stage& stage, const CompressChoices& choices) {
+  // Into the bundle that the steps made: what its source was fitted on, what training added, what was fitted here.
+  Status record(const fs::path& made, const std::vector<std::string>& fitted) const {
+    FATHOM_TRY(const auto bundle, Bundle::open(made));
+    Json now = bundle->fathom(), use = data::split_use_of(fathom);
+    data::carry_split_use(use, now.value("split_use", Json()));
+    if (data) data::note_split_use(use, data->dataset, data::Part::train, fitted);
+    if (searched) data::note_split_use(use, data->dataset, data::Part::tune, {"search"});
+    if (use.empty()) return {};
+    now["split_use"] = use;
+    return update_bundle(made, now);
+  }
+  // The steps, then thresholds for the answers that come out of them: on calibrate, or of a candidate that others are
+  // compared with on tune, there.
+  Result<Json> make(Stage& stage, const CompressChoices& choices, data::Part part = data::Part::calibrate) {
     FATHOM_TRY_VOID(encode());
-    FATHOM_TRY(Json steps,
+    FATHOM_TRY(StepsDone done,
                run_steps(options.bundle, stage, choices, {inputs, data ? data->folder : fs::path()}, runtime));
-    if (!decides) return steps;
-    Progress progress("calibrate", static_cast<long>(data->dataset.part(data::Part::calibrate).size()));
+    FATHOM_TRY_VOID(record(stage.last(), done.fitted));
+    if (!decides) return std::move(done.report);
+    Progress progress("calibrate", static_cast<long>(data->dataset.part(part).size()));
     FATHOM_TRY_VOID(eval::calibrate_bundle(
         stage.last(), data->dataset, runtime, eval::recorded_budget(fathom).value_or(kDefaultBudget),
-        [&](std::size_t done, std::size_t) { progress.update(static_cast<long>(done)); }));
-    return steps;
+        [&](std::size_t rows, std::size_t) { progress.update(static_cast<long>(rows)); }, false, part));
+    return std::move(done.report);
   }
 };
 
@@ -157,9 +176,10 @@ Result<CompressWords> find_words(const Options& options, const policy::Budget& t
   FATHOM_TRY(const auto tune,
              eval::encode_split(job.data->dataset, data::Part::tune, job.spec, options.bundle, kMostRows));
   const auto make = [&job](Stage& stage, const CompressChoices& choices) -> Status {
-    FATHOM_TRY_VOID(job.make(stage, choices));
+    FATHOM_TRY_VOID(job.make(stage, choices, data::Part::tune));
     return {};
   };
+  job.searched = true;
   return search({options.bundle, options.out, options.trail.empty() ? trail_of(options.out) : options.trail, target,
                  job.data->dataset.fingerprint, options.runtime, make},
                 tune, job.runtime);
@@ -231,11 +251,12 @@ Result<int> act(const Options& options) {
                  {"bundles", Json::array()}};
   for (const Side& side : sides)
     report["bundles"].push_back({{"name", side.name}, {"file_mb", side.file_mb}, {"weights_mb", side.weights_mb}});
-  if (job.inputs) {
-    std::vector<std::size_t> first(std::min(job.inputs->count, kMostRows));
-    std::iota(first.begin(), first.end(), std::size_t{0});
-    report["inputs"] = first.size();
-    FATHOM_TRY(report["systems"], compare(sides, eval::select(*job.inputs, first), *runtime, options.seconds));
+  if (data) {
+    FATHOM_TRY(const auto inputs,
+               eval::encode_split(data->dataset, data::Part::calibrate, before->spec(), options.bundle, kMostRows));
+    report["inputs"] = inputs.count;
+    report["inputs_of"] = data::part_name(data::Part::calibrate);
+    FATHOM_TRY(report["systems"], compare(sides, inputs, *runtime, options.seconds));
   }
   if (options.json)
     std::printf("%s\n", report.dump(2).c_str());

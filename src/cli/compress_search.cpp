@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "bundle/bundle.h"
 #include "cli/steps.h"
+#include "data/sample.h"
 #include "eval/peak.h"
 #include "eval/timing.h"
 #include "eval/trace.h"
@@ -179,11 +180,12 @@ Result<CompressWords> search(const Search& search, const eval::Encoded& inputs, 
                  "give --data with more rows"};
   FATHOM_TRY(Trail trail, Trail::open(search.trail, {{"bundle", bundle->checksum()},
                                                      {"data", search.data},
+                                                     {"thresholds_on", data::part_name(data::Part::tune)},
                                                      {"tier", tier_name(runtime.kernels().tier)},
                                                      {"threads", runtime.pool().threads()}}));
   const RemoveAtEnd file{fs::temp_directory_path() / ("fathom_compress_" + std::to_string(::getpid()) + ".bin")};
-  FATHOM_TRY_VOID(eval::write_inputs(file.path, eval::select(inputs, eval::spread_rows(inputs.count, kPeakRows))));
-  Bench bench{inputs, eval::select(inputs, eval::spread_rows(inputs.count, kTimedRows)), file.path, {}};
+  FATHOM_TRY_VOID(eval::write_inputs(file.path, eval::select(inputs, data::draw_rows(inputs.count, kPeakRows))));
+  Bench bench{inputs, eval::select(inputs, data::draw_rows(inputs.count, kTimedRows)), file.path, {}};
   const bool ms = search.target.kind == policy::Budget::Kind::ms;
   std::optional<Tried> best, nearest;
   CompressWords chosen;

@@ -1,10 +1,11 @@
 // `fathom compress --target mb=20` (or ms=5): which steps to take. Candidates are tried from the mildest to the
-// strongest, each made whole (in the stage, thresholds chosen anew) and measured on the tune split as the bundle
-// decides: agreement with full depth in fp32, milliseconds alone, peak memory of a process of its own. Taken is the one
-// that keeps most answers among those that meet the target; after two in a row that meet it and keep fewer, stronger
-// ones are not tried. The trail of all that was measured is a file: what it holds is not measured again, so that the
-// same trail gives the same bundle, and an interrupted search goes on. Errors: usage (the target, a trail of another
-// bundle), limit (nothing tried meets it: the nearest is named), those of the steps.
+// strongest, each made whole (in the stage, thresholds chosen anew, on the tune split, for calibrate must not have
+// chosen what it later vouches for) and measured on the tune split as the bundle decides: agreement with full depth in
+// fp32, milliseconds alone, peak memory of a process of its own. Taken is the one that keeps most answers among those
+// that meet the target; after two in a row that meet it and keep fewer, stronger ones are not tried. The trail of all
+// that was measured is a file: what it holds is not measured again, so that the same trail gives the same bundle, and
+// an interrupted search goes on. Errors: usage (the target, a trail of another bundle), limit (nothing tried meets it:
+// the nearest is named), those of the steps.
 #pragma once
 
 #include <filesystem>

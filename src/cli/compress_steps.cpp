@@ -13,12 +13,13 @@
 #include "compress/narrow_words.h"
 #include "compress/to_precision.h"
 #include "compress/zero_weights.h"
+#include "data/sample.h"
 #include "eval/map_inputs.h"
 
 namespace fathom::cli {
 namespace {
 
-constexpr std::size_t kMeanRows = 256;     // of the calibrate split, that biases are corrected on
+constexpr std::size_t kMeanRows = 256;     // of the train split, that biases are corrected on
 constexpr std::size_t kMomentRows = 1024;  // of it, that heads, neurons and directions are chosen on
 
 std::string percent(double share) {
@@ -89,7 +90,7 @@ class Steps {
  public:
   Steps(fs::path bundle, Stage& stage, const std::optional<eval::Encoded>& inputs, engine::Runtime& runtime)
       : from_(std::move(bundle)), stage_(stage), inputs_(inputs), runtime_(runtime) {
-    if (inputs) some_ = eval::select(*inputs, eval::spread_rows(inputs->count, kMomentRows));
+    if (inputs) some_ = eval::select(*inputs, data::draw_rows(inputs->count, kMomentRows));
   }
 
   Result<Json> narrow_words(double width) {
@@ -98,6 +99,7 @@ class Steps {
     const ModelSpec& spec = model->spec();
     std::vector<double> uses;
     if (inputs_ && spec.modality == Modality::text) {
+      fitted_.emplace_back("words");
       uses.resize(static_cast<std::size_t>(spec.vocab));
       for (const std::int32_t id : inputs_->ids) ++uses[static_cast<std::size_t>(id)];
     }
@@ -110,7 +112,11 @@ class Steps {
     return Json{{"width", {report.before, report.after}}, {"lost", report.lost}};
   }
 
+  // What moments were taken for is fitted on them.
+  std::vector<std::string> fitted() const { return fitted_; }
+
   Result<Json> prune(const compress::PruneShares& shares) {
+    fitted_.emplace_back("moments");
     FATHOM_TRY(const Opened opened, open(from_, runtime_));
     LayerMoments moments(opened, runtime_, *some_, {false, true, false, true}, "prune, layer by layer");
     const fs::path to = stage_.next();
@@ -123,9 +129,9 @@ class Steps {
       ffn_lost += layer.ffn_lost / static_cast<double>(report.layers.size());
     }
     const ModelSpec& before = opened.model->spec();
-    say("pruned on " + std::to_string(some_->count) + " inputs of the calibrate split: " +
-        std::to_string(before.heads) + " -> " + std::to_string(report.heads) + " heads, " + std::to_string(before.ffn) +
-        " -> " + std::to_string(report.ffn) + " neurons a layer; of what attention and feed-forward blocks add, " +
+    say("pruned on " + std::to_string(some_->count) + " inputs of the train split: " + std::to_string(before.heads) +
+        " -> " + std::to_string(report.heads) + " heads, " + std::to_string(before.ffn) + " -> " +
+        std::to_string(report.ffn) + " neurons a layer; of what attention and feed-forward blocks add, " +
         percent(heads_lost) + " and " + percent(ffn_lost) + " is lost on average");
     return Json{{"heads", {before.heads, report.heads}},
                 {"ffn", {before.ffn, report.ffn}},
@@ -134,6 +140,7 @@ class Steps {
   }
 
   Result<Json> zero_weights(const compress::ZeroChoice& choice) {
+    fitted_.emplace_back("moments");
     FATHOM_TRY(const Opened opened, open(from_, runtime_));
     LayerMoments moments(opened, runtime_, *some_, {true, true, true, true}, "zeros, layer by layer");
     const fs::path to = stage_.next();
@@ -156,6 +163,7 @@ class Steps {
     if (choice.by_weights) {
       FATHOM_TRY(report, compress::fold(from_, to, choice, {}));
     } else {
+      fitted_.emplace_back("moments");
       FATHOM_TRY(const Opened opened, open(from_, runtime_));
       LayerMoments moments(opened, runtime_, *some_, choice.maps(), "fold, layer by layer");
       FATHOM_TRY(report, compress::fold(from_, to, choice, std::ref(moments)));
@@ -224,10 +232,11 @@ class Steps {
       FATHOM_TRY(const auto model, Model::load(bundle));
       if (model->precision() == Precision::fp32) {  // else the transform says what is wrong
         FATHOM_TRY(const auto plan, engine::Plan::compile(model, runtime_));
-        FATHOM_TRY(sums, eval::input_sums(plan, runtime_,
-                                          eval::select(*inputs_, eval::spread_rows(inputs_->count, kMeanRows))));
+        FATHOM_TRY(
+            sums, eval::input_sums(plan, runtime_, eval::select(*inputs_, data::draw_rows(inputs_->count, kMeanRows))));
+        fitted_.emplace_back("biases");
         say("biases corrected for what rounding changes on average, on " +
-            std::to_string(std::min(inputs_->count, kMeanRows)) + " inputs of the calibrate split");
+            std::to_string(std::min(inputs_->count, kMeanRows)) + " inputs of the train split");
       }
     } else if (precision == Precision::int8) {
       say("no data known to correct biases on: with --data FOLDER answers come closer to those before");
@@ -244,14 +253,16 @@ class Steps {
   const std::optional<eval::Encoded>& inputs_;
   std::optional<eval::Encoded> some_;
   engine::Runtime& runtime_;
+  std::vector<std::string> fitted_;
 };
 
 }  // namespace
 
-Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data,
-                       engine::Runtime& runtime) {
+Result<StepsDone> run_steps(const fs::path& bundle, Stage& stage, const CompressChoices& choices, const StepsData& data,
+                            engine::Runtime& runtime) {
   Steps steps(bundle, stage, data.inputs, runtime);
-  Json did = Json::object();
+  StepsDone done;
+  Json& did = done.report;
   if (choices.narrows()) {
     FATHOM_TRY(did["words"], steps.narrow_words(choices.word_width));
   }
@@ -268,7 +279,8 @@ Result<Json> run_steps(const fs::path& bundle, Stage& stage, const CompressChoic
     FATHOM_TRY(did["tune"], steps.tune(choices, bundle, data.folder));
   }
   if (choices.rounds()) FATHOM_TRY_VOID(steps.to_precision(choices.precision));
-  return did;
+  done.fitted = steps.fitted();
+  return done;
 }
 
 }  // namespace fathom::cli

@@ -6,6 +6,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "cli/compress_choices.h"
@@ -16,12 +18,15 @@
 namespace fathom::cli {
 
 struct StepsData {
-  const std::optional<eval::Encoded>& inputs;  // of the calibrate split; needed where choices.reads_data()
+  const std::optional<eval::Encoded>& inputs;  // of the train split; needed where choices.reads_data()
   std::filesystem::path folder;                // of the data; needed where choices.tunes()
 };
 
-// Returns what each step did, for the report.
-Result<Json> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices,
-                       const StepsData& data, engine::Runtime& runtime);
+struct StepsDone {
+  Json report = Json::object();     // what each step did
+  std::vector<std::string> fitted;  // what was fitted on the inputs given ("moments", ...; data/split_use.h)
+};
+Result<StepsDone> run_steps(const std::filesystem::path& bundle, Stage& stage, const CompressChoices& choices,
+                            const StepsData& data, engine::Runtime& runtime);
 
 }  // namespace fathom::cli

@@ -44,7 +44,7 @@ void add_eval(Frame& frame) {
       ->allow_extra_args(false);
   verb->add_option("-o,--out", options->out,
                    "Where to write; default: eval.json beside a folder named bundle, else inside it");
-  verb->add_option("--max-test", options->eval.max_test, "Use the first rows of the test split only; 0: all")
+  verb->add_option("--max-test", options->eval.max_test, "Use a sample of so many rows of the test split; 0: all")
       ->check(between(0, 1e9, "[0, 1000000000]"));
   verb->add_option("--at-macs", options->eval.at_macs,
                    "Also the row fathom_at_macs: its threshold set on the calibrate split to these mean MACs per input")

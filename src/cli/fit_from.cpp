@@ -7,6 +7,7 @@
 #include "bundle/bundle.h"
 #include "cli/steps.h"
 #include "data/dataset_record.h"
+#include "data/split_use.h"
 #include "eval/frozen_states.h"
 #include "model/model.h"
 
@@ -108,6 +109,7 @@ Status import_into(const FitFrom& options, const fs::path& from, const fs::path&
   FATHOM_TRY(const auto bundle, Bundle::open(out));
   Json fathom = bundle->fathom();
   fathom["model"]["spec"] = spec_to_json(spec);
+  FATHOM_TRY(fathom["split_use"], data::read_split_use(options.from));  // a folder on the way to here has none
   return update_bundle(out, fathom);
 }
 
@@ -203,8 +205,12 @@ Result<int> fit_from(const FitFrom& options) {
         eval::write_frozen_states(plan, *runtime, inputs, states, data::part_name(part), key, part == data::Part::tune,
                                   [&](std::size_t rows, std::size_t) { bar.update(static_cast<long>(rows)); }));
   }
+  Json use = Json::object();
+  data::note_split_use(use, dataset, data::Part::train, {"heads"});
+  data::note_split_use(use, dataset, data::Part::tune, {"heads", "temperatures", "decision"});
   const Json facts = {{"spec", spec_to_json(spec)},
                       {"data", data::record_of(dataset, options.data, read)},
+                      {"split_use", use},
                       {"options", wanted},
                       {"key", key}};
   FATHOM_TRY_VOID(write_file_atomic(states / "frozen.json", facts.dump(1) + "\n"));

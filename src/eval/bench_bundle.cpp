@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "bundle/bundle.h"
+#include "data/sample.h"
 #include "eval/energy.h"
 #include "eval/peak.h"
 #include "eval/saving.h"
@@ -164,9 +165,7 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
     if (!options.self.empty()) {
       const auto file =
           std::filesystem::temp_directory_path() / ("fathom_bench_" + std::to_string(::getpid()) + ".bin");
-      std::vector<std::size_t> some(std::min<std::size_t>(inputs.count, 16));
-      for (std::size_t i = 0; i < some.size(); ++i) some[i] = i;
-      FATHOM_TRY_VOID(write_inputs(file, select(inputs, some)));
+      FATHOM_TRY_VOID(write_inputs(file, select(inputs, data::draw_rows(inputs.count, 16))));
       PeakRun peak{options.bundle, run.mode, 0, -1, -1, 0, options.runtime.tier, 1, options.runtime.memory_budget};
       const auto mb = measure_peak(options.self, peak, file);
       std::error_code ignored;

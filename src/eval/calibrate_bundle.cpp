@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "bundle/bundle.h"
+#include "data/split_use.h"
 #include "eval/exit_costs.h"
 #include "model/model.h"
 #include "policy/budget.h"
@@ -108,16 +109,19 @@ Result<OperatingPoint> read_operating_point(const Json& fathom, const std::strin
 }
 
 Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                        double budget, const Tick& tick, bool keep_points) {
+                        double budget, const Tick& tick, bool keep_points, data::Part part) {
   if (!(budget >= 0 && budget <= 1))
     return Error{Code::usage, "budget of disagreement: expected 0 to 1, got " + std::to_string(budget), ""};
   FATHOM_TRY(auto bundle, Bundle::open(folder));
   FATHOM_TRY(auto model, Model::load(bundle));
   FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
-  FATHOM_TRY(const Encoded inputs, encode_split(dataset, data::Part::calibrate, model->spec(), folder));
+  FATHOM_TRY(const Encoded inputs, encode_split(dataset, part, model->spec(), folder));
   FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, tick));
   Json fathom = bundle->fathom();
   fathom["budget_table"] = make_budget_table(traced, model->spec(), plan->policy());
+  Json use = data::split_use_of(fathom);
+  data::note_split_use(use, dataset, part, {data::kOperatingPoints});
+  fathom["split_use"] = use;
   if (keep_points) return update_bundle(folder, fathom);
   const Json points = choose_operating_points(traced.trace, plan->policy(), budget);
   fathom["operating_points"] = points;

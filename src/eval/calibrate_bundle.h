@@ -38,9 +38,10 @@ Result<OperatingPoint> read_operating_point(const Json& fathom, const std::strin
 // The budget that the bundle's own operating point was chosen with; none where there is no such point.
 std::optional<double> recorded_budget(const Json& fathom);
 
-// Budget: a fraction in [0, 1]. keep_points: only the budget table is written. Errors: usage, and everything reading
-// and running can say.
+// Budget: a fraction in [0, 1]. keep_points: only the budget table is written. `part`: another split than calibrate,
+// for a bundle that is a candidate only. Errors: usage, and everything reading and running can say.
 Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset& dataset, engine::Runtime& runtime,
-                        double budget, const Tick& tick = nullptr, bool keep_points = false);
+                        double budget, const Tick& tick = nullptr, bool keep_points = false,
+                        data::Part part = data::Part::calibrate);
 
 }  // namespace fathom::eval

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "data/labels.h"
+#include "data/sample.h"
 
 namespace fathom::eval {
 namespace {
@@ -275,7 +276,7 @@ Status Contest::add_dynamic_depth() {
   dynamic.outcome = outcome_of(predictions);
   dynamic.facts = {{"set_to", "macs"}};
   const int layers = loaded_.model->spec().layers;
-  const std::vector<std::size_t> rows = spread_rows(test_.count, kDynamicRows);
+  const std::vector<std::size_t> rows = data::sample_rows(test_.count, kDynamicRows);
   const Encoded few = select(test_, rows);
   for (int quarter = 1; quarter <= 4; ++quarter) {
     const int kept = std::max(1, layers * quarter / 4);
@@ -299,8 +300,8 @@ Status Contest::add_dynamic_depth() {
 
 // The simulation must be what the engine does: Fathom on every test input, the others on some of them.
 Status Contest::check_engine() {
-  const std::vector<std::size_t> every = spread_rows(test_.count, test_.count),
-                                 some = spread_rows(test_.count, kCheckRows);
+  const std::vector<std::size_t> every = data::sample_rows(test_.count, 0),
+                                 some = data::sample_rows(test_.count, kCheckRows);
   const Encoded few = select(test_, some);
   for (System& system : systems_) {
     const bool fathom = system.name == kFathom;

@@ -12,6 +12,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "data/sample.h"
 #include "data/utf8.h"
 #include "eval/analysis.h"
 #include "eval/contest.h"
@@ -80,12 +81,13 @@ Json versus_section(Contest& contest) {
   return out;
 }
 
-Encoded timing_sample(const Encoded& all, std::size_t count) { return select(all, spread_rows(all.count, count)); }
+// In the order drawn, for some systems are timed on the first of them.
+std::vector<std::size_t> timing_rows(std::size_t all, std::size_t count) { return data::draw_rows(all, count); }
 
 TimedRun timed(const System& system, const Encoded& sample, std::size_t all) {
   TimedRun run{system.name, system.loaded->plan, &sample, system.options, {}};
-  for (std::size_t i = 0; i < sample.count && !system.masks.empty(); ++i)
-    run.masks.push_back(system.masks[i * all / sample.count]);
+  if (system.masks.empty()) return run;
+  for (const std::size_t row : timing_rows(all, sample.count)) run.masks.push_back(system.masks[row]);
   return run;
 }
 
@@ -158,8 +160,10 @@ NeverExit never_exit_rows(Contest& contest, std::size_t most) {
     if (scores.empty() || !contest.costs().decides(lambda)) continue;
     out = {lambda, {}};
     const auto exits = policy::exits_at(scores, trace.layers, lambda, policy.first_exit);
-    for (std::size_t i = 0; i < exits.size() && out.rows.size() < most; ++i)
-      if (exits[i] == trace.layers) out.rows.push_back(i);
+    std::vector<std::size_t> deep;
+    for (std::size_t i = 0; i < exits.size(); ++i)
+      if (exits[i] == trace.layers) deep.push_back(i);
+    for (const std::size_t i : data::draw_rows(deep.size(), most)) out.rows.push_back(deep[i]);
     if (out.rows.size() >= enough) return out;
   }
   out.rows.clear();
@@ -213,7 +217,8 @@ using Samples = std::map<const Encoded*, Encoded>;
 Samples samples_of(Contest& contest, std::size_t count) {
   Samples out;
   for (const System& system : contest.systems())
-    if (!out.contains(system.inputs)) out.emplace(system.inputs, timing_sample(*system.inputs, count));
+    if (!out.contains(system.inputs))
+      out.emplace(system.inputs, select(*system.inputs, timing_rows(system.inputs->count, count)));
   return out;
 }
 

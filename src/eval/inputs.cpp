@@ -7,6 +7,8 @@
 #include "data/encode_row.h"
 #include "data/labels.h"
 #include "data/preprocessing.h"
+#include "data/sample.h"
+#include "data/split.h"
 #include "data/tokenizer.h"
 
 namespace fathom::eval {
@@ -42,7 +44,10 @@ Status encode_pictures(const data::Split& split, std::size_t count, const ModelS
 
 Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, const ModelSpec& spec,
                              const std::filesystem::path& bundle, std::size_t most) {
-  const data::Split& split = dataset.part(part);
+  const data::Split& all = dataset.part(part);
+  const bool sampled = most > 0 && most < all.size();
+  const data::Split some = sampled ? data::take_rows(all, data::sample_rows(all.size(), most)) : data::Split();
+  const data::Split& split = sampled ? some : all;
   const bool text = dataset.task == data::Task::text_classification;
   if (text != (spec.modality == Modality::text))
     return Error{Code::bad_input,
@@ -51,7 +56,7 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
                  "give the folder of the task the bundle was fitted on"};
   FATHOM_TRY(const std::vector<std::int32_t> classes, data::classes_by_name(dataset.label_names, spec.label_names));
   Encoded out;
-  out.count = most > 0 ? std::min(most, split.size()) : split.size();
+  out.count = split.size();
   if (out.count == 0)
     return Error{Code::bad_input, std::string("the ") + data::part_name(part) + " split is empty",
                  "add a file for it, or more rows to the training file"};
@@ -63,15 +68,8 @@ Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, cons
   }
   for (std::size_t i = 0; i < out.count && !dataset.label_names.empty(); ++i)
     out.labels.push_back(classes[static_cast<std::size_t>(split.labels[i])]);
-  if (!split.complexity.empty())
-    out.complexity.assign(split.complexity.begin(), split.complexity.begin() + static_cast<std::ptrdiff_t>(out.count));
+  out.complexity = split.complexity;
   return out;
-}
-
-std::vector<std::size_t> spread_rows(std::size_t count, std::size_t most) {
-  std::vector<std::size_t> rows(std::min(count, most));
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i * count / rows.size();
-  return rows;
 }
 
 Encoded select(const Encoded& all, std::span<const std::size_t> rows) {

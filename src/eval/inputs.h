@@ -28,12 +28,9 @@ struct Encoded {
 };
 
 // Texts go through the bundle's tokenizer, pictures are resized to the spec's size where theirs differs. Labels are
-// renumbered to the bundle's classes by name. `most` > 0 keeps the first rows only.
+// renumbered to the bundle's classes by name. `most` > 0: a sample of so many rows (data/sample.h).
 Result<Encoded> encode_split(const data::Dataset& dataset, data::Part part, const ModelSpec& spec,
                              const std::filesystem::path& bundle, std::size_t most = 0);
-
-// At most `most` of the rows 0 .. count - 1, spread evenly: a split may be in an order of its own.
-std::vector<std::size_t> spread_rows(std::size_t count, std::size_t most);
 
 Encoded select(const Encoded& all, std::span<const std::size_t> rows);
 

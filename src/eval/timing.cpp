@@ -4,6 +4,8 @@
 #include <chrono>
 #include <map>
 
+#include "data/sample.h"
+
 namespace fathom::eval {
 namespace {
 
@@ -64,7 +66,7 @@ double median(std::vector<double> values) {
 
 Result<TimingOptions> fit_to_budget(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& runtime,
                                     const Encoded& inputs, const Workload& work, const TimingOptions& options) {
-  const Encoded few = select(inputs, spread_rows(inputs.count, 8));
+  const Encoded few = select(inputs, data::draw_rows(inputs.count, 8));
   TimedRun probe{"probe", plan, &few, {}, {}};
   probe.options.mode = engine::Mode::full_depth;
   Bench bench(1);

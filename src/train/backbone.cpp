@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "data/sample.h"
 #include "model/names.h"
 #include "train/rows_at_once.h"
 
@@ -40,6 +41,15 @@ Encoded Encoded::slice(std::int64_t begin, std::int64_t end) const {
     if (types.defined()) out.types = types.narrow(0, begin, n).narrow(1, 0, longest).contiguous();
   }
   return out;
+}
+
+Encoded Encoded::sample(std::int64_t most) const {
+  return most >= size() ? slice(0, size()) : select(sampled_rows(size(), most));
+}
+
+Tensor sampled_rows(std::int64_t count, std::int64_t most) {
+  const auto rows = data::sample_rows(static_cast<std::size_t>(count), static_cast<std::size_t>(most));
+  return torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong);
 }
 
 FlatParameters::FlatParameters(std::vector<Tensor> parameters) : parameters_(std::move(parameters)) {

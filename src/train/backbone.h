@@ -28,7 +28,11 @@ struct Encoded {
   std::int64_t size() const { return labels.size(0); }
   Encoded select(const torch::Tensor& rows) const;            // rows: [m] int64; text is cut to the longest kept text
   Encoded slice(std::int64_t begin, std::int64_t end) const;  // likewise
+  Encoded sample(std::int64_t most) const;                    // at most so many rows, drawn as in data/sample.h
 };
+
+// [min(count, most)] int64, rising: rows of `count` to look at where all are too many.
+torch::Tensor sampled_rows(std::int64_t count, std::int64_t most);
 
 // Values and gradients of a module's parameters, each as one flat tensor that the parameters view.
 class FlatParameters {

@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "data/dataset_record.h"
+#include "data/split_use.h"
 #include "model/names.h"
 #include "train/checkpoint.h"
 #include "train/distil.h"
@@ -65,7 +66,7 @@ double share_of_zeros(const WholeModel& student) {
 }
 
 Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model,
-                       const WholeModel& student, const ZeroGoal& goal, const Json& facts) {
+                       const WholeModel& student, const ZeroGoal& goal, const Json& use, const Json& facts) {
   std::map<std::string, std::string> files;
   FATHOM_TRY(files["model.safetensors"],
              checkpoint_file(model.spec(), *bundle.weights(), model.naming(), student.own_weights()));
@@ -74,6 +75,7 @@ Status write_distilled(const std::filesystem::path& folder, const Bundle& bundle
   }
   Json fathom = bundle.fathom();
   for (const char* old : {"operating_points", "budget_table", "certificate"}) fathom.erase(old);  // of other answers
+  fathom["split_use"] = use;
   Json& history = fathom["provenance"]["compressed"];
   if (!history.contains("from")) history["from"] = facts["teacher"];  // else a transform came first, and said so
   history["tuned"] = facts;
@@ -155,7 +157,10 @@ Status distil_bundle(const FitOptions& options) {
                 {"seed", options.seed},
                 {"agreement", {before, trained.tune_accuracy}}};
   if (options.int8_levels > 0) facts["int8_levels"] = options.int8_levels;
-  FATHOM_TRY_VOID(write_distilled(options.output, bundle, *model, learner.student(), goal, facts));
+  Json use = data::split_use_of(teacher_bundle.fathom());  // of which the student was made
+  data::carry_split_use(use, bundle.fathom().value("split_use", Json()));
+  data::note_split_use(use, dataset, Part::train, {"tuned"});
+  FATHOM_TRY_VOID(write_distilled(options.output, bundle, *model, learner.student(), goal, use, facts));
   if (options.state.empty()) checkpoints.remove("trunk");  // else whoever keeps the state knows when it has served
   return {};
 }

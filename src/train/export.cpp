@@ -2,6 +2,7 @@
 
 #include "bundle/bundle.h"
 #include "data/dataset_record.h"
+#include "data/split_use.h"
 #include "model/checkpoint_file.h"
 #include "model/names.h"
 
@@ -53,6 +54,20 @@ Json without_times(Json json) {
     for (auto& [key, value] : json.items()) value = without_times(value);
   }
   return json;
+}
+
+// What each split served for.
+Json use_of(const BundleParts& parts) {
+  const bool paper = parts.options.recipe == "paper";
+  std::vector<std::string> train = {"trunk", "heads"}, tune = {"heads", "temperatures", "decision"};
+  if (parts.prepared.tokenizer && !parts.prepared.teachers_tokens) train.emplace_back("words");
+  if (paper) train.emplace_back("decision");
+  if (paper || parts.prepared.schedule.keep_best) tune.emplace_back("trunk");  // the best weights on it are kept
+  Json use = Json::object();
+  data::note_split_use(use, parts.dataset, data::Part::train, train);
+  data::note_split_use(use, parts.dataset, data::Part::tune, tune);
+  data::carry_split_use(use, parts.teacher_use, "teacher");
+  return use;
 }
 
 }  // namespace
@@ -110,6 +125,7 @@ Status export_bundle(const BundleParts& parts) {
     schedule = training["schedule"];
     training.erase("schedule");
   }
+  fathom["split_use"] = use_of(parts);
   fathom["provenance"] = {{"recipe", parts.options.recipe},
                           {"options", options_to_json(parts.options)},
                           {"schedule", schedule},
@@ -130,6 +146,9 @@ Status export_onto(const std::filesystem::path& folder, const FrozenParts& parts
   fathom["policy"] = policy::policy_to_json(parts.decision.policy);
   fathom["operating_points"] = Json::object();
   fathom["data"] = parts.facts["data"];
+  Json use = data::split_use_of(fathom);
+  if (parts.facts.contains("split_use")) data::carry_split_use(use, parts.facts["split_use"]);
+  fathom["split_use"] = use;
   fathom["provenance"]["recipe"] = parts.facts["options"].value("trunk", "frozen");
   fathom["provenance"]["options"] = parts.facts["options"];
   fathom["provenance"]["decision"] = without_times(parts.decision.facts);

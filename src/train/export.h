@@ -38,7 +38,8 @@ struct BundleParts {
   const DecisionResult& decision;
   const data::Dataset& dataset;
   const FitOptions& options;
-  Json facts;  // goes into provenance: stage facts, no times
+  Json facts;        // goes into provenance: stage facts, no times
+  Json teacher_use;  // what the teacher was fitted on (data/split_use.h); null: none
 };
 Status export_bundle(const BundleParts& parts);  // to options.output
 
@@ -48,7 +49,7 @@ struct FrozenParts {
   const ModelSpec& spec;
   const Heads& heads;
   const DecisionResult& decision;
-  const Json& facts;  // frozen.json: data, options
+  const Json& facts;  // frozen.json: data, options, split_use
 };
 Status export_onto(const std::filesystem::path& bundle, const FrozenParts& parts);
 

@@ -190,7 +190,7 @@ double held_loss(const ModelSpec& spec, const Extractor& extractor, const Teachi
 ExtractorFit fit_extractor(const ModelSpec& spec, const ExtractorData& data, const Tensor& train, const Tensor& held,
                            const ExtractorSettings& settings, int stop_after) {
   ExtractorFit fit;
-  const double scale = data.h0.narrow(0, 0, std::min<std::int64_t>(256, data.h0.size(0))).std().item<double>();
+  const double scale = data.h0.index_select(0, sampled_rows(data.h0.size(0), 256)).std().item<double>();
   fit.extractor = settings.from ? settings.from : std::make_shared<Extractor>(spec, scale, settings.seed);
   TeachingHeads heads(spec, settings.seed);
   auto parameters = fit.extractor->parameters();

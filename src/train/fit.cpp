@@ -11,6 +11,7 @@
 #include "bundle/bundle.h"
 #include "data/dataset.h"
 #include "data/labels.h"
+#include "data/split_use.h"
 #include "train/distil.h"
 #include "train/export.h"
 #include "train/frozen.h"
@@ -250,7 +251,8 @@ Status fit(const FitOptions& given) {
   Json facts;
   FATHOM_TRY(const DecisionResult decision,
              options.recipe == "paper" ? paper_recipe(work, facts) : default_recipe(work, facts));
-  return export_bundle({prepared, backbone, heads, decision, dataset, options, facts});
+  return export_bundle({prepared, backbone, heads, decision, dataset, options, facts,
+                        teacher ? data::split_use_of(teacher->bundle()->fathom()) : Json()});
 }
 
 }  // namespace fathom::train

@@ -212,10 +212,9 @@ Status train_heads(Backbone& backbone, Heads& heads, const HeadsRun& run, const 
   {
     std::unique_ptr<Progress> bar;
     if (run.progress) bar = std::make_unique<Progress>("states", static_cast<long>(n));
-    train = pooled_states(backbone, heads, run.train.slice(0, n), file, bar.get());
+    train = pooled_states(backbone, heads, run.train.sample(n), file, bar.get());
   }
-  const auto tune =
-      pooled_states(backbone, heads, run.tune.slice(0, std::min<std::int64_t>(run.tune.size(), 2000)), {}, nullptr);
+  const auto tune = pooled_states(backbone, heads, run.tune.sample(2000), {}, nullptr);
   FATHOM_TRY_VOID(
       train_heads_on(spec, heads, {train, tune, run.schedule, run.seed, run.progress}, checkpoints, metrics));
   train = {};

@@ -91,7 +91,7 @@ class PaperTraining {
     const std::int64_t n = run.train.size(), pass = std::max<std::int64_t>(1, n / run.batch);
     epoch_steps_ = std::max<std::int64_t>(1, std::min(pass, run.steps / 30));
     epochs_ = (run.steps + epoch_steps_ - 1) / epoch_steps_;
-    tune_ = run.tune.slice(0, std::min(run.tune.size(), kTuneRows));
+    tune_ = run.tune.sample(kTuneRows);
     best_ = snapshot();
   }
 

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <sstream>
 
+#include "train/backbone.h"
+
 namespace fathom::train {
 
 using torch::Tensor;
@@ -235,10 +237,7 @@ std::pair<int, double> trees_and_loss(const std::vector<std::vector<double>>& lo
 
 constexpr std::int64_t kSearchInputs = 2000;  // inputs of a fold that candidates are compared on
 
-Booster::Table head_of(const Booster::Table& table, std::int64_t rows) {
-  const auto count = std::min(rows, table.rows.size(0));
-  return {table.rows.narrow(0, 0, count), table.target.narrow(0, 0, count)};
-}
+Tensor some_of(const Tensor& rows, std::int64_t most) { return rows.index_select(0, sampled_rows(rows.size(0), most)); }
 
 }  // namespace
 
@@ -246,21 +245,22 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
                                          const Tensor& depth, policy::PredictorKind kind, std::uint64_t seed) {
   const std::size_t folds = features.size();
   const std::int64_t n = depth.size(0), exits = spec.layers - 1;
-  std::vector<Booster::Table> train(folds), valid(folds);
+  std::vector<Booster::Table> train(folds), valid(folds), some_train(folds), some_valid(folds);
   std::vector<Tensor> held(folds);
   for (std::size_t k = 0; k < folds; ++k) {
     held[k] = (fold == static_cast<std::int64_t>(k)).nonzero().squeeze(1);
-    train[k] = table_of(spec, features[k], depth, (fold != static_cast<std::int64_t>(k)).nonzero().squeeze(1), kind);
+    const Tensor rest = (fold != static_cast<std::int64_t>(k)).nonzero().squeeze(1);
+    train[k] = table_of(spec, features[k], depth, rest, kind);
     valid[k] = table_of(spec, features[k], depth, held[k], kind);
+    some_train[k] = table_of(spec, features[k], depth, some_of(rest, kSearchInputs), kind);
+    some_valid[k] = table_of(spec, features[k], depth, some_of(held[k], kSearchInputs / 2), kind);
   }
   PredictorSearch out;
   double best_loss = 0;
   for (const auto& candidate : candidates(spec)) {  // compared on part of every fold, trained whole only once chosen
     std::vector<std::vector<double>> losses(folds);
     for (std::size_t k = 0; k < folds; ++k) {
-      FATHOM_TRY(const auto booster,
-                 Booster::train(head_of(train[k], kSearchInputs * exits), head_of(valid[k], kSearchInputs / 2 * exits),
-                                candidate, kind, seed, losses[k]));
+      FATHOM_TRY(const auto booster, Booster::train(some_train[k], some_valid[k], candidate, kind, seed, losses[k]));
     }
     const auto [trees, loss] = trees_and_loss(losses);
     out.table.push_back({{"rate", candidate.rate},

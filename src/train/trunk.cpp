@@ -37,7 +37,7 @@ class TrunkTraining {
     first_ = torch::zeros_like(values());
     second_ = torch::zeros_like(values());
     best_ = values().clone();
-    tune_ = run.tune.slice(0, std::min(run.tune.size(), kEvalRows));
+    tune_ = run.tune.sample(kEvalRows);
   }
 
   Tensor values() const { return learner_.parameters().values(); }
@@ -263,7 +263,7 @@ Result<TrunkFacts> train_trunk(Learner& learner, const TrunkRun& run, const Chec
   facts.tune_accuracy = learner.accuracy(run.tune);
   metrics.add("trunk", static_cast<long>(steps), {{"final_tune_accuracy", facts.tune_accuracy}});
   if (run.labelled) {
-    facts.train_accuracy = learner.accuracy(run.train.slice(0, std::min(run.train.size(), kEvalRows)));
+    facts.train_accuracy = learner.accuracy(run.train.sample(kEvalRows));
     metrics.add("trunk", static_cast<long>(steps), {{"final_train_accuracy", facts.train_accuracy}});
   }
   FATHOM_TRY_VOID(metrics.flush());

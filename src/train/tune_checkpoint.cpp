@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
+#include "data/split_use.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/part_reader.h"
@@ -24,7 +25,7 @@ using torch::Tensor;
 constexpr std::int64_t kManyRows = 7000;  // from here on two epochs do what three do below
 
 Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, const fathom::Model& model,
-                     const TuningLearner& learner, const Json& facts) {
+                     const TuningLearner& learner, const Json& use, const Json& facts) {
   std::map<std::string, std::string> files;
   FATHOM_TRY(files["model.safetensors"], learner.file(*bundle.weights(), model.naming()));
   std::map<std::string, std::filesystem::path> copies;
@@ -32,6 +33,7 @@ Status write_trained(const std::filesystem::path& folder, const Bundle& bundle, 
     if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") copies[name] = folder / name;
   Json fathom = bundle.fathom();
   for (const char* old : {"policy", "operating_points", "budget_table", "certificate"}) fathom.erase(old);
+  fathom["split_use"] = use;
   fathom["provenance"]["tuned"] = facts;
   return write_bundle(folder, files, fathom, copies);
 }
@@ -97,7 +99,14 @@ Status tune_checkpoint(const FitOptions& options) {
   FATHOM_TRY(const TrunkFacts trained, train_trunk(learner, run, checkpoints, metrics));
   if (options.progress)
     say("the last exit's accuracy on tune: " + Json(std::round(trained.tune_accuracy * 1e4) / 1e4).dump());
-  FATHOM_TRY_VOID(write_trained(options.output, *bundle, *model, learner,
+  Json use = data::split_use_of(bundle->fathom());
+  if (!options.teacher.empty()) {
+    FATHOM_TRY(const Json teachers, data::read_split_use(options.teacher));
+    data::carry_split_use(use, teachers, "teacher");
+  }
+  data::note_split_use(use, dataset, Part::train, {"trunk"});
+  if (schedule.keep_best) data::note_split_use(use, dataset, Part::tune, {"trunk"});
+  FATHOM_TRY_VOID(write_trained(options.output, *bundle, *model, learner, use,
                                 {{"how", options.tune},
                                  {"schedule", schedule_to_json(schedule)},
                                  {"labels", labelled},
