@@ -26,6 +26,12 @@ Status adopt_labels(ModelSpec& spec, const data::Dataset& dataset) {
                  "the data has " + std::to_string(dataset.label_names.size()) + " classes, the checkpoint " +
                      std::to_string(spec.label_names.size()),
                  "give the data the checkpoint was fine-tuned on"};
+  if (dataset.numbered_folders)
+    return Error{
+        Code::bad_input,
+        "the checkpoint's classes have no names, and the class folders are numbers, whose order is not known: "
+        "torchvision, Keras and Hugging Face take 1, 10, 2 (as texts), timm takes 1, 2, 10",
+        "say the order it was fine-tuned with: label_names in dataset.toml, or classes.txt, one folder a line"};
   say("the checkpoint's classes have no names; taken in order from the data");
   spec.label_names = dataset.label_names;
   return {};
@@ -143,8 +149,6 @@ Result<int> tune_trunk(const FitFrom& options, const data::ReadOptions& read, co
   for (const std::string& column : read.text_columns) append(arguments, {"--text-columns", column});
   if (read.pairs) append(arguments, {"--pairs"});
   if (read.header) append(arguments, {*read.header ? "--header" : "--no-header"});
-  if (read.image_height > 0)
-    append(arguments, {"--picture-size", std::to_string(read.image_height), std::to_string(read.image_width)});
   for (const auto& [flag, value] : options.training) append(arguments, {flag, value});
   if (options.no_labels) append(arguments, {"--no-labels"});
   if (trunk == "student") append(arguments, {"--teacher", teacher_folder(options).string()});
@@ -157,11 +161,7 @@ Result<int> fit_from(const FitFrom& options) {
   data::ReadOptions read = options.read;
   read.seed = options.seed;
   FATHOM_TRY(const Checkpoint found, api::look_at(options.from));
-  if (read.task == data::Task::image_classification && found.spec.modality == Modality::image) {
-    read.image_height =
-        found.spec.image_height;  // pictures in files of their own are kept in the size that the model reads
-    read.image_width = found.spec.image_width;
-  }
+  read.check_pictures = true;
   FATHOM_TRY(auto dataset, data::read_dataset(options.data, read));
   for (const auto& note : dataset.notes) say(note);
   if (options.no_labels) dataset.label_names.clear();

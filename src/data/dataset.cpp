@@ -81,6 +81,13 @@ Result<RawPart> rows_of(const Table& table, const Columns& columns, bool pairs) 
   return part;
 }
 
+// Of the parts that have files: train, or test where it is alone.
+std::size_t first_part(const FolderPlan& plan) {
+  std::size_t part = 0;
+  while (plan.parts[part].files.empty()) ++part;
+  return part;
+}
+
 Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts& raw, std::vector<std::string>& notes) {
   const auto& text = options.text_columns.empty() ? plan.toml.text_columns : options.text_columns;
   const std::string& label = options.label_column.empty() ? plan.toml.label_column : options.label_column;
@@ -95,7 +102,7 @@ Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts&
     if (plan.parts[index].files.empty()) continue;
     FATHOM_TRY(Table table, read_table(plan.parts[index].files.front()));
     Columns columns;
-    if (part == Part::train) {
+    if (index == first_part(plan)) {
       FATHOM_TRY_VOID(find_header(table, wanted, header));
       FATHOM_TRY(columns, choose_columns(table, text, label));
       notes.push_back(describe_columns(table, columns));
@@ -104,7 +111,7 @@ Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts&
       FATHOM_TRY(columns, same_columns(train, train_columns, table, part_name(part)));
     }
     FATHOM_TRY(raw[index], rows_of(table, columns, options.pairs));
-    if (part == Part::train) {
+    if (index == first_part(plan)) {
       train_columns = columns;
       train = std::move(table);
       train.text.clear();
@@ -114,20 +121,25 @@ Status read_tables(const FolderPlan& plan, const ReadOptions& options, RawParts&
   return {};
 }
 
-Result<RawPart> read_pictures(FileKind kind, const PartFiles& files, int height, int width) {
+Result<RawPart> read_pictures(FileKind kind, const PartFiles& files, const ReadOptions& options,
+                              std::vector<std::string>& notes) {
   if (kind == FileKind::idx) return read_idx_part(files.files.front(), files.labels, files.complexity);
   if (kind == FileKind::cifar) return read_cifar_part(files.files);
-  return read_class_folders(files.files.front(), height, width);
+  return read_class_folders(files.files.front(), options.check_pictures, notes);
 }
 
 Status read_images(const FolderPlan& plan, const ReadOptions& options, RawParts& raw, std::vector<std::string>& notes) {
-  int height = options.image_height, width = options.image_width;
+  int height = 0, width = 0;  // of the first part
   for (const Part part : kAllParts) {
     const auto index = static_cast<std::size_t>(part);
     if (plan.parts[index].files.empty()) continue;
-    FATHOM_TRY(raw[index], read_pictures(plan.kind, plan.parts[index], height, width));
-    const Split& split = raw[index].split;
-    if (part == Part::train) {
+    FATHOM_TRY(raw[index], read_pictures(plan.kind, plan.parts[index], options, notes));
+    Split& split = raw[index].split;
+    if (height == 0 && !split.files.empty())
+      choose_picture_size(split, options.image_height, options.image_width, notes);
+    else if (!split.files.empty())
+      split.height = height, split.width = width;
+    if (height == 0) {
       height = split.height;
       width = split.width;
       notes.push_back("pictures of " + std::to_string(height) + "x" + std::to_string(width));
@@ -142,13 +154,24 @@ Status read_images(const FolderPlan& plan, const ReadOptions& options, RawParts&
   return {};
 }
 
+// Whether whole numbers stand in another order as texts.
+bool has_two_orders(const std::vector<std::string>& labels) {
+  const std::set<std::string> by_bytes(labels.begin(), labels.end());
+  if (!std::all_of(by_bytes.begin(), by_bytes.end(), [](const auto& label) { return is_integer(label); })) return false;
+  return !std::is_sorted(by_bytes.begin(), by_bytes.end(),
+                         [](const auto& a, const auto& b) { return std::stoll(a) < std::stoll(b); });
+}
+
 Status map_labels(const FolderPlan& plan, RawParts& raw, Dataset& dataset) {
-  const RawPart& train = raw[0];
+  const RawPart& train = raw[first_part(plan)];
   for (const RawPart& part : raw)
     for (std::size_t i = 0; i < part.labels.size(); ++i)
       if (part.labels[i].find_first_not_of(" \t\r\n") == std::string::npos)
         return Error{Code::bad_input, part.where(i) + ": an empty label", "give every row a label"};
-  FATHOM_TRY(const LabelMap map, LabelMap::make(train.labels, plan.label_names, train.files.front(), plan.names_from));
+  FATHOM_TRY(const LabelMap map, LabelMap::make(train.labels, plan.label_names, train.files.front(), plan.names_from,
+                                                first_part(plan) == 0 ? 2 : 1));
+  dataset.numbered_folders =
+      plan.kind == FileKind::class_folders && plan.label_names.empty() && has_two_orders(train.labels);
   dataset.label_names = map.names();
   for (const Part part : kAllParts) {
     RawPart& from = raw[static_cast<std::size_t>(part)];
@@ -206,8 +229,10 @@ std::string fingerprint_of(const Dataset& dataset) {
     for (const std::string& text : split.texts) put_text(hash, text);
     if (!split.second.empty()) put_text(hash, "pairs");
     for (const std::string& text : split.second) put_text(hash, text);
-    put_number(hash, static_cast<std::uint64_t>(split.height));
-    put_number(hash, static_cast<std::uint64_t>(split.width));
+    if (!split.files.empty()) put_text(hash, "files");  // whose size is no part of the data
+    for (const PictureFile& file : split.files) put_text(hash, file.sha256);
+    put_number(hash, split.files.empty() ? static_cast<std::uint64_t>(split.height) : 0);
+    put_number(hash, split.files.empty() ? static_cast<std::uint64_t>(split.width) : 0);
     hash.update(split.pixels.data(), split.pixels.size());
   }
   return hash.hex();
@@ -240,7 +265,8 @@ Result<Dataset> read_unlabelled(const fs::path& path, const ReadOptions& options
   std::error_code ignored;
   const bool pictures = fs::is_directory(path, ignored);
   if (pictures) {
-    FATHOM_TRY(train, read_picture_folder(path, options.image_height, options.image_width));
+    FATHOM_TRY(train, read_picture_folder(path, options.check_pictures, dataset.notes));
+    choose_picture_size(train, options.image_height, options.image_width, dataset.notes);
   } else if (options.task != Task::text_classification) {
     return Error{Code::bad_input, "'" + path.string() + "' is a file, pictures come in a folder", "give the folder"};
   } else {
@@ -278,7 +304,7 @@ const char* part_name(Part part) {
 Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options) {
   FATHOM_TRY_VOID(check_options(options));
   if (is_unlabelled(folder, options.task)) return read_unlabelled(folder, options);
-  FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task));
+  FATHOM_TRY(const FolderPlan plan, plan_folder(folder, options.task, options.test_alone));
   Dataset dataset;
   dataset.task = options.task;
   RawParts raw;
@@ -292,7 +318,7 @@ Result<Dataset> read_dataset(const fs::path& folder, const ReadOptions& options)
     FATHOM_TRY_VOID(read_images(plan, options, raw, dataset.notes));
   FATHOM_TRY_VOID(map_labels(plan, raw, dataset));
   note_repeats(dataset);
-  FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
+  if (first_part(plan) == 0) FATHOM_TRY_VOID(carve_splits(dataset, options.seed, options.max_train));
   dataset.fingerprint = fingerprint_of(dataset);
   return dataset;
 }

@@ -18,12 +18,21 @@ enum class Task { text_classification, image_classification };
 Result<Task> parse_task(const std::string& name);  // "text-classification" | "image-classification"
 const char* task_name(Task task);
 
-// One split. Exactly one of `texts` and `pixels` is filled.
+// A picture in a file of its own. It is decoded when a model asks for it, by that model's preprocessing (fit_pictures):
+// its pixels are held by nobody.
+struct PictureFile {
+  std::string path;
+  std::string sha256;         // 32 bytes, of the file
+  int height = 0, width = 0;  // as the header says, before it is turned upright
+};
+
+// One split. Exactly one of `texts`, `pixels` and `files` is filled.
 struct Split {
   std::vector<std::string> texts;        // UTF-8
   std::vector<std::string> second;       // pairs of texts: the second of each; else empty
-  int height = 0, width = 0;             // of every picture
+  int height = 0, width = 0;             // of every picture; of `files`: what a new model of them reads
   std::vector<std::uint8_t> pixels;      // [count, height, width, 3], RGB
+  std::vector<PictureFile> files;        // of class folders and picture folders
   std::vector<std::int32_t> labels;      // 0..classes-1
   std::vector<std::int32_t> complexity;  // generated data only: known needed depth of each example; else empty
   std::size_t size() const { return labels.size(); }
@@ -39,6 +48,8 @@ struct Dataset {
   Task task = Task::text_classification;
   std::vector<std::string> label_names;
   std::array<Split, 4> parts;      // indexed by Part
+  bool numbered_folders = false;   // class folders named by numbers that have two orders (2 before 10, or 10 before 2),
+                                   // and no list of names that says which
   std::string fingerprint;         // SHA-256 over task, labels and every part's content and order
   std::vector<std::string> notes;  // which file became what, header found or not, files ignored
   const Split& part(Part p) const { return parts[static_cast<std::size_t>(p)]; }
@@ -51,10 +62,12 @@ struct ReadOptions {
   std::string label_column;               // likewise
   std::optional<bool> header;             // CSV and TSV: the first row is the header, or is not; nothing: found
   bool pairs = false;                     // two text columns are one pair of texts, not one text
-  int image_height = 0,
-      image_width = 0;     // class folders of JPEG/PNG are resized to this; 0: the first picture's size, at most 64x64
-  std::uint64_t seed = 1;  // of the carved splits
-  std::size_t max_train = 0;  // 0: all rows
+  // What a new model reads of pictures in files; 0: found (class_folders.h). Others read them their own way.
+  int image_height = 0, image_width = 0;
+  bool test_alone = false;      // a folder with nothing but a test split will do: then the other parts are empty
+  bool check_pictures = false;  // decode every picture once, so that a damaged one is said before work begins
+  std::uint64_t seed = 1;       // of the carved splits
+  std::size_t max_train = 0;    // 0: all rows
 };
 
 // Reads a data folder; or, without labels, a .txt file of texts, one a line (of pairs: a TAB between the two), or a

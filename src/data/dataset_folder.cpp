@@ -246,6 +246,15 @@ std::string what_lies_there(const std::vector<fs::path>& paths, Task task) {
     const std::string file = path.filename().string(), name = without_gz(lower(file));
     const std::string stem = name.substr(0, name.find('.'));
     if (count++ < 8) names += (names.empty() ? "" : ", ") + file;
+    std::error_code code;
+    if (task == Task::image_classification && role_of(file) && fs::is_directory(path, code)) {
+      claims += (claims.empty() ? "; " : ", ") + file + " is there, but no class folder in it has JPEG or PNG pictures";
+      for (fs::directory_iterator it(path, code), end; !code && it != end; it.increment(code))
+        if (const std::string left = it->is_directory(code) ? what_is_left(it->path()) : ""; !left.empty()) {
+          claims += " (" + it->path().filename().string() + left + ")";
+          break;
+        }
+    }
     if (task != Task::text_classification || !role_of(stem) || is_table_name(file)) continue;
     claims += (claims.empty() ? "; " : ", ") + file + " is there, but " +
               (name.ends_with(".json") ? "must be JSON lines, one object a line, named " + stem + ".jsonl"
@@ -280,7 +289,7 @@ bool holds_splits(const fs::path& folder, Task task) {
   return !roles || !roles->empty();
 }
 
-Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
+Result<FolderPlan> plan_folder(const fs::path& folder, Task task, bool test_alone) {
   FolderPlan plan;
   FATHOM_TRY(const std::vector<fs::path> paths, list_folder(folder));
   FATHOM_TRY_VOID(read_toml(folder, task, plan));
@@ -293,7 +302,7 @@ Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
                              ? "expected train.csv, .tsv or .jsonl and a test file of the same kind"
                              : "expected train-images-idx3-ubyte and its labels, data_batch_1.bin, or "
                                "train/<class>/*.jpg|png, and the same for test";
-  if (roles.count(Role::train) == 0)
+  if (roles.count(Role::train) == 0 && !(test_alone && (roles.count(Role::test) > 0 || roles.count(Role::dev) > 0)))
     return Error{Code::bad_input,
                  where + ": no training data found for " + task_name(task) + what_lies_there(paths, task), expected};
   place_dev(roles, plan.notes);
@@ -301,6 +310,9 @@ Result<FolderPlan> plan_folder(const fs::path& folder, Task task) {
     return Error{Code::bad_input,
                  where + ": no test data found beside the training data" + what_lies_there(paths, task),
                  "add a test (or dev) file; Fathom never takes test rows from the training file"};
+  if (roles.count(Role::train) == 0 && roles.size() > 1)
+    return Error{Code::bad_input, where + ": a test split and others, but no train" + what_lies_there(paths, task),
+                 expected};
   for (const Part part : kAllParts)
     plan.parts[static_cast<std::size_t>(part)] = roles[kRoles[static_cast<std::size_t>(part)]];
   FATHOM_TRY_VOID(read_names(paths, plan));

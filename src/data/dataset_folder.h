@@ -28,7 +28,8 @@ struct FolderPlan {
   std::vector<std::string> notes;
 };
 
-Result<FolderPlan> plan_folder(const fs::path& folder, Task task);
+// `test_alone`: train may be missing.
+Result<FolderPlan> plan_folder(const fs::path& folder, Task task, bool test_alone = false);
 bool holds_splits(const fs::path& folder, Task task);  // anything that would be a split of this task, or claims to be
 
 }  // namespace fathom::data

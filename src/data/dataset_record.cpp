@@ -20,6 +20,8 @@ Json record_of(const Dataset& dataset, const std::filesystem::path& folder, cons
                {"fingerprint", dataset.fingerprint},
                {"rows", rows},
                {"seed", options.seed}};
+  for (const Part part : kAllParts)
+    if (!dataset.part(part).files.empty()) json["pictures"] = "files";  // what the fingerprint is of
   if (options.max_train > 0) json["max_train"] = options.max_train;
   if (options.image_height > 0) json["image_height"] = options.image_height;
   if (options.image_width > 0) json["image_width"] = options.image_width;
@@ -39,15 +41,7 @@ Result<ReadOptions> recorded_options(const Json& fathom, const std::string& wher
   const Json* model = json_find(fathom, "model");
   const Json* shape = model == nullptr ? nullptr : json_find(*model, "spec");
   const Json* modality = shape == nullptr ? nullptr : json_find(*shape, "modality");
-  const bool pictures = modality != nullptr && *modality == "image";
-  if (pictures) {
-    const Json& spec = fathom["model"]["spec"];
-    out.task = Task::image_classification;
-    FATHOM_TRY(const std::int64_t height, optional_int(spec, "image_height", 4096, where));
-    FATHOM_TRY(const std::int64_t width, optional_int(spec, "image_width", 4096, where));
-    out.image_height = static_cast<int>(height);
-    out.image_width = static_cast<int>(width);
-  }
+  if (modality != nullptr && *modality == "image") out.task = Task::image_classification;
   return out;
 }
 
@@ -79,6 +73,7 @@ Result<RecordedData> recorded_data(const Json& fathom, const std::string& where)
       return Error{Code::corrupt_bundle, at + ": pairs is not true or false", "fit the bundle again"};
     out.options.pairs = (*data)["pairs"].get<bool>();
   }
+  out.pictures_are_files = data->contains("pictures");
   if (data->contains("header")) {
     FATHOM_TRY(out.options.header, json_bool(*data, "header", at));
   }

@@ -14,6 +14,7 @@ struct RecordedData {
   std::filesystem::path folder;
   ReadOptions options;
   std::string fingerprint;
+  bool pictures_are_files = false;  // else, of class folders, it is of pixels resized as they were read then
 };
 
 // How to read data for a bundle: as recorded, or, of an import that was never fitted, as its kind of model reads them.

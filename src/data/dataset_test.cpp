@@ -129,6 +129,20 @@ TEST(Dataset, WithoutTestOrTrainSaysWhatToDo) {
   EXPECT_FAILS(read_dataset(folder.path(), options_for(kImage)), Code::bad_input, "no training data found");
 }
 
+TEST(Dataset, ATestSplitAloneWillDoWhereAskedFor) {
+  const TestFolder folder;
+  folder.put("test.csv", rows(8, "test"));
+  ReadOptions options = options_for(kText);
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "no training data found");
+  options.test_alone = true;
+  const auto dataset = read_dataset(folder.path(), options);
+  ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
+  EXPECT_EQ(dataset->part(Part::test).size(), 8u);
+  EXPECT_EQ(dataset->part(Part::train).size() + dataset->part(Part::calibrate).size(), 0u);
+  folder.put("cal.csv", rows(8, "cal"));
+  EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "a test split and others, but no train");
+}
+
 TEST(Dataset, TwoFilesForOneSplitAreRefused) {
   const TestFolder folder;
   folder.put("train.csv", rows(30));

@@ -3,6 +3,8 @@
 #include <set>
 
 #include "base/file.h"
+#include "data/plain_text.h"
+#include "data/table.h"
 
 namespace fathom::data {
 namespace {
@@ -160,6 +162,7 @@ Status set(DatasetToml& toml, const std::string& key, const Value& value, const 
   if (key == "label_names") {
     if (!value.is_list || value.texts.size() < 2)
       return reader.fault("'label_names' must be a list of at least two names");
+    if (value.texts.size() > kMaxClasses) return reader.fault("more than 1000 names in 'label_names'");
     if (std::set<std::string>(value.texts.begin(), value.texts.end()).size() != value.texts.size())
       return reader.fault("a name stands twice in 'label_names'");
     toml.label_names = value.texts;
@@ -179,7 +182,8 @@ Status set(DatasetToml& toml, const std::string& key, const Value& value, const 
 }  // namespace
 
 Result<DatasetToml> parse_dataset_toml(std::string_view text, const std::string& where) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  FATHOM_TRY_VOID(check_plain_text(text, where));
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   DatasetToml toml;
   Reader reader(text, where);
   std::set<std::string> seen;

@@ -38,7 +38,7 @@ Error fault(const std::string& where, const std::string& what, const std::string
 }  // namespace
 
 Result<LabelMap> LabelMap::make(const std::vector<std::string>& values, const std::vector<std::string>& names,
-                                const std::string& where, const std::string& names_from) {
+                                const std::string& where, const std::string& names_from, std::size_t least) {
   std::set<std::string> written, distinct;
   for (const std::string& value : values) {
     written.insert(trimmed(value));
@@ -51,7 +51,7 @@ Result<LabelMap> LabelMap::make(const std::vector<std::string>& values, const st
     map.as_written_ = true;
     distinct = written;
   }
-  if (distinct.size() < 2)
+  if (distinct.size() < least)
     return fault(where, "all rows have the same label", "give training data with at least two classes");
   if (distinct.count("") > 0) return fault(where, "a row has an empty label", "give every row a label");
   std::vector<std::string> sorted(distinct.begin(), distinct.end());

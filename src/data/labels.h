@@ -17,9 +17,10 @@ namespace fathom::data {
 class LabelMap {
  public:
   // `values`: the training part's label values; `names`, of the file `names_from`, may be empty; `where` is the
-  // training file.
+  // training file. `least`: fewer distinct labels are refused.
   static Result<LabelMap> make(const std::vector<std::string>& values, const std::vector<std::string>& names,
-                               const std::string& where, const std::string& names_from = "the class names");
+                               const std::string& where, const std::string& names_from = "the class names",
+                               std::size_t least = 2);
   const std::vector<std::string>& names() const { return names_; }
   // -1: a value that the training part does not have.
   std::int32_t find(const std::string& value) const;

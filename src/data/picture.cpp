@@ -6,16 +6,28 @@
 
 namespace fathom::data {
 
-Result<Picture> decode_picture(std::string_view bytes, const std::string& where) {
+namespace {
+
+// True: JPEG; false: PNG.
+Result<bool> is_jpeg(std::string_view bytes, const std::string& where) {
   if (bytes.empty()) return Error{Code::bad_input, where + ": the picture is empty", "give a JPEG or PNG file"};
-  const bool jpeg = bytes.starts_with("\xFF\xD8\xFF"),
-             png = bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8));
-  if (jpeg || png) {
-    FATHOM_TRY(Picture picture, jpeg ? decode_jpeg(bytes, where) : decode_png(bytes, where));
-    apply_orientation(picture, jpeg ? jpeg_orientation(bytes) : png_orientation(bytes));
-    return picture;
-  }
+  if (bytes.starts_with("\xFF\xD8\xFF")) return true;
+  if (bytes.starts_with(std::string_view("\x89PNG\r\n\x1A\n", 8))) return false;
   return Error{Code::unsupported, where + ": neither JPEG nor PNG", "convert the picture to JPEG or PNG"};
+}
+
+}  // namespace
+
+Result<Picture> decode_picture(std::string_view bytes, const std::string& where) {
+  FATHOM_TRY(const bool jpeg, is_jpeg(bytes, where));
+  FATHOM_TRY(Picture picture, jpeg ? decode_jpeg(bytes, where) : decode_png(bytes, where));
+  apply_orientation(picture, jpeg ? jpeg_orientation(bytes) : png_orientation(bytes));
+  return picture;
+}
+
+Result<std::pair<int, int>> picture_size(std::string_view bytes, const std::string& where) {
+  FATHOM_TRY(const bool jpeg, is_jpeg(bytes, where));
+  return jpeg ? jpeg_size(bytes, where) : png_size(bytes, where);
 }
 
 Result<Picture> read_picture(const std::filesystem::path& path) {

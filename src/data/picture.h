@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -27,6 +29,8 @@ enum class Filter : int { nearest = 0, bilinear = 2, bicubic = 3 };
 // Format is told by the bytes, not the name. Errors: bad_input (damaged), unsupported (other formats), limit.
 Result<Picture> decode_picture(std::string_view bytes, const std::string& where);
 Result<Picture> read_picture(const std::filesystem::path& path);
+// Height and width by the header alone, before it is turned upright. Errors as decode_picture's.
+Result<std::pair<int, int>> picture_size(std::string_view bytes, const std::string& where);
 // Byte for byte Pillow 13's resize((width, height), filter): bilinear and bicubic widen when shrinking (antialiased).
 // Memory beside source and result: no more than the larger of the two, and 4 bytes per source row or column.
 Picture resize_picture(const Picture& source, int height, int width, Filter filter = Filter::bilinear);

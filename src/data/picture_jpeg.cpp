@@ -98,14 +98,15 @@ void cmyk_to_rgb(std::vector<std::uint8_t>& pixels) {
   pixels.resize(count * 3);
 }
 
+Error damaged(const Decoder& decoder, const std::string& where) {
+  return {Code::bad_input, where + ": damaged JPEG: " + decoder.message, "copy or make the picture again"};
+}
+
 Result<Picture> decode(Decoder& decoder, std::string_view bytes, const std::string& where) {
-  const auto damaged = [&] {
-    return Error{Code::bad_input, where + ": damaged JPEG: " + decoder.message, "copy or make the picture again"};
-  };
-  if (!read_header(decoder, bytes)) return damaged();
+  if (!read_header(decoder, bytes)) return damaged(decoder, where);
   FATHOM_TRY_VOID(check_picture_size(decoder.jpeg.image_height, decoder.jpeg.image_width, where));
   const std::uint64_t size = std::uint64_t{decoder.jpeg.image_height} * decoder.jpeg.image_width;
-  if (decoder.jpeg.arith_code == FALSE && size / kMaxPixelsAByte > bytes.size()) return damaged();
+  if (decoder.jpeg.arith_code == FALSE && size / kMaxPixelsAByte > bytes.size()) return damaged(decoder, where);
   decoder.max_scans = static_cast<int>(std::clamp<std::uint64_t>(kScanPixels / size, kLeastScans, kMostScans));
   const auto space = decoder.jpeg.jpeg_color_space;
   const std::size_t channels = space == JCS_CMYK || space == JCS_YCCK ? 4 : 3;
@@ -113,23 +114,37 @@ Result<Picture> decode(Decoder& decoder, std::string_view bytes, const std::stri
   picture.height = static_cast<int>(decoder.jpeg.image_height);
   picture.width = static_cast<int>(decoder.jpeg.image_width);
   picture.pixels.resize(std::size_t{decoder.jpeg.image_height} * decoder.jpeg.image_width * channels);
-  if (!read_pixels(decoder, picture.pixels, channels)) return damaged();
+  if (!read_pixels(decoder, picture.pixels, channels)) return damaged(decoder, where);
   if (channels == 4) cmyk_to_rgb(picture.pixels);
   return picture;
 }
 
-}  // namespace
-
-Result<Picture> decode_jpeg(std::string_view bytes, const std::string& where) {
+// A decoder that is gone afterwards, whatever `use` did with it.
+template <class Use>
+auto with_decoder(const Use& use) {
   Decoder decoder;
   decoder.jpeg.err = jpeg_std_error(&decoder.errors);
   decoder.jpeg.client_data = &decoder;
   decoder.errors.error_exit = on_error;
   decoder.errors.emit_message = on_message;
   decoder.progress.progress_monitor = on_progress;
-  auto result = decode(decoder, bytes, where);
+  auto result = use(decoder);
   jpeg_destroy_decompress(&decoder.jpeg);
   return result;
+}
+
+}  // namespace
+
+Result<Picture> decode_jpeg(std::string_view bytes, const std::string& where) {
+  return with_decoder([&](Decoder& decoder) { return decode(decoder, bytes, where); });
+}
+
+Result<std::pair<int, int>> jpeg_size(std::string_view bytes, const std::string& where) {
+  return with_decoder([&](Decoder& decoder) -> Result<std::pair<int, int>> {
+    if (!read_header(decoder, bytes)) return damaged(decoder, where);
+    FATHOM_TRY_VOID(check_picture_size(decoder.jpeg.image_height, decoder.jpeg.image_width, where));
+    return std::pair(static_cast<int>(decoder.jpeg.image_height), static_cast<int>(decoder.jpeg.image_width));
+  });
 }
 
 }  // namespace fathom::data

@@ -168,6 +168,17 @@ Result<Picture> decode(png_structp png, png_infop info, Decoder& decoder, const 
 
 }  // namespace
 
+// The header chunk is the first, and its sides lie at its beginning.
+Result<std::pair<int, int>> png_size(std::string_view bytes, const std::string& where) {
+  const auto header = PngChunks(bytes).next();
+  if (!header || header->name != "IHDR" || header->data.size() < 13 || !header->sum_is_right)
+    return Error{Code::bad_input, where + ": damaged PNG: no header", "copy or make the picture again"};
+  const auto* sides = reinterpret_cast<png_const_bytep>(header->data.data());
+  const png_uint_32 width = png_get_uint_32(sides), height = png_get_uint_32(sides + 4);
+  FATHOM_TRY_VOID(check_picture_size(height, width, where));
+  return std::pair(static_cast<int>(height), static_cast<int>(width));
+}
+
 Result<Picture> decode_png(std::string_view bytes, const std::string& where) {
   Decoder decoder;
   if (!gather(bytes, decoder))

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "data/class_folders.h"
 #include "data/dataset.h"
+#include "data/preprocessing.h"
 #include "data/test_files.h"
 
 namespace fathom::data {
@@ -186,22 +187,88 @@ TEST(Resize, GivesPillowsValues) {
   EXPECT_EQ(resize_picture(source, 5, 7).pixels, source.pixels);
 }
 
-TEST(ClassFolders, ReadsAndResizesInOrderOfNames) {
+std::vector<std::string> notes_of_nobody;
+
+std::string flat_png(int height, int width, int value = 10) {
+  const auto bytes = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
+  return png_of(height, width, PNG_FORMAT_RGB, std::vector<std::uint8_t>(bytes, static_cast<std::uint8_t>(value)));
+}
+
+TEST(ClassFolders, NameFilesInOrderAndCountWhatIsNotRead) {
   const TestFolder folder;
-  folder.put("a/2.png", png_of(4, 4, PNG_FORMAT_RGB, std::vector<std::uint8_t>(48, 20)));
-  folder.put("a/1.PNG", png_of(2, 2, PNG_FORMAT_RGB, std::vector<std::uint8_t>(12, 10)));
+  folder.put("a/2.png", flat_png(4, 4, 20));
+  folder.put("a/1.PNG", flat_png(2, 6, 10));
   folder.put("a/notes.txt", "no picture");
+  folder.put("a/3.webp", "RIFF");
+  folder.put("a/4.webp", "RIFF");
+  folder.put("a/more/1.png", flat_png(2, 2));
   folder.put("b/x.jpg", jpeg_of(8, 8, 1, std::vector<std::uint8_t>(64, 30)));
+  folder.put("__MACOSX/a/._1.png", "Mac");
   EXPECT_TRUE(has_class_folders(folder.path()));
-  const auto part = read_class_folders(folder.path(), 0, 0);
+  std::vector<std::string> notes;
+  const auto part = read_class_folders(folder.path(), false, notes);
   ASSERT_TRUE(part.has_value()) << message_of(part);
   EXPECT_EQ(part->labels, (std::vector<std::string>{"a", "a", "b"}));
-  EXPECT_EQ(part->split.height, 2);
-  EXPECT_EQ(part->split.pixels.size(), 36u);
-  EXPECT_EQ(part->split.pixels[0], 10);
-  EXPECT_EQ(part->split.pixels[12], 20);
-  EXPECT_EQ(part->split.pixels[24], 30);
-  EXPECT_EQ(read_class_folders(folder.path(), 3, 5)->split.picture_bytes(), 45u);
+  ASSERT_EQ(part->split.files.size(), 3u);
+  EXPECT_EQ(part->split.files[0].height, 2);
+  EXPECT_EQ(part->split.files[0].width, 6);
+  EXPECT_TRUE(part->split.pixels.empty());
+  const std::string all = notes.at(0) + notes.at(1);
+  EXPECT_TRUE(holds(all, "'__MACOSX' is passed over")) << all;
+  EXPECT_TRUE(holds(all, "1 .txt, 2 .webp, 1 pictures in folders inside")) << all;
+  Split split = part->split;
+  split.labels = {0, 0, 1};
+  const auto pixels = fit_pictures(split, 3, {}, 2, 2);
+  ASSERT_TRUE(pixels.has_value()) << message_of(pixels);
+  EXPECT_EQ((*pixels)[0], 10);
+  EXPECT_EQ((*pixels)[12], 20);
+  EXPECT_EQ((*pixels)[24], 30);
+}
+
+// One way from a file to a model's pixels, whoever asks: resized once, by the model's own rules.
+TEST(ClassFolders, AreReadByTheModelsPreprocessing) {
+  const TestFolder folder;
+  std::vector<std::uint8_t> wide;
+  for (int i = 0; i < 60 * 150 * 3; ++i) wide.push_back(static_cast<std::uint8_t>(i * 7 % 251 + i / 450));
+  for (const char* name : {"train/a/", "train/b/", "test/a/"})
+    for (int i = 0; i < 8; ++i) folder.put(name + std::to_string(i) + ".png", png_of(60, 150, PNG_FORMAT_RGB, wide));
+  ReadOptions options;
+  options.task = Task::image_classification;
+  const auto dataset = read_dataset(folder.path(), options);
+  ASSERT_TRUE(dataset.has_value()) << message_of(dataset);
+  Preprocessing how;
+  how.shortest_edge = 28;
+  how.crop = true;
+  how.crop_height = how.crop_width = 24;
+  const Split& test = dataset->part(Part::test);
+  const auto got = fit_pictures(test, 1, how, 24, 24);
+  ASSERT_TRUE(got.has_value()) << message_of(got);
+  std::vector<std::uint8_t> alone(24 * 24 * 3);
+  ASSERT_TRUE(fit_picture(Picture{60, 150, wide}, how, 24, 24, alone.data()).has_value());
+  EXPECT_EQ(*got, alone);
+}
+
+Split of_sizes(std::initializer_list<std::pair<int, int>> sizes) {
+  Split split;
+  for (const auto& [height, width] : sizes) split.files.push_back({"", "", height, width});
+  return split;
+}
+
+TEST(ClassFolders, SizeIsTheSetsOwn) {
+  const auto size = [](std::initializer_list<std::pair<int, int>> sizes, int height = 0, int width = 0) {
+    Split split = of_sizes(sizes);
+    std::vector<std::string> notes;
+    choose_picture_size(split, height, width, notes);
+    return std::to_string(split.height) + "x" + std::to_string(split.width) + (notes.empty() ? "" : " noted");
+  };
+  EXPECT_EQ(size({{1, 1}, {24, 24}, {24, 24}}), "24x24 noted");  // not the first one's
+  EXPECT_EQ(size({{28, 28}, {28, 28}}), "28x28");
+  EXPECT_EQ(size({{16, 48}, {16, 48}}), "16x48");
+  EXPECT_EQ(size({{37, 37}}), "40x40 noted");  // a prime side has patches of 1 pixel only
+  EXPECT_EQ(size({{1, 1}}), "8x8 noted");
+  EXPECT_EQ(size({{480, 640}, {480, 640}}), "64x64 noted");
+  EXPECT_EQ(size({{30, 50}, {20, 52}, {31, 49}}), "40x40 noted");
+  EXPECT_EQ(size({{1, 1}, {24, 24}}, 32, 48), "32x48 noted");
 }
 
 TEST(PictureFolder, WithoutLabelsIsCarvedIntoSplits) {
@@ -222,7 +289,8 @@ TEST(PictureFolder, WithoutLabelsIsCarvedIntoSplits) {
   EXPECT_EQ(got->part(Part::test).size(), 0u);
   std::vector<int> seen(40);
   for (const Part part : kAllParts)
-    for (std::size_t i = 0; i < got->part(part).size(); ++i) ++seen[*got->part(part).picture(i)];
+    if (const auto pixels = fit_pictures(got->part(part), got->part(part).size(), {}, 3, 3))
+      for (std::size_t i = 0; i < pixels->size(); i += 27) ++seen[(*pixels)[i]];
   EXPECT_EQ(seen, std::vector<int>(40, 1));
   EXPECT_EQ(got->part(Part::train).height, 3);
   EXPECT_EQ(read_dataset(folder.path(), options)->fingerprint, got->fingerprint);
@@ -248,18 +316,51 @@ TEST(PictureFolder, WhatElseIsThereDecidesOrIsRefused) {
   EXPECT_FAILS(read_dataset(folder.path(), options), Code::bad_input, "no test data found");
   const TestFolder empty;
   EXPECT_FAILS(read_dataset(empty.path(), options), Code::bad_input, "no training data found");
-  EXPECT_FAILS(read_picture_folder(empty.path(), 0, 0), Code::bad_input, "holds no JPEG or PNG picture");
+  EXPECT_FAILS(read_picture_folder(empty.path(), false, notes_of_nobody), Code::bad_input,
+               "holds no JPEG or PNG picture");
 }
 
 TEST(ClassFolders, WithoutPicturesOrWithDamagedOnesAreRefused) {
   const TestFolder folder;
   fs::create_directories(folder.path() / "a");
+  std::vector<std::string> notes;
+  const auto read = [&](bool check) { return read_class_folders(folder.path(), check, notes); };
   EXPECT_FALSE(has_class_folders(folder.path()));
-  EXPECT_FAILS(read_class_folders(folder.path(), 0, 0), Code::bad_input, "no JPEG or PNG picture in this class folder");
-  folder.put("a/x.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)).substr(0, 40));
-  EXPECT_FAILS(read_class_folders(folder.path(), 0, 0), Code::bad_input, "x.png'");
+  EXPECT_FAILS(read(false), Code::bad_input, "no JPEG or PNG picture in this class folder");
+  folder.put("a/x.webp", "RIFF");
+  EXPECT_FAILS(read(false), Code::bad_input, "in this class folder; it holds 1 .webp");
+  folder.put("a/x.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)).substr(0, 30));
+  EXPECT_FAILS(read(false), Code::bad_input, "x.png'");
+  folder.put("a/x.png", png_of(2, 2, PNG_FORMAT_RGB, pattern(12)).substr(0, 44));
+  EXPECT_TRUE(read(false).has_value());  // its header is there
+  EXPECT_FAILS(read(true), Code::bad_input, "x.png'");
   const TestFolder empty;
-  EXPECT_FAILS(read_class_folders(empty.path(), 0, 0), Code::bad_input, "no class folders");
+  EXPECT_FAILS(read_class_folders(empty.path(), false, notes), Code::bad_input, "no class folders");
+  const TestFolder data;
+  data.put("train/a/1.webp", "RIFF");
+  ReadOptions options;
+  options.task = Task::image_classification;
+  EXPECT_FAILS(read_dataset(data.path(), options), Code::bad_input,
+               "train is there, but no class folder in it has JPEG or PNG pictures (a; it holds 1 .webp)");
+}
+
+TEST(ClassFolders, OfNumbersMayHaveTwoOrders) {
+  const auto unclear = [](std::initializer_list<const char*> classes) {
+    const TestFolder folder;
+    for (const char* part : {"train/", "test/"})
+      for (const char* name : classes)
+        for (int i = 0; i < 4; ++i)
+          folder.put(std::string(part) + name + "/" + std::to_string(i) + ".png", flat_png(8, 8, i));
+    ReadOptions options;
+    options.task = Task::image_classification;
+    const auto dataset = read_dataset(folder.path(), options);
+    EXPECT_TRUE(dataset.has_value()) << message_of(dataset);
+    return dataset && dataset->numbered_folders;
+  };
+  EXPECT_TRUE(unclear({"1", "2", "10"}));
+  EXPECT_FALSE(unclear({"1", "2", "3"}));
+  EXPECT_FALSE(unclear({"01", "02", "10"}));
+  EXPECT_FALSE(unclear({"1", "2", "10a"}));
 }
 
 }  // namespace

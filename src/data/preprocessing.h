@@ -57,7 +57,7 @@ Result<Picture> preprocess(const Picture& picture, const Preprocessing& how);
 Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& how, int height, int width,
                    std::uint8_t* to);
 
-// The first `count` pictures of a split likewise: [count, height, width, 3].
+// The first `count` pictures of a split likewise, those in files read one by one: [count, height, width, 3].
 Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count,
                                                const std::optional<Preprocessing>& how, int height, int width);
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "data/gzip.h"
 #include "data/preprocessing.h"
 
 namespace fathom::data {
@@ -38,9 +39,31 @@ Status fit_picture(const Picture& picture, const std::optional<Preprocessing>& h
   return {};
 }
 
+namespace {
+
+// No more than one picture is held as it was: what the model reads may be far smaller.
+Result<std::vector<std::uint8_t>> fit_files(const Split& split, std::size_t count,
+                                            const std::optional<Preprocessing>& how, int height, int width) {
+  const std::size_t bytes = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
+  if (count > kMaxDataBytes / bytes)
+    return Error{Code::limit,
+                 std::to_string(count) + " pictures of " + std::to_string(height) + "x" + std::to_string(width) +
+                     ": more than " + std::to_string(kMaxDataBytes) + " bytes",
+                 "use fewer pictures or a smaller size"};
+  std::vector<std::uint8_t> fitted(count * bytes);
+  for (std::size_t i = 0; i < count; ++i) {
+    FATHOM_TRY(const Picture picture, read_picture(split.files[i].path));
+    FATHOM_TRY_VOID(fit_picture(picture, how, height, width, fitted.data() + i * bytes));
+  }
+  return fitted;
+}
+
+}  // namespace
+
 Result<std::vector<std::uint8_t>> fit_pictures(const Split& split, std::size_t count,
                                                const std::optional<Preprocessing>& how, int height, int width) {
   const std::size_t bytes = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
+  if (!split.files.empty()) return fit_files(split, count, how, height, width);
   if (!how && split.height == height && split.width == width)
     return std::vector<std::uint8_t>(split.pixels.begin(),
                                      split.pixels.begin() + static_cast<std::ptrdiff_t>(count * bytes));

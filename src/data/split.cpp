@@ -36,6 +36,7 @@ Split take_rows(const Split& split, const std::vector<std::size_t>& rows) {
     out.labels.push_back(split.labels[row]);
     if (!split.texts.empty()) out.texts.push_back(split.texts[row]);
     if (!split.second.empty()) out.second.push_back(split.second[row]);
+    if (!split.files.empty()) out.files.push_back(split.files[row]);
     if (!split.complexity.empty()) out.complexity.push_back(split.complexity[row]);
     if (!split.pixels.empty())
       out.pixels.insert(out.pixels.end(), split.picture(row), split.picture(row) + split.picture_bytes());

@@ -92,6 +92,7 @@ std::uint64_t row_hash(const Split& split, std::size_t row) {
   if (!split.texts.empty()) hash = hash_bytes(1, split.texts[row].data(), split.texts[row].size());
   if (!split.second.empty()) hash = hash_bytes(hash, split.second[row].data(), split.second[row].size());
   if (!split.pixels.empty()) hash = hash_bytes(2, split.picture(row), split.picture_bytes());
+  if (!split.files.empty()) hash = hash_bytes(2, split.files[row].sha256.data(), split.files[row].sha256.size());
   return hash;
 }
 

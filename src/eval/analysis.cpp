@@ -4,7 +4,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
 
+#include "data/picture.h"
 #include "eval/png.h"
 #include "eval/timing.h"
 #include "policy/theory.h"
@@ -312,6 +314,24 @@ Json enough_section(const Adaptive& adaptive, ExitCosts& costs, std::uint64_t se
   return nullptr;
 }
 
+namespace {
+
+// As a report shows it: pixels as they are, pictures in files no larger than a thumbnail. Nothing: there is none.
+std::optional<data::Picture> shown_picture(const data::Split& split, std::size_t row) {
+  constexpr int kSide = 96;
+  if (row >= split.size() || split.height == 0) return std::nullopt;
+  if (split.files.empty())
+    return data::Picture{split.height, split.width, {split.picture(row), split.picture(row) + split.picture_bytes()}};
+  auto picture = data::read_picture(split.files[row].path);
+  if (!picture) return std::nullopt;
+  const int longer = std::max(picture->height, picture->width);
+  if (longer <= kSide) return std::move(*picture);
+  return data::resize_picture(*picture, std::max(1, picture->height * kSide / longer),
+                              std::max(1, picture->width * kSide / longer));
+}
+
+}  // namespace
+
 Json worst_section(const Adaptive& adaptive, const data::Dataset& dataset, data::Part part,
                    const std::vector<std::string>& label_names, std::size_t most) {
   const policy::Trace& trace = adaptive.traced.trace;
@@ -338,10 +358,10 @@ Json worst_section(const Adaptive& adaptive, const data::Dataset& dataset, data:
     if (!trace.complexity.empty()) row["complexity"] = trace.complexity[i];
     if (i < split.texts.size()) {
       row["text"] = split.second.empty() ? split.texts[i] : split.texts[i] + " | " + split.second[i];
-    } else if (i < split.size() && split.height > 0) {
-      row["picture"] = png_data_uri(split.picture(i), split.height, split.width);
-      row["height"] = split.height;
-      row["width"] = split.width;
+    } else if (const auto picture = shown_picture(split, i)) {
+      row["picture"] = png_data_uri(picture->pixels.data(), picture->height, picture->width);
+      row["height"] = picture->height;
+      row["width"] = picture->width;
     }
     out.push_back(row);
   }

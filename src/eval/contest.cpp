@@ -115,7 +115,7 @@ Status Contest::open(const EvalOptions& options) {
                  "bundle '" + options.bundle.string() + "' has no exits: there is nothing to compare",
                  "make it adaptive with `fathom fit --from`"};
   const std::string where = (options.bundle / "fathom.json").string();
-  FATHOM_TRY(data_, read_eval_data(loaded_.bundle->fathom(), options.data, where));
+  FATHOM_TRY(data_, read_eval_data(loaded_.bundle->fathom(), options.data, where, true));
   const ModelSpec& spec = loaded_.model->spec();
   if (spec.layers < 2)
     return Error{Code::unsupported, "the model has one layer: there is no depth to choose", "use a deeper model"};

@@ -17,6 +17,8 @@ struct EvalData {
   std::uint64_t seed = 1;
   std::string note;  // empty: the very data of fit
 };
-Result<EvalData> read_eval_data(const Json& fathom, const std::filesystem::path& given, const std::string& where);
+// `test_alone`: `given` may hold nothing but a test split; the other splits are then those that were fitted.
+Result<EvalData> read_eval_data(const Json& fathom, const std::filesystem::path& given, const std::string& where,
+                                bool test_alone = false);
 
 }  // namespace fathom::eval

@@ -1,6 +1,7 @@
 #include "train/options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 namespace fathom::train {
 namespace {
@@ -22,6 +23,22 @@ Status between(const char* flag, double value, double low, double high) {
 template <class T>
 Status between(const char* flag, const std::optional<T>& value, double low, double high) {
   return value ? between(flag, static_cast<double>(*value), low, high) : Status{};
+}
+
+// "64" or "48x64".
+Status parse_image_size(const std::string& text, FitOptions& o) {
+  const std::size_t cross = text.find('x');
+  const std::string height = text.substr(0, cross),
+                    width = cross == std::string::npos ? height : text.substr(cross + 1);
+  int sides[2] = {};
+  for (const auto& [word, side] : {std::pair(&height, &sides[0]), std::pair(&width, &sides[1])}) {
+    const auto read = std::from_chars(word->data(), word->data() + word->size(), *side);
+    if (word->empty() || read.ec != std::errc() || read.ptr != word->data() + word->size() || *side < 1 || *side > 1024)
+      return Error{Code::usage, "--image-size '" + text + "' is no size", "give one side or HEIGHTxWIDTH, 1 to 1024"};
+  }
+  o.image_height = sides[0];
+  o.image_width = sides[1];
+  return {};
 }
 
 Status check_ranges(const FitOptions& o) {
@@ -61,7 +78,7 @@ Status check_ranges(const FitOptions& o) {
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine out;
   FitOptions& o = out.options;
-  std::string task = "text-classification", norm, attention, pooling, data, output, states, state, teacher;
+  std::string task = "text-classification", norm, attention, pooling, data, output, states, state, teacher, image_size;
   CLI::App app{"fathom-train: trains an adaptive model from a data folder and writes a bundle"};
   CLI::Option* from_data = app.add_option("--data", data, "data folder (docs/formats/datasets.md)");
   CLI::Option* from_states =
@@ -90,8 +107,9 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "an 8-bit dot product; 0: do not)")
       ->check(CLI::IsMember({0, 127, 255}));
   app.add_flag("--no-labels", o.no_labels, "with --tune: do not look at the data's labels");
-  app.add_option("--picture-size", o.picture_size, "with --tune: height and width that picture files are read at")
-      ->expected(2);
+  app.add_option("--image-size", image_size,
+                 "size that a new model reads picture files at: 64, or height x width as 48x64 (default: the pictures' "
+                 "own where all have one, else their median as a square, at most 64 a side)");
   app.add_option("--key", o.key, "")->group("");
   app.add_option("-o,--output,--out", output, "bundle folder to write; training state goes to its fit/")->required();
   app.add_option("--task", task, "text-classification (default) or image-classification");
@@ -158,7 +176,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   }
   if (o.tune == "like")
     for (const char* flag : {"--task", "--pairs", "--header", "--text-columns", "--label-column", "--max-train",
-                             "--picture-size", "--no-labels"})
+                             "--image-size", "--no-labels"})
       if (app.get_option(flag)->count() > 0)
         return Error{
             Code::usage,
@@ -171,6 +189,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   if (o.zeros_by_movement && o.zeros.empty())
     return Error{Code::usage, "--by-movement goes with --zeros", "leave it out"};
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
+  if (!image_size.empty()) FATHOM_TRY_VOID(parse_image_size(image_size, o));
   o.data = data;
   o.states = states;
   o.teacher = teacher;
@@ -194,6 +213,7 @@ Json options_to_json(const FitOptions& o) {
   json["text_columns"] = o.text_columns;
   json["label_column"] = o.label_column;
   put(json, "header", o.header);
+  if (o.image_height > 0) json["image_size"] = {o.image_height, o.image_width};
   if (o.pairs) json["pairs"] = true;
   if (!o.teacher_checksum.empty()) json["teacher"] = o.teacher_checksum;
   put(json, "layers", o.layers);
@@ -226,10 +246,9 @@ data::ReadOptions read_options(const FitOptions& o) {
   read.pairs = o.pairs;
   read.seed = o.seed;
   read.max_train = o.max_train;
-  if (o.picture_size.size() == 2) {
-    read.image_height = o.picture_size[0];
-    read.image_width = o.picture_size[1];
-  }
+  read.image_height = o.image_height;
+  read.image_width = o.image_width;
+  read.check_pictures = o.tune.empty();  // else `fathom fit` did
   return read;
 }
 

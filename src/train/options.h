@@ -29,9 +29,9 @@ struct FitOptions {
   bool zeros_by_movement = false;  // else by magnitude
   int int8_levels =
       0;  // with "like": not 0: trained as the engine's int8 computes with so many levels of activations above 0
-  std::vector<int> picture_size;  // with tune: height, width that picture files are read at
-  bool no_labels = false;         // with tune: the model's own answers stand for the data's labels
-  std::string key;                // written into that bundle: names what it was made of
+  int image_height = 0, image_width = 0;  // that a new model reads of pictures in files; 0: found
+  bool no_labels = false;                 // with tune: the model's own answers stand for the data's labels
+  std::string key;                        // written into that bundle: names what it was made of
   data::Task task = data::Task::text_classification;
   std::string recipe = "default";  // or "paper": Algorithm 1 as printed
   std::uint64_t seed = 1;

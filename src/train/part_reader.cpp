@@ -24,6 +24,7 @@ Result<Encoded> PartReader::read(const data::Dataset& dataset, data::Part part, 
     FATHOM_TRY(split.pixels, data::fit_pictures(split, split.size(), how_, spec_.image_height, spec_.image_width));
     split.height = spec_.image_height;
     split.width = spec_.image_width;
+    split.files.clear();
   }
   return encode_part(split, spec_, tokenizer_ ? &*tokenizer_ : nullptr);
 }

@@ -156,14 +156,15 @@ Result<Encoded> encode_part(const data::Split& split, const ModelSpec& spec, con
   out.labels = longs(split.labels);
   if (!split.complexity.empty()) out.complexity = longs(split.complexity);
   if (spec.modality == Modality::image) {
-    if (n > 0 && (split.height != spec.image_height || split.width != spec.image_width)) {
+    if (n > 0 && split.files.empty() && (split.height != spec.image_height || split.width != spec.image_width)) {
       return Error{Code::bad_input,
                    "pictures of " + std::to_string(split.height) + " x " + std::to_string(split.width) + ", expected " +
                        std::to_string(spec.image_height) + " x " + std::to_string(spec.image_width),
                    "give pictures of one size"};
     }
     out.pixels = torch::empty({n, spec.image_height, spec.image_width, 3}, torch::kByte);
-    if (n > 0) std::memcpy(out.pixels.data_ptr(), split.pixels.data(), split.pixels.size());
+    FATHOM_TRY(const auto pixels, data::fit_pictures(split, split.size(), {}, spec.image_height, spec.image_width));
+    if (n > 0) std::memcpy(out.pixels.data_ptr(), pixels.data(), pixels.size());
     out.lengths = torch::full({n}, spec.tokens(), torch::kLong);
     return out;
   }
