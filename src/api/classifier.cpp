@@ -35,5 +35,6 @@ Result<std::vector<Outcome>> Classifier::all(std::span<const Input> inputs, cons
 template Result<std::vector<Outcome>> Classifier::all(std::span<const std::string>, const engine::RunOptions&);
 template Result<std::vector<Outcome>> Classifier::all(std::span<const TextPair>, const engine::RunOptions&);
 template Result<std::vector<Outcome>> Classifier::all(std::span<const data::Picture>, const engine::RunOptions&);
+template Result<std::vector<Outcome>> Classifier::all(std::span<const FittedPicture>, const engine::RunOptions&);
 
 }  // namespace fathom::api

@@ -23,6 +23,9 @@ class Classifier {
   Result<std::vector<Outcome>> pictures(std::span<const data::Picture> pictures, const engine::RunOptions& options) {
     return all(pictures, options);
   }
+  Result<std::vector<Outcome>> pictures(std::span<const FittedPicture> pictures, const engine::RunOptions& options) {
+    return all(pictures, options);
+  }
   std::size_t buffer_bytes() const { return session_.buffer_bytes(); }  // engine::Session's
   engine::ResidencyReport residency() const { return session_.residency(); }
 

@@ -13,6 +13,12 @@
 
 namespace fathom::api {
 
+// A picture as the model reads it, all that is kept of it while a batch is gathered: the file's may be far larger.
+struct FittedPicture {
+  std::vector<std::uint8_t> pixels;  // [image_height, image_width, 3]
+};
+Result<FittedPicture> fit_picture(const Opened& opened, const data::Picture& picture);
+
 class Encoding {
  public:
   explicit Encoding(std::shared_ptr<const Opened> opened) : opened_(std::move(opened)) {}
@@ -20,15 +26,19 @@ class Encoding {
   Status takes(std::span<const std::string> texts) const;
   Status takes(std::span<const TextPair> pairs) const;
   Status takes(std::span<const data::Picture> pictures) const;
+  Status takes(std::span<const FittedPicture> pictures) const;
   // One outcome each, all but its prediction. The batch is a view of this object: it lasts until the next call, or
   // until this is moved.
   Result<engine::Batch> encode(std::span<const std::string> texts, std::span<Outcome> outcomes);
   Result<engine::Batch> encode(std::span<const TextPair> pairs, std::span<Outcome> outcomes);
   Result<engine::Batch> encode(std::span<const data::Picture> pictures, std::span<Outcome> outcomes);
+  Result<engine::Batch> encode(std::span<const FittedPicture> pictures, std::span<Outcome> outcomes);
 
  private:
   template <class Append>  // (index) -> cut: appends one input's ids, and its types if it has any
   engine::Batch packed(std::size_t inputs, const Append& append, std::span<Outcome> outcomes);
+  template <class Put>  // (index, to): writes one picture's pixels
+  Result<engine::Batch> fitted(std::size_t inputs, const Put& put, std::span<Outcome> outcomes);
 
   std::shared_ptr<const Opened> opened_;
   std::vector<std::int32_t> ids_, types_, offsets_;

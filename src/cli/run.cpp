@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <optional>
 
 #include "api/budget.h"
@@ -13,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "data/line_reader.h"
 #include "data/text_lines.h"
 #include "eval/bench_bundle.h"
 #include "eval/certify_bundle.h"
@@ -21,7 +21,7 @@ namespace fathom::cli {
 namespace {
 
 constexpr std::size_t kBatch = 32;
-constexpr std::size_t kMaxLine = std::size_t{1} << 20;  // bytes of one text
+constexpr const char* kStandardInput = "standard input";
 
 struct Options {
   fs::path bundle;
@@ -96,8 +96,9 @@ class Printer {
 
 class Runner {
  public:
-  Runner(api::Classifier& classifier, const engine::RunOptions& options, Printer& printer, bool pairs)
-      : classifier_(classifier), options_(options), printer_(printer), pairs_(pairs) {}
+  Runner(const api::Opened& opened, api::Classifier& classifier, const engine::RunOptions& options, Printer& printer,
+         bool pairs)
+      : opened_(opened), classifier_(classifier), options_(options), printer_(printer), pairs_(pairs) {}
 
   // `first`: the number of the first text where it came from, for errors.
   Status texts(const std::vector<std::string>& texts, const std::string& where, std::size_t first) {
@@ -112,19 +113,15 @@ class Runner {
   }
 
   // Lines in batches as they come; from a terminal or a slow pipe each batch is what has arrived.
-  Status lines(std::istream& in, const std::string& where, bool eager) {
+  Status lines(data::LineReader reader, bool eager) {
+    const std::string& where = reader.where();
     std::vector<std::string> waiting;
     std::size_t number = 0;
-    for (std::string line; std::getline(in, line);) {
+    for (;;) {
+      FATHOM_TRY(auto line, reader.next());
+      if (!line) break;
       ++number;
-      if (line.size() > kMaxLine) {
-        return Error{Code::limit,
-                     where + ", line " + std::to_string(number) + ": " + std::to_string(line.size()) +
-                         " bytes, at most 1048576 are read",
-                     "one text a line"};
-      }
-      if (!line.empty() && line.back() == '\r') line.pop_back();
-      waiting.push_back(std::move(line));
+      waiting.push_back(std::move(*line));
       if (waiting.size() < kBatch && !eager) continue;
       FATHOM_TRY_VOID(texts(waiting, where + ", line", number + 1 - waiting.size()));
       std::fflush(stdout);
@@ -139,10 +136,11 @@ class Runner {
   Status pictures(const std::vector<std::string>& paths) {
     for (std::size_t begin = 0; begin < paths.size(); begin += kBatch) {
       const std::size_t end = std::min(paths.size(), begin + kBatch);
-      std::vector<data::Picture> batch;
+      std::vector<api::FittedPicture> batch;  // never more than one picture as it lies in its file
       for (std::size_t i = begin; i < end; ++i) {
-        FATHOM_TRY(auto picture, data::read_picture(paths[i]));
-        batch.push_back(std::move(picture));
+        FATHOM_TRY(const auto picture, data::read_picture(paths[i]));
+        FATHOM_TRY(auto fitted, api::fit_picture(opened_, picture));
+        batch.push_back(std::move(fitted));
       }
       FATHOM_TRY(const auto outcomes, classifier_.pictures(batch, options_));
       for (std::size_t i = 0; i < batch.size(); ++i) printer_.print(outcomes[i], paths[begin + i]);
@@ -151,6 +149,7 @@ class Runner {
   }
 
  private:
+  const api::Opened& opened_;
   api::Classifier& classifier_;
   const engine::RunOptions& options_;
   Printer& printer_;
@@ -159,19 +158,21 @@ class Runner {
 
 Status run_text_files(Runner& runner, const std::vector<std::string>& files) {
   for (const std::string& file : files) {
-    FATHOM_TRY(const std::string bytes, read_file(file, std::uint64_t{1} << 30));
-    std::istringstream in(bytes);
-    FATHOM_TRY_VOID(runner.lines(in, "'" + file + "'", false));
+    FATHOM_TRY(auto reader, data::LineReader::open(file));
+    FATHOM_TRY_VOID(runner.lines(std::move(reader), false));
   }
   return {};
 }
 
 // Paths named on stdin, for picture bundles.
-std::vector<std::string> stdin_lines() {
+Result<std::vector<std::string>> stdin_lines() {
   std::vector<std::string> lines;
-  for (std::string line; std::getline(std::cin, line);)
-    if (!line.empty()) lines.push_back(line);
-  return lines;
+  data::LineReader reader(STDIN_FILENO, kStandardInput);
+  for (;;) {
+    FATHOM_TRY(auto line, reader.next());
+    if (!line) return lines;
+    if (!line->empty()) lines.push_back(std::move(*line));
+  }
 }
 
 std::string percent(double share) {
@@ -235,18 +236,21 @@ Result<int> act(const Options& options) {
   if (options.lambda >= 0) run.lambda = static_cast<float>(options.lambda);
   tell_certificate(*opened, run);
   Printer printer(opened->spec(), options.json);
-  Runner runner(classifier, run, printer, options.pairs || opened->pairs.value_or(false));
+  Runner runner(*opened, classifier, run, printer, options.pairs || opened->pairs.value_or(false));
   const bool from_stdin = options.inputs.empty() && options.files.empty();
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   if (from_stdin && terminal) say("reading one input a line; end with ctrl-D");
   if (opened->tokenizer) {
-    if (from_stdin) FATHOM_TRY_VOID(runner.lines(std::cin, "standard input", terminal));
+    if (from_stdin) FATHOM_TRY_VOID(runner.lines(data::LineReader(STDIN_FILENO, kStandardInput), terminal));
     if (!options.inputs.empty()) FATHOM_TRY_VOID(runner.texts(options.inputs, "input", 1));
     FATHOM_TRY_VOID(run_text_files(runner, options.files));
   } else {
     if (options.pairs)
       return Error{Code::invalid_argument, "this bundle reads pictures, --pairs is for texts", "leave it out"};
-    std::vector<std::string> paths = from_stdin ? stdin_lines() : options.inputs;
+    std::vector<std::string> paths = options.inputs;
+    if (from_stdin) {
+      FATHOM_TRY(paths, stdin_lines());
+    }
     paths.insert(paths.end(), options.files.begin(), options.files.end());
     if (paths.empty())
       return Error{Code::bad_input, "no picture was named",
