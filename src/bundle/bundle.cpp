@@ -171,6 +171,8 @@ Status check_folder(const fs::path& folder) {
   if (fs::status(folder / "fathom.json", error).type() == fs::file_type::not_found)
     return corrupt(quoted(folder) + " is not a bundle, or its fit is unfinished: it has no fathom.json",
                    "run the same `fathom fit` again: it goes on where it stopped");
+  if (!fs::is_regular_file(folder / "fathom.json", error))
+    return corrupt(quoted(folder / "fathom.json") + " is not a regular file");
   return {};
 }
 

@@ -85,6 +85,8 @@ TEST_F(BundleTest, FriendlyOpening) {
   fs::create_directories(folder_);
   put(folder_ / "config.json", "{}");
   refused({"not a bundle", "unfinished", "fathom.json"});
+  ASSERT_EQ(::mkfifo((folder_ / "fathom.json").c_str(), 0600), 0);
+  refused({"fathom.json", "not a regular file"});
 }
 
 TEST_F(BundleTest, EachMissingOrResizedFileIsNamed) {

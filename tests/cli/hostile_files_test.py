@@ -122,13 +122,6 @@ class HostileFiles(ProgramTest):
                     done = run(*verb)
                     self.assertIn(done.returncode, (0, 3), f"{verb} {key}={value}: {done.stderr.decode()}")
 
-    def test_eval_json_of_another_shape(self):
-        path = self.folder / "eval.json"
-        for systems in ([], [1], [{}], [{"name": 1}], [{"name": "base"}, {"name": "fathom"}], [None]):
-            for more in ({}, {"layers": "x"}, {"savings": []}, {"layers": 6, "savings": {}}):
-                path.write_text(json.dumps({"systems": systems, **more}))
-                self.refused(3, "eval.json", "report", path)
-
     def test_what_is_no_file(self):
         bundle = self.bundle()
         for name in ("fathom.json", "config.json", "tokenizer.json", "model.safetensors"):
