@@ -5,9 +5,10 @@
 
 #include "bundle/bundle.h"
 #include "data/split_use.h"
-#include "eval/exit_costs.h"
+#include "model/finite.h"
 #include "model/model.h"
 #include "policy/budget.h"
+#include "policy/exit_costs.h"
 
 namespace fathom::eval {
 namespace {
@@ -32,7 +33,8 @@ Json point_json(const policy::Trace& trace, policy::Score score, float lambda, i
 }
 
 // Mean costs at one threshold.
-policy::BudgetPoint budget_point(const Traced& traced, ExitCosts& costs, const policy::Policy& policy, float lambda) {
+policy::BudgetPoint budget_point(const Traced& traced, policy::ExitCosts& costs, const policy::Policy& policy,
+                                 float lambda) {
   const policy::Trace& trace = traced.trace;
   const std::size_t layers = static_cast<std::size_t>(trace.layers);
   const Outcome outcome = simulate_exits(traced, costs, policy.score, lambda, policy.first_exit);
@@ -53,7 +55,7 @@ Json make_budget_table(const Traced& calibrate, const ModelSpec& spec, const pol
   constexpr int kPoints = 33;
   const auto& scores = calibrate.trace.scores[static_cast<std::size_t>(policy.score)];
   if (policy.kind == policy::PolicyKind::gates || scores.empty() || calibrate.trace.size() == 0) return nullptr;
-  ExitCosts costs(spec, policy);
+  policy::ExitCosts costs(spec, policy);
   policy::BudgetTable table{policy::score_name(policy.score), calibrate.trace.size(), {}};
   table.points.push_back(budget_point(calibrate, costs, policy, 2.0f));
   const policy::BudgetPoint cheapest = budget_point(calibrate, costs, policy, 0.0f);
@@ -114,6 +116,7 @@ Status calibrate_bundle(const std::filesystem::path& folder, const data::Dataset
     return Error{Code::usage, "budget of disagreement: expected 0 to 1, got " + std::to_string(budget), ""};
   FATHOM_TRY(auto bundle, Bundle::open(folder));
   FATHOM_TRY(auto model, Model::load(bundle));
+  FATHOM_TRY_VOID(check_finite(*model));
   FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
   FATHOM_TRY(const Encoded inputs, encode_split(dataset, part, model->spec(), folder));
   FATHOM_TRY(const Traced traced, trace_inputs(plan, runtime, inputs, tick));

@@ -6,9 +6,9 @@
 #include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "eval/calibrate_bundle.h"
-#include "eval/exit_costs.h"
 #include "eval/systems.h"
 #include "model/model.h"
+#include "policy/exit_costs.h"
 
 namespace fathom::eval {
 namespace {
@@ -51,7 +51,7 @@ Result<policy::Groups> groups_of(CertifyGroups by, const policy::Trace& tune, co
 }
 
 double saved(const Traced& traced, const ModelSpec& spec, const policy::Policy& policy, float lambda) {
-  ExitCosts costs(spec, policy);
+  policy::ExitCosts costs(spec, policy);
   const double full = mean(simulate_fixed(traced.trace, costs, traced.trace.layers).macs);
   return 1 - mean(simulate_exits(traced, costs, policy.score, lambda, policy.first_exit).macs) / full;
 }

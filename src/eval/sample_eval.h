@@ -1,9 +1,9 @@
 // Tests only: a trace whose every number is known, and the model it belongs to.
 #pragma once
 
-#include "eval/exit_costs.h"
 #include "eval/trace.h"
 #include "model/spec.h"
+#include "policy/exit_costs.h"
 #include "policy/policy.h"
 
 namespace fathom::eval::testing {

@@ -60,7 +60,7 @@ Outcome simulate_exits(const Traced& traced, ExitCosts& costs, policy::Score sco
     const std::size_t exit = static_cast<std::size_t>(out.depths[i]);
     out.labels.push_back(trace.predictions[i * static_cast<std::size_t>(trace.layers) + exit - 1]);
     out.trajectories.push_back(prefix(out.depths[i]));
-    const Cost cost =
+    const policy::Cost cost =
         costs.adaptive(score, trace.tokens[i], out.depths[i], passes(traced, i, out.depths[i], lambda, first_exit));
     out.macs.push_back(cost.macs);
     out.decision_macs.push_back(cost.decision);

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "eval/exit_costs.h"
 #include "eval/trace.h"
 #include "policy/calibrate.h"
+#include "policy/exit_costs.h"
 #include "policy/theory.h"
 
 namespace fathom::eval {
+
+using policy::ExitCosts;
 
 // One system's answers on one split, input by input.
 struct Outcome {

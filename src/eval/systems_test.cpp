@@ -48,7 +48,7 @@ TEST_F(SystemsTest, AboveOneNothingIsDecidedNorPaid) {
 }
 
 TEST_F(SystemsTest, PolicyPaysExtractorHeadsAndSteps) {
-  const Cost at_two = costs.adaptive(Score::policy, 10, 2);
+  const policy::Cost at_two = costs.adaptive(Score::policy, 10, 2);
   EXPECT_DOUBLE_EQ(at_two.decision, ledger.extractor + ledger.policy_init + 2 * ledger.policy_step + ledger.exit_head);
   EXPECT_DOUBLE_EQ(at_two.macs, static_macs(2) + at_two.decision);
   policy.first_exit = 2;  // checkpoint 1 is not evaluated at all

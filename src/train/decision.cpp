@@ -315,7 +315,7 @@ Result<DecisionResult> train_decision(const DecisionInput& tune, const DecisionO
   prepare(stage);
   fit_extractors(stage);
   FATHOM_TRY_VOID(fit_predictor(stage));
-  const auto evidence = evidence_of(tune.spec, tune.logits, tune.lengths, stage.result.policy.predictor->mean_path());
+  const auto evidence = evidence_of(tune.spec, stage.result.policy, tune.logits, tune.lengths);
   fit_policy(stage, evidence);
   fit_scores(stage, evidence);
   auto& policy = stage.result.policy;

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <functional>
 
-#include "model/ledger.h"
 #include "policy/calibrate.h"
+#include "policy/exit_costs.h"
 #include "policy/signals.h"
 
 namespace fathom::train {
@@ -124,28 +124,22 @@ Tensor fused_logits(const policy::Fusion& fusion, const Tensor& inputs) {
   return torch::matmul(inputs, torch::tensor(weights, torch::kDouble)) + torch::tensor(bias, torch::kDouble);
 }
 
-Evidence evidence_of(const ModelSpec& spec, const Tensor& logits, const Tensor& lengths, double tree_path) {
+Evidence evidence_of(const ModelSpec& spec, const policy::Policy& policy, const Tensor& logits, const Tensor& lengths) {
   Evidence out;
   out.layers = spec.layers;
   out.predictions = logits.argmax(2);
   const std::int64_t n = logits.size(0);
   out.full_macs = torch::empty({n}, torch::kDouble);
   for (auto& m : out.macs) m = torch::empty({n, spec.layers}, torch::kDouble);
+  policy::ExitCosts costs(spec, policy);
   for (std::int64_t i = 0; i < n; ++i) {
     const int tokens =
         spec.modality == Modality::text ? static_cast<int>(lengths[i].item<std::int64_t>()) : spec.tokens();
-    const Ledger ledger = ledger_for(spec, tokens);
-    out.full_macs.data_ptr<double>()[i] = full_depth_macs(spec, tokens);
-    for (int e = 1; e <= spec.layers; ++e) {
-      const double checks = std::min(e, spec.layers - 1);
-      const double trunk = ledger.embed + e * ledger.layer;
-      const double last = e == spec.layers ? ledger.task_head : 0, heads = checks * ledger.exit_head + last;
-      const double one_head = e == spec.layers ? ledger.task_head : ledger.exit_head;
-      const double trees = checks * tree_path, lstm = ledger.policy_init + checks * ledger.policy_step;
-      const double macs[4] = {trunk + heads, trunk + one_head + ledger.extractor + trees,
-                              trunk + heads + ledger.extractor + lstm, trunk + heads + ledger.extractor + lstm + trees};
-      for (std::size_t s = 0; s < 4; ++s) out.macs[s].data_ptr<double>()[i * spec.layers + e - 1] = macs[s];
-    }
+    out.full_macs.data_ptr<double>()[i] = costs.full(tokens).macs;
+    for (std::size_t s = 0; s < 4; ++s)
+      for (int e = 1; e <= spec.layers; ++e)
+        out.macs[s].data_ptr<double>()[i * spec.layers + e - 1] =
+            costs.adaptive(static_cast<policy::Score>(s), tokens, e).macs;
   }
   return out;
 }

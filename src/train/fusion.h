@@ -39,8 +39,8 @@ struct Evidence {
   // MACs of stopping at exit e = 1..layers with this score: [n, layers] double, decision included.
   torch::Tensor macs[4];
 };
-Evidence evidence_of(const ModelSpec& spec, const torch::Tensor& logits, const torch::Tensor& lengths,
-                     double tree_path);
+Evidence evidence_of(const ModelSpec& spec, const policy::Policy& policy, const torch::Tensor& logits,
+                     const torch::Tensor& lengths);
 
 struct Point {
   double lambda = 2, disagreement = 0, saved = 0, mean_exit = 0;

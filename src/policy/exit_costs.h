@@ -1,5 +1,6 @@
 // MACs of one input that stops at a given exit, for each system: the model ledger put together by the rules of
-// "The decision, exactly" in docs/formats/bundle.md. The engine counts the same while it runs; eval compares both.
+// "The decision, exactly" in docs/formats/bundle.md. The one cost model: the engine counts the same
+// while it runs (src/engine/exit_costs_test.cpp), eval's tables and training's choice of a score are made of it.
 // Thread rule: one thread at a time (a small cache by token count).
 #pragma once
 
@@ -8,7 +9,7 @@
 #include "model/ledger.h"
 #include "policy/policy.h"
 
-namespace fathom::eval {
+namespace fathom::policy {
 
 struct Cost {
   double macs = 0;      // everything executed, the decision included
@@ -17,18 +18,18 @@ struct Cost {
 
 class ExitCosts {
  public:
-  ExitCosts(const ModelSpec& spec, const policy::Policy& policy) : spec_(spec), policy_(policy) {}
+  ExitCosts(const ModelSpec& spec, const Policy& policy) : spec_(spec), policy_(policy) {}
   // A system that compares `score` at every checkpoint and stops at `exit` (1..layers). `tree_passes`: checkpoints at
   // which the fused score really asks the trees (the engine leaves them out where they cannot change the answer);
   // negative: at every checkpoint.
-  Cost adaptive(policy::Score score, int tokens, int exit, int tree_passes = -1);
+  Cost adaptive(Score score, int tokens, int exit, int tree_passes = -1);
   // Nothing is decided above lambda 1 or without a checkpoint: the engine then runs the static model.
   bool decides(float lambda) const { return lambda <= 1.0f && policy_.first_exit < spec_.layers; }
   Cost fixed(int tokens, int exit);         // layers 1..exit and that exit's head; exit == layers: the static model
   Cost layers_run(int tokens, int layers);  // any `layers` layers and the last head
   Cost full(int tokens) { return fixed(tokens, spec_.layers); }
   int layers() const { return spec_.layers; }
-  const policy::Policy& policy() const { return policy_; }
+  const Policy& policy() const { return policy_; }
 
  private:
   const Ledger& ledger(int tokens);
@@ -37,8 +38,8 @@ class ExitCosts {
     return exit == spec_.layers ? ledger.task_head : ledger.exit_head;
   }
   const ModelSpec& spec_;
-  const policy::Policy& policy_;
+  const Policy& policy_;
   std::map<int, Ledger> ledgers_;
 };
 
-}  // namespace fathom::eval
+}  // namespace fathom::policy

@@ -1,12 +1,10 @@
-#include "eval/exit_costs.h"
+#include "policy/exit_costs.h"
 
 #include <algorithm>
 
 #include "base/check.h"
 
-namespace fathom::eval {
-
-using policy::Score;
+namespace fathom::policy {
 
 const Ledger& ExitCosts::ledger(int tokens) {
   const auto [found, fresh] = ledgers_.try_emplace(tokens);
@@ -29,7 +27,7 @@ Cost ExitCosts::adaptive(Score score, int tokens, int exit, int tree_passes) {
   if (score == Score::predictor) cost.decision += l.extractor - second_convolution(tokens);
   if (policy_.predictor) {
     // The regression's trees run once an input, the survival trees once for every exit asked about.
-    const bool once = policy_.predictor_kind == policy::PredictorKind::huber;
+    const bool once = policy_.predictor_kind == PredictorKind::huber;
     int passes = trees ? (score == Score::fused && tree_passes >= 0 ? tree_passes : checkpoints) : 0;
     if (lstm && policy_.policy_reads_level) passes += once ? 1 : spec_.layers - 1;
     cost.decision += (once ? std::min(1, passes) : passes) * policy_.predictor->mean_path();
@@ -56,4 +54,4 @@ Cost ExitCosts::layers_run(int tokens, int layers) {
   return {l.embed + layers * l.layer + l.task_head, 0};
 }
 
-}  // namespace fathom::eval
+}  // namespace fathom::policy
