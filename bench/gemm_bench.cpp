@@ -94,6 +94,7 @@ class Work {
     q_ = Buffer<std::uint8_t>(m * f);
     scale_.resize(m);
     zero_.resize(m);
+    scratch_ = Buffer<float>(table.gemm_scratch * static_cast<std::size_t>(pool.threads()));
   }
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
@@ -152,6 +153,7 @@ class Work {
       g.residual = residual_.data();
       g.ldr = shapes_[i].n;
     }
+    g.scratch = scratch_.data();
     if (i == 2) g.activation = kernels::Activation::gelu;
   }
 
@@ -161,7 +163,7 @@ class Work {
   std::size_t m_, layers_, layer_bytes_ = 0;
   std::vector<Shape> shapes_;
   std::byte* weights_ = nullptr;
-  Buffer<float> a_, c_, bias_, residual_;  // on cache lines, as the engine's
+  Buffer<float> a_, c_, bias_, residual_, scratch_;  // on cache lines, as the engine's
   std::vector<float> scale_;
   Buffer<std::uint8_t> q_;
   std::vector<std::int32_t> zero_;

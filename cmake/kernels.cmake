@@ -28,7 +28,9 @@ function(fathom_kernel_tiers)
     target_compile_options(fathom_kernels_${tier} PRIVATE -O3 -fno-exceptions -fno-rtti ${${tier}_flags}
       $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized$<SEMICOLON>-Wno-maybe-uninitialized>)  # g++ 12 warns about deliberate "undefined" in its own intrinsics
     target_sources(fathom_kernels PRIVATE $<TARGET_OBJECTS:fathom_kernels_${tier}>)
+    list(APPEND tier_targets kernels_${tier})
   endforeach()
+  set(fathom_tier_targets ${tier_targets} PARENT_SCOPE)
   if(FATHOM_TESTS)
     foreach(tier ${tiers})
       add_test(NAME arch.symbols.${tier} COMMAND ${PROJECT_SOURCE_DIR}/tools/check_symbols.sh ${CMAKE_NM}

@@ -5,10 +5,12 @@
 //   auto answer = model->classify("some text");
 //
 // Includes the standard library alone; nothing of the engine reaches a user's compiler. No exceptions are thrown for
-// bad input: every call that can fail returns a Result. Words as in ARCHITECTURE.md: a Bundle is read into a Model
-// compiled for this machine; a Session runs it; each Answer carries its trajectory (which layers ran).
-// Units: MACs are multiply-accumulates of everything executed, the decision included. Depth is counted in layers.
-// Source of the method: Transformer^-1, input-adaptive computation (Ji et al., 2025); docs/formats/bundle.md is exact.
+// bad input: every call that can fail returns a Result. The calling thread's floating-point setting (rounding,
+// denormals) changes no answer and is given back; a stack of 128 KB is enough; after fork() the child may go on using a
+// Model, and starts threads of its own. Words as in ARCHITECTURE.md: a Bundle is read into a Model compiled for this
+// machine; a Session runs it; each Answer carries its trajectory (which layers ran). Units: MACs are
+// multiply-accumulates of everything executed, the decision included. Depth is counted in layers. Source of the method:
+// Transformer^-1, input-adaptive computation (Ji et al., 2025); docs/formats/bundle.md is exact.
 #pragma once
 
 #include <cstddef>
@@ -61,7 +63,7 @@ FATHOM_API_NAMESPACE {
   };
 
   struct Options {
-    int threads = 0;             // 0: every core this process may use
+    int threads = 0;             // 0: every core this process may use, by affinity mask and control group
     std::string tier;            // kernel tier, one that `fathom doctor` lists; empty: the best this CPU has
     std::size_t max_batch = 32;  // inputs that run together, 1..4096; longer lists are cut into such batches
     // Bytes of layers' weights that a session holds in memory, at least one layer's; 0: all. Layers chosen least leave
@@ -94,8 +96,11 @@ FATHOM_API_NAMESPACE {
   };
 
   struct Answer {
+    // Set where this input has no answer, because its logits were not finite (302): all below but what it cost is then
+    // meaningless, label empty and label_index as no label has it. A call for one input returns this as its Error.
+    std::optional<Error> error;
     std::string label;
-    int label_index = 0;           // into Model::labels()
+    int label_index = 0;           // into Model::labels(); -1: no answer
     float confidence = 0;          // calibrated probability of the label, 0..1
     int depth = 0;                 // layers that ran
     std::uint64_t trajectory = 0;  // bit l-1 is set if layer l ran
@@ -123,7 +128,8 @@ FATHOM_API_NAMESPACE {
     Session& operator=(Session&&) noexcept;
     ~Session();
     // UTF-8 texts (damaged bytes are read as the model's tokenizer reads them), one answer each, in order.
-    // A result never depends on its neighbours in the batch. Errors: 202 (an image model, ask out of range).
+    // A result never depends on its neighbours in the batch; Answer::error of one leaves the others theirs. Errors: 202
+    // (an image model, ask out of range).
     Result<std::vector<Answer>> classify(std::span<const std::string> texts, const Ask& ask = {});
     // Pairs of texts, for a bundle fitted on pairs (`fathom fit --pairs`). Errors: 202 (another kind of model).
     Result<std::vector<Answer>> classify(std::span<const TextPair> pairs, const Ask& ask = {});
@@ -176,7 +182,8 @@ FATHOM_API_NAMESPACE {
   class Model {
    public:
     // Reads and checks a bundle folder, packs its weights or maps the packed file beside them.
-    // Errors: 102 (not there), 302 (damaged, naming file and tensor), 303 (tier not on this CPU), 401 (memory).
+    // Errors: 102 (not there), 302 (damaged, naming file and tensor), 303 (tier not on this CPU), 401 (memory), 402 (a
+    // thread could not be started).
     static Result<Model> open(const std::string& folder, const Options& options = {});
 
     bool reads_text() const;   // false: pictures

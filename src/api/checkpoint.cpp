@@ -8,7 +8,7 @@
 #include "data/preprocessing.h"
 #include "data/split_use.h"
 #include "data/tokenizer.h"
-#include "model/model.h"
+#include "model/finite.h"
 
 namespace fathom::api {
 namespace {
@@ -101,13 +101,14 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
   FATHOM_TRY_VOID(apply_preprocessing(folder, imported.checkpoint));
   const ModelSpec& spec = imported.checkpoint.spec;
   FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
+  FATHOM_TRY_VOID(check_finite(spec, imported.checkpoint.naming, *weights));
   for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
     for (const TensorSpec& tensor : wanted) imported.parameters += static_cast<std::size_t>(elements_of(tensor.shape));
   FATHOM_TRY_VOID(check_tokenizer(folder, spec));
   if (there(folder / "reference.json")) {
     FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
     FATHOM_TRY(imported.parity, compare_with_reference(std::move(plan), runtime, folder / "reference.json"));
-    if (imported.parity->largest > kParity)
+    if (!(imported.parity->largest <= kParity))
       return Error{Code::bad_input,
                    "our logits differ from '" + (folder / "reference.json").string() + "' by " +
                        (std::isinf(imported.parity->largest) ? "more than any number: some are not finite"

@@ -26,7 +26,12 @@ Result<std::vector<Outcome>> Classifier::all(std::span<const Input> inputs, cons
     const std::size_t count = std::min(max_batch_, inputs.size() - begin);
     const auto piece = std::span(outcomes).subspan(begin, count);
     FATHOM_TRY(const engine::Batch batch, encoding_.encode(inputs.subspan(begin, count), piece));
-    FATHOM_TRY_VOID(session_.run(batch, options, predictions_));
+    std::ranges::fill(predictions_, engine::Prediction{});  // of a refused batch none may be left from before
+    const Status ran = session_.run(batch, options, predictions_);
+    // An input without an answer costs its neighbours nothing: its outcome says so.
+    const auto here = std::span(predictions_).first(count);
+    if (!ran && std::ranges::none_of(here, [](const engine::Prediction& p) { return p.no_answer > 0; }))
+      return ran.error();
     for (std::size_t i = 0; i < count; ++i) piece[i].prediction = predictions_[i];
   }
   return outcomes;

@@ -13,7 +13,8 @@ namespace fathom::api {
 class Classifier {
  public:
   static Result<Classifier> create(std::shared_ptr<Opened> opened, std::size_t max_batch);
-  // One outcome each, in order. Errors: invalid_argument when the model reads the other kind of input.
+  // One outcome each, in order; some perhaps without an answer (engine::Prediction::no_answer). Errors:
+  // invalid_argument when the model reads the other kind of input.
   Result<std::vector<Outcome>> texts(std::span<const std::string> texts, const engine::RunOptions& options) {
     return all(texts, options);
   }

@@ -10,6 +10,7 @@
 #include "api/classifier.h"
 #include "api/stream.h"
 #include "base/cpu.h"
+#include "base/float_environment.h"
 #include "base/quote.h"
 #include "engine/weights_pack.h"
 
@@ -39,10 +40,13 @@ std::optional<v1::Error> read_ask(const v1::Ask& ask, engine::RunOptions& option
   return std::nullopt;
 }
 
-v1::Answer to_answer(const api::Outcome& outcome, const std::vector<std::string>& labels) {
+v1::Answer to_answer(const api::Outcome& outcome, const std::vector<std::string>& labels, std::size_t input) {
   const engine::Prediction& from = outcome.prediction;
   v1::Answer to;
-  to.label = labels[static_cast<std::size_t>(from.label)];
+  if (from.no_answer > 0)
+    to.error = outward(engine::no_answer(from, "input " + std::to_string(input)));
+  else
+    to.label = labels[static_cast<std::size_t>(from.label)];
   to.label_index = from.label;
   to.confidence = from.confidence;
   to.depth = from.depth;
@@ -57,8 +61,15 @@ v1::Answer to_answer(const api::Outcome& outcome, const std::vector<std::string>
 std::vector<v1::Answer> to_answers(const std::vector<api::Outcome>& outcomes, const std::vector<std::string>& labels) {
   std::vector<v1::Answer> answers;
   answers.reserve(outcomes.size());
-  for (const api::Outcome& outcome : outcomes) answers.push_back(to_answer(outcome, labels));
+  for (const api::Outcome& outcome : outcomes) answers.push_back(to_answer(outcome, labels, answers.size()));
   return answers;
+}
+
+// The answer of a single input.
+v1::Result<v1::Answer> only(v1::Result<std::vector<v1::Answer>> answers) {
+  if (!answers) return answers.error();
+  if (answers->front().error) return *answers->front().error;
+  return std::move(answers->front());
 }
 
 std::vector<api::TextPair> read_pairs(std::span<const v1::TextPair> pairs) {
@@ -106,6 +117,7 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<std::vector<Answer>> Session::classify(std::span<const std::string> texts, const Ask& ask) {
+  const FloatEnvironment ours;
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
   auto outcomes = state_->classifier.texts(texts, options);
@@ -114,6 +126,7 @@ Result<std::vector<Answer>> Session::classify(std::span<const std::string> texts
 }
 
 Result<std::vector<Answer>> Session::classify(std::span<const TextPair> pairs, const Ask& ask) {
+  const FloatEnvironment ours;
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
   auto outcomes = state_->classifier.pairs(read_pairs(pairs), options);
@@ -122,6 +135,7 @@ Result<std::vector<Answer>> Session::classify(std::span<const TextPair> pairs, c
 }
 
 Result<std::vector<Answer>> Session::classify(std::span<const Picture> pictures, const Ask& ask) {
+  const FloatEnvironment ours;
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
   const auto inner = read_pictures(pictures);
@@ -137,6 +151,7 @@ struct Stream::State {
 
   template <class Input>
   Result<std::size_t> submit(std::span<const Input> inputs) {
+    const FloatEnvironment ours;
     const auto taken = stream.submit(inputs);
     if (!taken) return outward(taken.error());
     return *taken;
@@ -161,9 +176,10 @@ Result<std::size_t> Stream::submit(std::span<const Picture> pictures) {
 }
 
 std::vector<Finished> Stream::drain() {
+  const FloatEnvironment ours;
   std::vector<Finished> finished;
   for (const auto& [ticket, outcome] : state_->stream.drain())
-    finished.push_back({ticket, to_answer(outcome, state_->opened->spec().label_names)});
+    finished.push_back({ticket, to_answer(outcome, state_->opened->spec().label_names, ticket)});
   return finished;
 }
 
@@ -180,6 +196,7 @@ struct Model::State {
 Model::Model(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<Model> Model::open(const std::string& folder, const Options& options) {
+  const FloatEnvironment ours;
   if (options.threads < 0 || options.threads > 1024)
     return misuse("threads is " + std::to_string(options.threads) + ", expected 0..1024", "0 uses every core");
   if (options.max_batch < 1 || options.max_batch > 4096)
@@ -205,6 +222,7 @@ const std::vector<std::string>& Model::labels() const { return state_->opened->s
 std::string Model::tier() const { return tier_name(state_->opened->runtime->kernels().tier); }
 std::string Model::checksum() const { return state_->opened->bundle().checksum(); }
 std::optional<Error> Model::verify() const {
+  const FloatEnvironment ours;
   const Status status = state_->opened->bundle().verify();
   if (!status) return outward(status.error());
   const auto packed = engine::verify_packed(*state_->opened->model);
@@ -213,6 +231,7 @@ std::optional<Error> Model::verify() const {
 }
 
 Result<Session> Model::session() const {
+  const FloatEnvironment ours;
   {
     const std::lock_guard lock(state_->mutex);
     if (!state_->idle.empty()) {
@@ -227,6 +246,7 @@ Result<Session> Model::session() const {
 }
 
 Result<Stream> Model::stream(const Ask& ask) const {
+  const FloatEnvironment ours;
   engine::RunOptions options;
   if (auto wrong = read_ask(ask, options)) return *wrong;
   auto stream = api::Stream::create(state_->opened, state_->options.max_batch, options);
@@ -235,6 +255,7 @@ Result<Stream> Model::stream(const Ask& ask) const {
 }
 
 Result<Within> Model::within(const std::string& budget) const {
+  const FloatEnvironment ours;
   auto taken = session();
   if (!taken) return taken.error();
   const auto found = api::within_budget(*state_->opened, budget, taken->state_->classifier.buffer_bytes());
@@ -280,24 +301,19 @@ Result<std::vector<Answer>> Model::classify(std::span<const Picture> pictures, c
 
 Result<Answer> Model::classify(std::string_view text, const Ask& ask) const {
   const std::string one(text);
-  auto answers = classify(std::span(&one, 1), ask);
-  if (!answers) return answers.error();
-  return std::move(answers->front());
+  return only(classify(std::span(&one, 1), ask));
 }
 
 Result<Answer> Model::classify(const TextPair& pair, const Ask& ask) const {
-  auto answers = classify(std::span(&pair, 1), ask);
-  if (!answers) return answers.error();
-  return std::move(answers->front());
+  return only(classify(std::span(&pair, 1), ask));
 }
 
 Result<Answer> Model::classify(const Picture& picture, const Ask& ask) const {
-  auto answers = classify(std::span(&picture, 1), ask);
-  if (!answers) return answers.error();
-  return std::move(answers->front());
+  return only(classify(std::span(&picture, 1), ask));
 }
 
 Result<Answer> Model::classify_file(const std::string& path, const Ask& ask) const {
+  const FloatEnvironment ours;
   auto picture = data::read_picture(path);
   if (!picture) return outward(picture.error());
   return classify(Picture{picture->pixels.data(), picture->height, picture->width}, ask);

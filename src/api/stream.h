@@ -19,7 +19,8 @@ class Stream {
   // Input: std::string, TextPair, data::Picture. Errors: invalid_argument when the model reads another kind of input.
   template <class Input>
   Result<std::size_t> submit(std::span<const Input> inputs);
-  // Runs until at least one input is finished and hands out all that are, with their tickets; none: none is held.
+  // Runs until at least one input is finished and hands out all that are, with their tickets; none: none is held. Some
+  // may have no answer (engine::Prediction::no_answer).
   std::vector<std::pair<std::uint64_t, Outcome>> drain();
   std::size_t held() const { return stream_.held(); }
   std::size_t room() const { return stream_.room(); }

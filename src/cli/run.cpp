@@ -57,8 +57,10 @@ class Printer {
     for (const std::string& name : spec.label_names)
       width_ = std::max(width_, static_cast<int>(one_line(name, 24).size()));
   }
-  void print(const api::Outcome& outcome, const std::string& input) {
+  // `where`: what an error calls this input.
+  void print(const api::Outcome& outcome, const std::string& input, const std::string& where) {
     const engine::Prediction& p = outcome.prediction;
+    if (p.no_answer > 0) return print_error(engine::no_answer(p, where + " '" + one_line(input, 48) + "'"), input);
     if (json_) {
       std::printf("%s\n", to_json(outcome, spec_, input).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
     } else {
@@ -74,7 +76,18 @@ class Printer {
     full_ += outcome.full_macs;
     ++count_;
   }
-  void close() const {
+  // Told with the others; the first one also ends the program, when all are printed.
+  void print_error(const Error& error, const std::string& input) {
+    if (json_) {
+      const Json line = {{"input", input},
+                         {"error", {{"code", static_cast<int>(error.code)}, {"message", error.message}}}};
+      std::printf("%s\n", line.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    } else if (unanswered_ > 0) {
+      warn(error.message);
+    }
+    if (unanswered_++ == 0) first_error_ = error;
+  }
+  Status close() const {
     if (cut_ > 0)
       warn(std::to_string(cut_) + " texts were longer than the model's " + std::to_string(spec_.max_tokens) +
            " tokens and were cut");
@@ -84,10 +97,16 @@ class Printer {
                     depth_ / static_cast<double>(count_), spec_.layers, full_ > 0 ? 100.0 * macs_ / full_ : 0.0);
       say(line);
     }
+    if (unanswered_ == 0) return {};
+    Error error = first_error_;
+    if (unanswered_ > 1) error.message += "; so with " + std::to_string(unanswered_ - 1) + " more";
+    return error;
   }
 
  private:
   const ModelSpec& spec_;
+  std::size_t unanswered_ = 0;
+  Error first_error_;
   bool json_;
   int width_ = 4;
   std::size_t count_ = 0, cut_ = 0;
@@ -108,7 +127,8 @@ class Runner {
       pairs.push_back({std::move(pair.first), std::move(pair.second)});
     }
     FATHOM_TRY(const auto outcomes, pairs_ ? classifier_.pairs(pairs, options_) : classifier_.texts(texts, options_));
-    for (std::size_t i = 0; i < texts.size(); ++i) printer_.print(outcomes[i], texts[i]);
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      printer_.print(outcomes[i], texts[i], where + " " + std::to_string(first + i));
     return {};
   }
 
@@ -143,7 +163,7 @@ class Runner {
         batch.push_back(std::move(fitted));
       }
       FATHOM_TRY(const auto outcomes, classifier_.pictures(batch, options_));
-      for (std::size_t i = 0; i < batch.size(); ++i) printer_.print(outcomes[i], paths[begin + i]);
+      for (std::size_t i = 0; i < batch.size(); ++i) printer_.print(outcomes[i], paths[begin + i], "picture");
     }
     return {};
   }
@@ -257,8 +277,9 @@ Result<int> act(const Options& options) {
                    "give JPEG or PNG files as arguments, with --file, or one path a line on stdin"};
     FATHOM_TRY_VOID(runner.pictures(paths));
   }
-  printer.close();
+  const Status all_answered = printer.close();
   if (options.runtime.memory_budget > 0) say(memory_text(eval::memory_json(classifier.residency())));
+  if (!all_answered) return all_answered.error();
   return 0;
 }
 

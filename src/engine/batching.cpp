@@ -64,8 +64,8 @@ void layer_on_its_own(Session::State& state, int layer) {
 void finish(Session::State& state, std::size_t slot, const float* logits, const float* p) {
   const std::size_t classes = state.parts->classes, place = static_cast<std::size_t>(state.slots[slot]);
   Prediction& out = state.out[place];
-  out.label = policy::argmax({logits, classes});
-  out.confidence = p[out.label];
+  out.label = out.no_answer > 0 ? -1 : policy::argmax({logits, classes});
+  out.confidence = out.no_answer > 0 ? 0.0f : p[out.label];
   out.trajectory = state.masks[place];
   out.depth = std::popcount(out.trajectory);
   out.macs += out.depth * ledger_of_slot(state, slot).layer;
@@ -170,7 +170,7 @@ void trace_exit(Session::State& state, const Needs& needs, int exit) {
     pick_all(state);
     run_heads(state, exit, state.picked, n);
     for (std::size_t s = 0; s < n; ++s)
-      calibrate_row(state, exit, state.head_logits + s * classes, state.p + s * classes);
+      calibrate_row(state, s, exit, state.head_logits + s * classes, state.p + s * classes);
   }
   for (std::size_t s = 0; s < n; ++s) {
     const std::size_t read = static_cast<std::size_t>(parts.heads[at].shape.input);
@@ -282,7 +282,7 @@ void finish_picked(Session::State& state, int exit, std::size_t count) {
     const std::size_t slot = static_cast<std::size_t>(state.picked[i]);
     const float* logits = state.head_logits + i * classes;
     float* p = state.p + i * classes;
-    calibrate_row(state, exit, logits, p);
+    calibrate_row(state, slot, exit, logits, p);
     state.out[state.slots[slot]].macs += head_macs(state, slot, exit);
     finish(state, slot, logits, p);
   }

@@ -14,7 +14,8 @@ namespace {
 using kernels::Activation;
 using policy::Score;
 
-void spread_gemm(const Session::State& state, const kernels::GemmArgs& args) {
+void spread_gemm(const Session::State& state, kernels::GemmArgs args) {
+  args.scratch = state.gemm_scratch;
   kernels::gemm(*state.table, *state.pool, args);
 }
 
@@ -87,9 +88,13 @@ void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::
   spread_gemm(state, linear_args(head.out, input, width, count, state.head_logits, parts.classes));
 }
 
-void calibrate_row(const Session::State& state, int exit, const float* logits, float* p) {
+void calibrate_row(Session::State& state, std::size_t slot, int exit, const float* logits, float* p) {
   const Plan::Parts& parts = *state.parts;
   state.table->softmax(logits, parts.classes, parts.heads[static_cast<std::size_t>(exit - 1)].temperature, p);
+  float strange = 0;  // NaN if anything is not finite
+  for (std::size_t c = 0; c < parts.classes; ++c) strange += 0.0f * logits[c] + 0.0f * p[c];
+  Prediction& out = state.out[state.slots[slot]];
+  if (strange != 0.0f && out.no_answer == 0) out.no_answer = exit;
 }
 
 void policy_step(Session::State& state, int exit, bool observed) {
@@ -145,7 +150,7 @@ void observe(Session::State& state, const Needs& needs, int exit) {
   const bool first = exit == parts.policy.first_exit;
   for (std::size_t s = 0; s < n; ++s) {
     float* p = state.p + s * classes;
-    calibrate_row(state, exit, state.head_logits + s * classes, p);
+    calibrate_row(state, s, exit, state.head_logits + s * classes, p);
     if (!needs.lstm) continue;
     const std::span<const float> previous(state.previous + s * classes, first ? 0 : classes);
     state.signals[s] = policy::signals_of({p, classes}, previous, exit, parts.spec.layers);

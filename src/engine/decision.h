@@ -24,7 +24,9 @@ bool has_parts(const Plan::Parts& parts, policy::Score score);
 void pool_cls_mean(const Session::State& state, std::size_t slot, float* to);
 // Heads of exit `exit` (1-based) for the slots listed: row i of state.head_logits belongs to slots[i].
 void run_heads(Session::State& state, int exit, const std::int32_t* slots, std::size_t count);
-void calibrate_row(const Session::State& state, int exit, const float* logits, float* p);
+// Probabilities of a slot's logits at this exit; logits or probabilities that are not finite leave it without an
+// answer.
+void calibrate_row(Session::State& state, std::size_t slot, int exit, const float* logits, float* p);
 
 // From h^0 in x, before an input's first layer, for all slots: features, LSTM start.
 void run_extractor(Session::State& state, const Needs& needs);

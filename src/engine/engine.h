@@ -2,7 +2,8 @@
 // Plan: immutable, shared; all checks happen when it is compiled (weights packed or mapped, kernels resolved, MACs
 // counted). Session: move-only; owns every buffer; one thread at a time. Runtime: threads and kernel tier, passed,
 // never global. After a Session exists, run() allocates nothing, takes no lock but the pool's try-lock, looks nothing
-// up. Results are bit-equal alone or in any batch, for any thread count, within a tier.
+// up. Results are bit-equal alone or in any batch, for any thread count, within a tier, and whatever rounding the
+// calling thread has set (base/float_environment.h). Needs 64 KB of the caller's stack.
 #pragma once
 
 #include <cstdint>
@@ -115,7 +116,12 @@ struct Prediction {
   std::uint64_t trajectory = 0;  // bit l-1: layer l ran
   double macs = 0;               // everything executed, decision included
   double decision_macs = 0;      // of these: extractor, trees, LSTM, heads of exits not taken
+  // > 0: the first exit whose logits (or probabilities) were not finite. There is no answer then: label -1, confidence
+  // 0.
+  std::int32_t no_answer = 0;
 };
+// What is said of such an input. corrupt_bundle.
+Error no_answer(const Prediction& prediction, const std::string& input);
 
 struct SessionLimits {
   std::size_t max_batch = 32;
@@ -149,7 +155,8 @@ class Session {
   ~Session();
 
   // Runs `batch`; predictions.size() >= batch.count. Errors: invalid_argument naming the input (ids or types out of
-  // range, offsets not rising, too many or too long inputs).
+  // range, offsets not rising, too many or too long inputs): nothing ran then; corrupt_bundle, an input without an
+  // answer (Prediction::no_answer): the predictions of all others are written.
   Status run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions);
 
   // Every layer, for training exits on a frozen model: [CLS; mean over all tokens] after layers 1..L-1 into `states`

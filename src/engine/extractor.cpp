@@ -179,8 +179,10 @@ void start_policy(Session::State& state) {
   if (parts.policy.policy_reads_level)
     for (std::size_t s = 0; s < n; ++s)
       state.policy_start[(s + 1) * net.init.k - 1] = level_of(state, static_cast<std::size_t>(state.slots[s]));
-  kernels::gemm(*state.table, *state.pool,
-                linear_args(net.init, state.policy_start, net.init.k, n, state.policy_in + kPolicyInputs, row));
+  kernels::GemmArgs init =
+      linear_args(net.init, state.policy_start, net.init.k, n, state.policy_in + kPolicyInputs, row);
+  init.scratch = state.gemm_scratch;
+  kernels::gemm(*state.table, *state.pool, init);
   for (std::size_t s = 0; s < n; ++s) {
     float* h = state.policy_in + s * row + kPolicyInputs;
     for (std::size_t i = 0; i < net.width; ++i) h[i] = std::tanh(h[i]);
@@ -210,12 +212,18 @@ void run_extractor(Session::State& state, const Needs& needs) {
     work += macs;
   }
   if (workers == 1 || n < workers || work < kOwnMacs * static_cast<double>(workers)) {
-    const auto gemm = [&](const kernels::GemmArgs& args) { kernels::gemm(*state.table, *state.pool, args); };
+    const auto gemm = [&](kernels::GemmArgs args) {
+      args.scratch = state.gemm_scratch;
+      kernels::gemm(*state.table, *state.pool, args);
+    };
     extract(state, state.input_scratch[0], needs, 0, n, gemm);
   } else {
-    const auto gemm = [&](const kernels::GemmArgs& args) { state.table->gemm(args); };
-    state.pool->parallel(static_cast<int>(workers), [&](int worker) {
-      const std::size_t w = static_cast<std::size_t>(worker);
+    state.pool->parallel(static_cast<int>(workers), [&](int share) {
+      const std::size_t w = static_cast<std::size_t>(share);
+      const auto gemm = [&](kernels::GemmArgs args) {
+        args.scratch = state.gemm_scratch_of(w);
+        state.table->gemm(args);
+      };
       extract(state, state.input_scratch[w], needs, n * w / workers, n * (w + 1) / workers, gemm);
     });
   }

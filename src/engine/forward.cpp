@@ -20,6 +20,7 @@ constexpr std::size_t kRowsOfOwn = 64;  // rows a worker needs before it gets se
 // After a GEMM may come the attention that reads its output.
 struct Alone {
   const kernels::Table& table;
+  float* gemm_scratch;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
   void gemm(const GemmArgs& args, const AttentionArgs* mixing) const { run(table.gemm, args, mixing); }
   void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const { run(table.gemm_bf16, args, mixing); }
@@ -38,7 +39,8 @@ struct Alone {
 
  private:
   template <class Args>
-  void run(void (*kernel)(const Args&) noexcept, const Args& args, const AttentionArgs* mixing) const {
+  void run(void (*kernel)(const Args&) noexcept, Args args, const AttentionArgs* mixing) const {
+    args.scratch = gemm_scratch;
     kernel(args);
     if (mixing) table.attention(*mixing);
   }
@@ -48,6 +50,7 @@ struct Spread {
   const kernels::Table& table;
   ThreadPool& pool;
   std::size_t attention_stride;
+  float* gemm_scratch;
   void reads(RowsRead::Map, const GemmArgs&, std::size_t) const {}
   void gemm(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm, args, mixing); }
   void gemm_bf16(const GemmArgs& args, const AttentionArgs* mixing) const { spread(kernels::gemm_bf16, args, mixing); }
@@ -68,13 +71,19 @@ struct Spread {
 
  private:
   template <class Args>
-  void spread(void (*kernel)(const kernels::Table&, ThreadPool&, Args, const kernels::Mixing*), const Args& args,
+  void spread(void (*kernel)(const kernels::Table&, ThreadPool&, Args, const kernels::Mixing*), Args args,
               const AttentionArgs* mixing) const {
+    args.scratch = gemm_scratch;
     if (!mixing) return kernel(table, pool, args, nullptr);
     const kernels::Mixing with_scratch{*mixing, attention_stride};
     kernel(table, pool, args, &with_scratch);
   }
 };
+
+Alone alone(const Session::State& state, std::size_t worker) { return {*state.table, state.gemm_scratch_of(worker)}; }
+Spread spread(const Session::State& state) {
+  return {*state.table, *state.pool, state.attention_stride, state.gemm_scratch};
+}
 
 struct Watched : Spread {  // what every map reads is shown
   const Watcher& see;
@@ -249,7 +258,7 @@ void project_words(Session::State& state, const std::int32_t* ids, std::size_t c
   for (std::size_t done = 0, some = 0; done < count; done += some, x += some * state.parts->hidden) {
     some = std::min(state.chunk_rows, count - done);
     fetch_words(e.word, state.word_caches[0], ids + done, some, scratch.wide);
-    run_linear(Spread{*state.table, *state.pool, state.attention_stride}, e.projection,
+    run_linear(spread(state), e.projection,
                linear_args(e.projection, scratch.wide, e.projection.k, some, x, state.parts->hidden),
                scratch.quantized);
   }
@@ -393,14 +402,13 @@ Status embed(Session::State& state, const Batch& batch) {
   };
   if (n < workers || workers == 1) {
     for (std::size_t s = 0; s < n; ++s)
-      embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s),
-                    Spread{*state.table, *state.pool, state.attention_stride});
+      embed_picture(parts, state.input_scratch[0], batch, s, rows_of(s), spread(state));
     return {};
   }
   state.pool->parallel(static_cast<int>(workers), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
     for (std::size_t s = n * w / workers; s < n * (w + 1) / workers; ++s)
-      embed_picture(parts, state.input_scratch[w], batch, s, rows_of(s), Alone{*state.table});
+      embed_picture(parts, state.input_scratch[w], batch, s, rows_of(s), alone(state, w));
   });
   return {};
 }
@@ -410,7 +418,7 @@ void run_layer_watched(Session::State& state, std::size_t index, const std::int3
   if (!state.may_use(state.parts->layer_unit(index))) return;
   const std::size_t chunks = cut(state, lengths, 0, count, 0);
   for (std::size_t c = 0, begin = 0; c < chunks; ++c) {
-    const Watched exec{{*state.table, *state.pool, state.attention_stride}, see, index};
+    const Watched exec{spread(state), see, index};
     const std::size_t end = static_cast<std::size_t>(state.chunk_ends[c]);
     run_chunk(state, state.parts->layers[index], exec, state.layer_scratch[0], starts, lengths, begin, end);
     begin = end;
@@ -431,13 +439,11 @@ void run_layer(Session::State& state, std::size_t index, const std::int32_t* sta
                 c == 0 ? 0 : static_cast<std::size_t>(state.chunk_ends[c - 1]),
                 static_cast<std::size_t>(state.chunk_ends[c]));
   };
-  if (!owned)
-    return run_chunks(Spread{*state.table, *state.pool, state.attention_stride}, state.layer_scratch[0], 0,
-                      cut(state, lengths, 0, count, 0));
+  if (!owned) return run_chunks(spread(state), state.layer_scratch[0], 0, cut(state, lengths, 0, count, 0));
   share_out(state, lengths, count, rows, threads);
   state.pool->parallel(static_cast<int>(threads), [&](int worker) {
     const std::size_t w = static_cast<std::size_t>(worker);
-    run_chunks(Alone{*state.table}, state.layer_scratch[w], w == 0 ? 0 : state.layer_scratch[w - 1].end_chunk,
+    run_chunks(alone(state, w), state.layer_scratch[w], w == 0 ? 0 : state.layer_scratch[w - 1].end_chunk,
                state.layer_scratch[w].end_chunk);
   });
 }

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/cores.h"
+#include "base/float_environment.h"
 #include "engine/checksum.h"
 #include "engine/parts.h"
 
@@ -215,6 +216,7 @@ bool Plan::decides() const { return parts_->decides; }
 std::size_t Plan::weight_bytes(int depth) const { return parts_->depth_bytes.at(static_cast<std::size_t>(depth)); }
 
 Result<std::shared_ptr<const Plan>> Plan::compile(std::shared_ptr<const Model> model, const Runtime& runtime) {
+  const FloatEnvironment ours;  // packing rounds
   if (model == nullptr) return Error{Code::invalid_argument, "Plan::compile: no model", "load a bundle first"};
   try {
     FATHOM_TRY(auto parts, resolve(std::move(model), runtime));

@@ -1,5 +1,6 @@
 #include "engine/requests.h"
 
+#include <cmath>
 #include <string>
 
 #include "engine/decision.h"
@@ -98,6 +99,7 @@ Status check_options(const Session::State& st, const RunOptions& options) {
   if (options.mode == Mode::fixed_exit && (options.exit < 1 || options.exit > parts.spec.layers))
     return refuse("exit: expected 1.." + std::to_string(parts.spec.layers) + ", got " + std::to_string(options.exit),
                   "exit l reads the state after layer l");
+  if (std::isnan(options.lambda)) return refuse("lambda: expected a number, got NaN", "below 0 takes the bundle's");
   if (options.max_depth < 0 || options.max_depth > parts.spec.layers)
     return refuse("max_depth: expected 0 (no bound) to " + std::to_string(parts.spec.layers) + ", got " +
                       std::to_string(options.max_depth),

@@ -1,8 +1,10 @@
 // Session: plans its buffers, has every batch and request checked, then hands over to batching.cpp.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <new>
 
+#include "base/float_environment.h"
 #include "engine/batching.h"
 #include "engine/decision.h"
 #include "engine/forward.h"
@@ -112,6 +114,7 @@ void carve_decision(Session::State& st, Carvers& carvers) {
 
 void carve(Session::State& st, Carvers& carvers) {
   auto& [floats, ints, doubles, bytes] = carvers;
+  st.gemm_scratch = floats.take(st.layer_scratch.size() * st.table->gemm_scratch);
   st.x = floats.take(st.max_rows * st.parts->hidden);
   carve_layers(st, carvers);
   carve_inputs(st, carvers);
@@ -223,6 +226,7 @@ Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> p
     return refuse(std::string("session: the plan was compiled for kernels '") + tier_name(plan->parts().kernels->tier) +
                       "', the runtime uses '" + tier_name(runtime.kernels().tier) + "'",
                   "compile the plan with this runtime");
+  const FloatEnvironment ours;
   try {
     auto state = std::make_unique<Session::State>();
     state->parts = &plan->parts();
@@ -275,7 +279,15 @@ Result<Session> Session::create(std::shared_ptr<const Plan> plan, Runtime& runti
   return Session(std::move(state));
 }
 
+Error no_answer(const Prediction& prediction, const std::string& input) {
+  return {Code::corrupt_bundle,
+          input + ": no answer, the logits of exit " + std::to_string(prediction.no_answer) +
+              " are not finite (NaN or infinite)",
+          "weights that diverged in training or were damaged: `fathom info --verify`, or import the checkpoint again"};
+}
+
 Status Session::run(const Batch& batch, const RunOptions& options, std::span<Prediction> predictions) {
+  const FloatEnvironment ours;
   State& st = *state_;
   st.inputs = st.rows = 0;
   FATHOM_TRY_VOID(check_batch(st, batch));
@@ -298,10 +310,17 @@ Status Session::run(const Batch& batch, const RunOptions& options, std::span<Pre
   if (st.parts->decides) (void)st.may_use(Plan::Parts::kDecision);
   run_course(st, course);
   st.out = nullptr;
-  return st.take_fault();
+  if (const Status fault = st.take_fault(); !fault) {  // no prediction holds, not even that one has no answer
+    std::fill_n(predictions.begin(), batch.count, Prediction{});
+    return fault.error();
+  }
+  for (std::size_t i = 0; i < batch.count; ++i)
+    if (predictions[i].no_answer > 0) return no_answer(predictions[i], "input " + number(i));
+  return {};
 }
 
 Status Session::run_backbone(const Batch& batch) {
+  const FloatEnvironment ours;
   State& st = *state_;
   st.inputs = st.rows = 0;
   FATHOM_TRY_VOID(check_batch(st, batch));
@@ -314,6 +333,7 @@ Status Session::run_backbone(const Batch& batch) {
 
 Status Session::run_states(const Batch& batch, std::span<float> states, std::span<float> logits,
                            std::span<float> start) {
+  const FloatEnvironment ours;
   State& st = *state_;
   const Plan::Parts& parts = *st.parts;
   st.inputs = st.rows = 0;
@@ -332,10 +352,15 @@ Status Session::run_states(const Batch& batch, std::span<float> states, std::spa
   if (!start.empty()) std::copy_n(st.x, st.rows * parts.hidden, start.data());
   engine::run_states(st, states.data());
   std::copy_n(st.head_logits, batch.count * parts.classes, logits.data());
-  return st.take_fault();
+  FATHOM_TRY_VOID(st.take_fault());
+  for (std::size_t i = 0; i < batch.count * parts.classes; ++i)
+    if (Prediction at{.no_answer = parts.spec.layers}; !std::isfinite(logits[i]))
+      return no_answer(at, "input " + number(i / parts.classes));
+  return {};
 }
 
 Status Session::watch(const Batch& batch, int layers, const Watcher& see) {
+  const FloatEnvironment ours;
   State& st = *state_;
   const Plan::Parts& parts = *st.parts;
   st.inputs = st.rows = 0;

@@ -68,6 +68,7 @@ struct Session::State {
   Buffer<std::int32_t> ints;
   Buffer<double> doubles;
   Buffer<std::uint8_t> bytes;
+  float* gemm_scratch = nullptr;    // table->gemm_scratch floats a thread
   Buffer<std::uint64_t> masks;      // [batch] trajectory by place: planned at the start, cut where the input stops
   Buffer<policy::Signals> signals;  // [batch]
   std::vector<LayerScratch> layer_scratch;  // one a thread
@@ -124,6 +125,7 @@ struct Session::State {
     return floats.size() * sizeof(float) + ints.size() * sizeof(std::int32_t) + doubles.size() * sizeof(double) +
            bytes.size() + masks.size() * sizeof(std::uint64_t) + signals.size() * sizeof(policy::Signals);
   }
+  float* gemm_scratch_of(std::size_t worker) const { return gemm_scratch + worker * table->gemm_scratch; }
   const Ledger& ledger(std::size_t input_tokens) const {
     return ledgers.size() == 1 ? ledgers[0] : ledgers[input_tokens];
   }

@@ -7,6 +7,7 @@
 #include <new>
 #include <vector>
 
+#include "base/float_environment.h"
 #include "engine/batching.h"
 #include "engine/forward.h"
 #include "engine/requests.h"
@@ -187,6 +188,7 @@ Result<Stream> Stream::create(std::shared_ptr<const Plan> plan, Runtime& runtime
 }
 
 Result<Taken> Stream::submit(const Batch& batch, std::span<const std::uint64_t> masks) {
+  const FloatEnvironment ours;
   State& s = *state_;
   Session::State& st = *s.run;
   Batch taken = batch;
@@ -215,6 +217,7 @@ Result<Taken> Stream::submit(const Batch& batch, std::span<const std::uint64_t> 
 }
 
 bool Stream::step() {
+  const FloatEnvironment ours;
   State& s = *state_;
   const int layer = s.choose();
   if (layer == 0) return false;

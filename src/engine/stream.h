@@ -42,8 +42,9 @@ class Stream {
   // not looked at.
   Result<Taken> submit(const Batch& batch, std::span<const std::uint64_t> masks = {});
 
-  // Hands out finished inputs, in no given order; while none is finished, runs layers. Returns how many; 0: none is
-  // held, or `out` is empty. Call submit between calls: the more inputs wait, the more rows a layer runs on.
+  // Hands out finished inputs (some perhaps without an answer: Prediction::no_answer), in no given order; while none is
+  // finished, runs layers. Returns how many; 0: none is held, or `out` is empty. Call submit between calls: the more
+  // inputs wait, the more rows a layer runs on.
   std::size_t drain(std::span<Finished> out);
   // The same until all inputs held are handed out or `out` is full: for when no more will come.
   std::size_t finish(std::span<Finished> out);

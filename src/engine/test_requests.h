@@ -44,7 +44,8 @@ inline std::vector<std::uint64_t> random_masks(const ModelSpec& spec, std::size_
 
 inline bool same(const Prediction& a, const Prediction& b) {
   return a.label == b.label && std::memcmp(&a.confidence, &b.confidence, 4) == 0 && a.depth == b.depth &&
-         a.trajectory == b.trajectory && a.macs == b.macs && a.decision_macs == b.decision_macs;
+         a.trajectory == b.trajectory && a.macs == b.macs && a.decision_macs == b.decision_macs &&
+         a.no_answer == b.no_answer;
 }
 
 // The reference kernels are slow: they run the small models only.

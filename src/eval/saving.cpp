@@ -77,7 +77,11 @@ Result<Json> in_stream(const std::shared_ptr<const engine::Plan>& plan, engine::
     for (std::size_t next = 0; next < count || stream.held() > 0;) {
       while (next < count && stream.room() > 0) FATHOM_TRY_VOID(stream.submit(batches[next++ % batches.size()]));
       const std::size_t done = next < count ? stream.drain(finished) : stream.finish(finished);
-      for (std::size_t i = 0; i < done; ++i) cost.macs += finished[i].prediction.macs;
+      for (std::size_t i = 0; i < done; ++i) {
+        if (finished[i].prediction.no_answer > 0)
+          return engine::no_answer(finished[i].prediction, "input " + std::to_string(finished[i].ticket));
+        cost.macs += finished[i].prediction.macs;
+      }
     }
     cost.ms = ms_since(start);
     return cost;

@@ -14,6 +14,10 @@ enum class Activation : std::uint8_t {
   gelu
 };  // gelu: erf form, |error| <= 2e-7 * max(1,|x|); of -infinity 0 or NaN, by tier
 
+// Floats of working space of one call of a vector tier's GEMM: packed activations and waiting sums (gemm.inc); with
+// tiles copied activations and sums (avx512_amx/gemm_tiles.h), which falls back on the others.
+inline constexpr std::size_t kGemmScratch = 134'080, kTiledGemmScratch = 161'792;
+
 // What every GEMM shares: c[m,n] = act(a[m,k] * w^T + bias) + residual, for columns [n_begin, n_end) only, n_begin a
 // multiple of the panel width: threads split N by panels (or M by rows, by moving the pointers).
 struct GemmOutput {
@@ -25,6 +29,7 @@ struct GemmOutput {
   std::size_t m = 0, n = 0, k = 0;
   std::size_t n_begin = 0, n_end = 0;
   Activation activation = Activation::none;
+  float* scratch = nullptr;  // Table::gemm_scratch floats, 64-byte aligned, of this call alone
 };
 
 // For gemm and gemm_bf16.

@@ -60,6 +60,8 @@ TEST_P(GemmBf16, RoundsActivationsAsWeights) {
   t().pack_weights_bf16(&one, 1, 1, packed.data());
   std::vector<float> y(x.size());
   GemmArgs g;
+  Buffer<float> scratch(t().gemm_scratch);
+  g.scratch = scratch.data();
   g.lda = g.ldc = g.n = g.n_end = g.k = 1;
   g.packed = packed.data();
   for (const std::size_t rows : {x.size(), std::size_t{1}}) {

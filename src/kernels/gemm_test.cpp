@@ -131,6 +131,8 @@ TEST_P(GemmFp32, GeluIsAccurateEverywhere) {
   t().pack_weights(&one, 1, 1, packed.data());
   std::vector<float> y(x.size());
   GemmArgs g;
+  Buffer<float> scratch(t().gemm_scratch);
+  g.scratch = scratch.data();
   g.a = x.data();
   g.lda = 1;
   g.packed = packed.data();

@@ -30,9 +30,11 @@ double hot_gemm(const Table& table, ThreadPool& pool, Precision precision) {
     constexpr int kTimes = 200;
     pool.parallel(pool.threads(), [&](int) {
       std::vector<float> c(kRows * kSide);
+      Buffer<float> scratch(table.gemm_scratch);
       GemmArgs args;
       args.m = kRows, args.n = args.n_end = args.k = args.lda = args.ldc = kSide;
       args.a = x.data(), args.c = c.data(), args.packed = packed.data();
+      args.scratch = scratch.data();
       Int8GemmArgs quantized;
       static_cast<GemmOutput&>(quantized) = args;
       quantized.a = q.data(), quantized.lda = kSide, quantized.packed = packed.data();

@@ -48,14 +48,19 @@ struct Spreading {
   }
   bool by_rows(const Args& args) const { return args.m >= kRowsOfOwn * threads(); }
 
+  Args own_args(Args args, int worker) const {
+    args.scratch += static_cast<std::size_t>(worker) * table.gemm_scratch;
+    return args;
+  }
+
   void run(const Args& args) const {
     if (alone(args)) return kernel(args);
     if (by_rows(args)) {
       const std::size_t pieces = threads() * ceil_div(args.m, threads() * 2 * kRowsOfOwn);
-      pool.parallel(static_cast<int>(pieces), [&](int index) {
+      pool.parallel(static_cast<int>(pieces), [&](int index, int worker) {
         const std::size_t i = static_cast<std::size_t>(index);
         const std::size_t begin = args.m * i / pieces, end = args.m * (i + 1) / pieces;
-        Args part = args;
+        Args part = own_args(args, worker);
         part.m = end - begin;
         skip_rows(part, begin);
         part.c += begin * args.ldc;
@@ -65,9 +70,9 @@ struct Spreading {
       return;
     }
     const std::size_t panels = ceil_div(args.n_end - args.n_begin, table.panel), pieces = std::min(threads(), panels);
-    pool.parallel(static_cast<int>(pieces), [&](int index) {
+    pool.parallel(static_cast<int>(pieces), [&](int index, int worker) {
       const std::size_t i = static_cast<std::size_t>(index);
-      Args part = args;
+      Args part = own_args(args, worker);
       part.n_begin = args.n_begin + panels * i / pieces * table.panel;
       part.n_end = std::min(args.n_end, args.n_begin + panels * (i + 1) / pieces * table.panel);
       kernel(part);
@@ -84,9 +89,9 @@ struct Spreading {
   void run_heads(const Args& args, const Mixing& mixing) const {
     const std::size_t all = static_cast<std::size_t>(mixing.args.heads), heads = all / threads(),
                       columns = 3 * heads * static_cast<std::size_t>(mixing.args.dim);
-    pool.parallel(static_cast<int>(threads()), [&](int index) {
+    pool.parallel(static_cast<int>(threads()), [&](int index, int worker) {
       const std::size_t i = static_cast<std::size_t>(index);
-      Args own = args;
+      Args own = own_args(args, worker);
       own.n_begin = i * columns;
       own.n_end = own.n_begin + columns;
       kernel(own);

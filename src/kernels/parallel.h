@@ -22,6 +22,7 @@ void attention(const Table& table, ThreadPool& pool, const Mixing& mixing);
 // c for all rows and the columns [n_begin, n_end); n_end = 0 means n. With `mixing`, c is what it reads as qkv, and all
 // pairs of the sequences in it follow. A thread that computes columns then takes those of its own heads: they need not
 // leave its core, nor wait for another thread's. Not where mixing's out is a, which others may still read.
+// args.scratch holds pool.threads() areas of table.gemm_scratch floats.
 void gemm(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
 void gemm_bf16(const Table& table, ThreadPool& pool, GemmArgs args, const Mixing* mixing = nullptr);
 void gemm_int8(const Table& table, ThreadPool& pool, Int8GemmArgs args, const Mixing* mixing = nullptr);

@@ -10,7 +10,8 @@ namespace {
 #define FATHOM_TABLE(space)                                                                                      \
   {                                                                                                              \
     .tier = Tier::space, .name = #space, .panel = space::kPanel, .levels = space::kLevels,                       \
-    .packed_size = packed_size<space::kPanel>, .pack_weights = pack_weights<space::kPanel>, .gemm = space::gemm, \
+    .gemm_scratch = Tier::space == Tier::ref ? 0 : kGemmScratch, .packed_size = packed_size<space::kPanel>,      \
+    .pack_weights = pack_weights<space::kPanel>, .gemm = space::gemm,                                            \
     .packed_size_bf16 = packed_size_bf16<space::kPanel>, .pack_weights_bf16 = pack_weights_bf16<space::kPanel>,  \
     .gemm_bf16 = space::gemm_bf16, .packed_size_int8 = packed_size_int8<space::kPanel>,                          \
     .pack_weights_int8 = pack_weights_int8<space::kPanel>, .quantize_rows = space::quantize_rows,                \
@@ -51,6 +52,7 @@ constexpr Table avx512_amx_table() {
   t.tier = Tier::avx512_amx;
   t.name = "avx512_amx";
   t.tiles = true;
+  t.gemm_scratch = kTiledGemmScratch;
   t.gemm_bf16 = avx512_amx::gemm_bf16;
   t.gemm_int8 = avx512_amx::gemm_int8;
   return t;

@@ -32,6 +32,9 @@ struct Table {
   std::size_t panel = 0;  // columns of one packed panel
   int levels = 0;         // largest quantized activation: 255 where 8-bit products are summed exactly, else 127
 
+  // Floats of GemmOutput::scratch, a multiple of 16, that every call of a GEMM may use: kernels live on small stacks.
+  std::size_t gemm_scratch = 0;
+
   bool tiles =
       false;  // products of int8 and bf16 are quicker than weights are read: more rows at once read them less often
 

@@ -30,6 +30,8 @@ struct GemmCase {
     g.n = g.n_end = n;
     g.k = k;
     g.activation = activation;
+    static Buffer<float> scratch(8 * kTiledGemmScratch);  // of up to 8 workers
+    g.scratch = scratch.data();
   }
 };
 

@@ -273,8 +273,9 @@ struct TiledBlock {  // rows of c computed together
 
 template <class Kind>
 void gemm_tiles(const typename Kind::Args& g) {
-  alignas(64) char copied[kCopiedBytes];
-  alignas(64) float sums[2 * (kMostRows + 2 * kTileMost) * kPanelWidth];
+  static_assert(kCopiedBytes / sizeof(float) + 2 * (kMostRows + 2 * kTileMost) * kPanelWidth == kTiledGemmScratch);
+  char* const copied = reinterpret_cast<char*>(g.scratch);
+  float* const sums = g.scratch + kCopiedBytes / sizeof(float);
   std::int32_t row_words[kMostRows] = {};
   const bool bare = Kind::bare(g);
   const std::size_t line = (Kind::row_bytes(g.k) + kTileBytes - 1) / kTileBytes,
