@@ -49,7 +49,7 @@ Result<NarrowReport> narrow_words(const std::filesystem::path& folder, const std
   LayerTensors tensors(*source.model, after);
   tensors.put(kWords, floats(centred * kept));
   tensors.put("embeddings.word_projection.weight", floats(kept));
-  const Matrix positions = widened(source.model->weight(kPositions), before.max_tokens, hidden).rowwise() + mean;
+  const Matrix positions = widened(source.model->weight(kPositions), before.position_rows(), hidden).rowwise() + mean;
   tensors.put(kPositions, floats(positions));
   const double total = std::max(solved.eigenvalues().sum(), 1e-300);
   const NarrowReport report{before.hidden, width,

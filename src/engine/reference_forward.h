@@ -71,13 +71,15 @@ struct Forward {
     const float* word = model.weight("embeddings.word_embeddings.weight");
     const float* position = model.weight("embeddings.position_embeddings.weight");
     Rows rows;
+    std::size_t next = spec.padding_id < 0 ? 0 : 1;
     for (std::size_t t = 0; t < ids.size(); ++t) {
+      const std::size_t place = spec.padding_id >= 0 && ids[t] == spec.padding_id ? 0 : next++;
       const std::size_t width = spec.word_width > 0 ? static_cast<std::size_t>(spec.word_width) : h;
       const float* const row = word + static_cast<std::size_t>(ids[t]) * width;
       Row x(row, row + width);
       if (spec.word_width > 0) x = times(x, "embeddings.word_projection.weight", spec.hidden);
       for (std::size_t i = 0; i < h; ++i) {
-        x[i] += static_cast<double>(position[t * h + i]);
+        x[i] += static_cast<double>(position[place * h + i]);
         if (spec.token_types > 0)
           x[i] += static_cast<double>(
               model.weight("embeddings.token_type_embeddings.weight")[static_cast<std::size_t>(types[t]) * h + i]);

@@ -241,6 +241,17 @@ Result<std::unique_ptr<Session::State>> make_state(std::shared_ptr<const Plan> p
   }
 }
 
+namespace {
+
+// Row of the position table for each id. Where there is a padding id, it has row 0, and the others count without it.
+void lay_positions(const Session::State& st, const std::int32_t* ids, std::int32_t length, std::int32_t* positions) {
+  const std::int32_t padding = st.parts->spec.padding_id;
+  std::int32_t next = padding < 0 ? 0 : 1;
+  for (std::int32_t t = 0; t < length; ++t) positions[t] = padding >= 0 && ids[t] == padding ? 0 : next++;
+}
+
+}  // namespace
+
 void lay_out(Session::State& st, const Batch& batch, std::span<const std::int32_t> places) {
   const bool text = st.parts->spec.modality == Modality::text;
   std::int32_t row = 0;
@@ -249,8 +260,7 @@ void lay_out(Session::State& st, const Batch& batch, std::span<const std::int32_
     st.slots[i] = places.empty() ? static_cast<std::int32_t>(i) : places[i];
     st.starts[i] = places.empty() ? row : st.start_of_place(places[i]);
     st.lengths[i] = length;
-    if (text)
-      for (std::int32_t t = 0; t < length; ++t) st.positions[row + t] = t;
+    if (text) lay_positions(st, batch.ids.data() + batch.offsets[i], length, st.positions + row);
     row += length;
   }
   st.inputs = st.active = batch.count;

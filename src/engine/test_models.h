@@ -39,8 +39,9 @@ inline ModelSpec text_spec(NormOrder norm, int layers, int hidden, int heads, in
 }
 
 // text_post: full attention, cls_mean, MLP heads. text_window: pre-LN, window 1, cls, linear heads, no token
-// types, first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM. narrow: heads pruned. folded, joint:
-// maps of two factors. text_linear: linear attention. wide: large enough to use several threads.
+// types, an id whose position is not counted, first exit 2. image: pre-LN, 5 x 3 patches, huber trees read by the LSTM.
+// narrow: heads pruned. folded, joint: maps of two factors. text_linear: linear attention. wide: large enough to use
+// several threads.
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   ModelSpec post = text_spec(NormOrder::post, 4, 32, 4, 64);
@@ -52,6 +53,7 @@ inline std::vector<Case> all_cases() {
   window.attention_window = 1;
   window.pooling = Pooling::cls;
   window.token_types = 0;
+  window.padding_id = 7;
   window.exit_head_hidden = 0;
   window.layer_norm_eps = 1e-5f;
   cases.push_back({"text_window", window, random_policy(window, 2)});

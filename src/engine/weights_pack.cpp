@@ -286,7 +286,7 @@ void add_embedding(std::vector<PackedEntry>& entries, const ModelSpec& spec, con
     if (spec.word_width > 0)
       entries.push_back(
           {Kind::factor, "embeddings.word_projection", hidden, size(spec.word_width), 1, scope.precision});
-    entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.max_tokens), hidden, 1});
+    entries.push_back({Kind::table, "embeddings.position_embeddings.weight", size(spec.position_rows()), hidden, 1});
     if (spec.token_types > 0)
       entries.push_back({Kind::table, "embeddings.token_type_embeddings.weight", size(spec.token_types), hidden, 1});
     if (spec.norm == NormOrder::post) entries.push_back({Kind::norm, "embeddings.LayerNorm", hidden, 1, 1});

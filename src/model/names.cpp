@@ -31,7 +31,7 @@ void add_embeddings(List& list, const ModelSpec& spec) {
   }
   list.add(in + "word_embeddings.weight", {spec.vocab, spec.word_width > 0 ? spec.word_width : spec.hidden});
   if (spec.word_width > 0) list.add(in + "word_projection.weight", {spec.hidden, spec.word_width});
-  list.add(in + "position_embeddings.weight", {spec.max_tokens, spec.hidden});
+  list.add(in + "position_embeddings.weight", {spec.position_rows(), spec.hidden});
   if (spec.token_types > 0) list.add(in + "token_type_embeddings.weight", {spec.token_types, spec.hidden});
   if (spec.norm == NormOrder::post) list.norm(in + "LayerNorm", spec.hidden);
 }

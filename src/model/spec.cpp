@@ -38,6 +38,8 @@ Status visit_fields(Spec& spec, Visit&& visit) {
   if (spec.modality == Modality::text) {
     FATHOM_TRY_VOID(visit.number("vocab", spec.vocab, 1, 1 << 24));
     FATHOM_TRY_VOID(visit.number("max_tokens", spec.max_tokens, 1, kMaxTokens));
+    if (visit.wants("padding_id", spec.padding_id >= 0))
+      FATHOM_TRY_VOID(visit.number("padding_id", spec.padding_id, 0, (1 << 24) - 1));
     FATHOM_TRY_VOID(width_if_set("word_width", spec.word_width));
     FATHOM_TRY_VOID(visit.number("token_types", spec.token_types, 0, 64));
   } else {
@@ -168,11 +170,8 @@ struct Checker {
   Status names(const char* key, const std::vector<std::string>& value) {
     if (value.size() < 2 || value.size() > 1'000'000)
       return bad(key, "has " + std::to_string(value.size()) + " labels, at least 2 are needed");
-    std::set<std::string> seen;
-    for (const std::string& name : value) {
+    for (const std::string& name : value)  // two classes may have one name, as in some checkpoints
       if (name.empty()) return bad(key, "holds an empty label");
-      if (!seen.insert(name).second) return bad(key, "holds '" + name.substr(0, 80) + "' twice");
-    }
     return {};
   }
   template <class Enum>

@@ -70,7 +70,8 @@ struct ModelSpec {
   float layer_norm_eps = 1e-12f;
   // text
   int vocab = 30522, max_tokens = 512, token_types = 2;  // token_types 0: no such table
-  int word_width = 0;  // of the word table's rows, projected to hidden before positions are added; 0: hidden
+  int padding_id = -1;  // RoBERTa: this id in a text has a position of its own and is not counted; -1: no such id
+  int word_width = 0;   // of the word table's rows, projected to hidden before positions are added; 0: hidden
   // image (RGB, height x width, cut into patch x patch)
   int image_height = 224, image_width = 224, patch = 32;
   int prefix_tokens = 1;                                 // before the patches: CLS, and DeiT's distillation token
@@ -91,6 +92,8 @@ struct ModelSpec {
   int grid_rows() const { return modality == Modality::text ? 1 : image_height / patch; }
   int grid_columns() const { return image_width / patch; }  // image only; a text's is its token count
   int patch_elems() const { return 3 * patch * patch; }
+  // Rows of a text's position table; where there is a padding id its position comes first.
+  int position_rows() const { return max_tokens + (padding_id >= 0 ? 1 : 0); }
   // Tokens of one image, CLS included; for text the cap on tokens.
   int tokens() const { return modality == Modality::text ? max_tokens : grid_rows() * grid_columns() + prefix_tokens; }
   int head_hidden(int exit) const { return exit == layers ? task_head_hidden : exit_head_hidden; }  // exit: 1..layers

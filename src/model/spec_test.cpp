@@ -102,12 +102,6 @@ TEST(Spec, Ranges) {
   wrong(
       text,
       [](ModelSpec& s) {
-        s.label_names = {"a", "b", "a"};
-      },
-      "twice");
-  wrong(
-      text,
-      [](ModelSpec& s) {
         s.label_names = {"a", ""};
       },
       "empty label");

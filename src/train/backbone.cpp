@@ -100,7 +100,7 @@ Backbone::Backbone(const ModelSpec& spec) : spec_(spec), generator_(at::detail::
   if (spec.modality == Modality::text) {
     word_ = register_parameter("word", torch::randn({spec.vocab, spec.word_width > 0 ? spec.word_width : h}) * scale);
     if (spec.word_width > 0) word_projection_ = linear_weight("word_projection", h, spec.word_width);
-    position_ = register_parameter("position", torch::randn({spec.max_tokens, h}) * scale);
+    position_ = register_parameter("position", torch::randn({spec.position_rows(), h}) * scale);
     if (spec.token_types > 0) type_ = register_parameter("type", torch::zeros({spec.token_types, h}));
     if (spec.norm == NormOrder::post) {
       embed_norm_w_ = vector("embed_norm_w", h, 1);
@@ -193,6 +193,14 @@ Tensor Backbone::patches(const Tensor& pixels) const {
       .view({b, rows * columns, 3 * p * p});
 }
 
+// Rows of the position table as engine/session.cpp counts them.
+Tensor Backbone::positions_of(const Tensor& ids) const {
+  if (spec_.padding_id < 0) return position_.narrow(0, 0, ids.size(1));
+  const Tensor counted = ids.ne(spec_.padding_id);
+  if (counted.all().item<bool>()) return position_.narrow(0, 1, ids.size(1));
+  return torch::embedding(position_, counted.cumsum(1) * counted);
+}
+
 Tensor Backbone::embed(const Encoded& batch) {
   if (spec_.modality == Modality::image) {
     const auto x = torch::linear(patches(batch.pixels), patch_w_.view({spec_.hidden, -1}), patch_b_);
@@ -202,7 +210,7 @@ Tensor Backbone::embed(const Encoded& batch) {
   }
   auto h = int8_weights(torch::embedding(word_, batch.ids));
   if (word_projection_.defined()) h = map(h, {}, word_projection_, {});
-  h = h + position_.narrow(0, 0, batch.ids.size(1));
+  h = h + positions_of(batch.ids);
   if (type_.defined()) h = h + (batch.types.defined() ? torch::embedding(type_, batch.types) : type_[0]);
   if (spec_.norm == NormOrder::post) h = norm(h, embed_norm_w_, embed_norm_b_);
   return drop(h);

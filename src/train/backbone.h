@@ -64,7 +64,8 @@ class Backbone : public torch::nn::Module {
   // Random weights from torch's global generator (call torch::manual_seed first).
   explicit Backbone(const ModelSpec& spec);
 
-  torch::Tensor embed(const Encoded& batch);  // h0 [B, T, hidden]
+  torch::Tensor embed(const Encoded& batch);                   // h0 [B, T, hidden]
+  torch::Tensor positions_of(const torch::Tensor& ids) const;  // their rows of the position table, to be added
   // What `layer` needs to know of the inputs: their lengths [B]; rows may be taken from it with index_select.
   torch::Tensor attention_mask(const Encoded& batch) const;
   torch::Tensor layer(int l, const torch::Tensor& h, const torch::Tensor& mask);  // l: 0-based
