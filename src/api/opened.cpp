@@ -13,9 +13,9 @@ Result<std::shared_ptr<Opened>> open_bundle(const std::filesystem::path& folder,
   FATHOM_TRY(opened->plan, engine::Plan::compile(opened->model, *opened->runtime));
   if (opened->spec().modality == Modality::text) {
     FATHOM_TRY(auto tokenizer, data::Tokenizer::read(folder));
-    if (tokenizer.vocab_size() > opened->spec().vocab) {
+    if (tokenizer.model_size() > opened->spec().vocab) {
       return Error{Code::corrupt_bundle,
-                   "bundle '" + folder.string() + "': tokenizer.json has " + std::to_string(tokenizer.vocab_size()) +
+                   "bundle '" + folder.string() + "': tokenizer.json has " + std::to_string(tokenizer.model_size()) +
                        " pieces, config.json allows " + std::to_string(opened->spec().vocab),
                    "fit the bundle again"};
     }

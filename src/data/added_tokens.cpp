@@ -10,6 +10,8 @@
 namespace fathom::data {
 namespace {
 
+constexpr std::size_t kMostBytes = 256;  // of one token: what a search may walk in vain from every place of a text
+
 bool is_word(char32_t code) { return within(kWord, kWordSize, code); }
 
 char32_t code_before(std::string_view text, std::size_t at, std::size_t& begin) {  // at > 0
@@ -25,10 +27,10 @@ bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
   return end == text.size() || !is_word(next_code_point(text, end));
 }
 
-std::size_t skip_spaces_back(std::string_view text, std::size_t at) {
-  for (std::size_t begin = at; at > 0; at = begin)
+std::size_t skip_spaces_back(std::string_view text, std::size_t at, std::size_t stop) {
+  for (std::size_t begin = at; at > stop; at = begin)
     if (!is_space(code_before(text, at, begin))) break;
-  return at;
+  return std::max(at, stop);
 }
 
 std::size_t skip_spaces(std::string_view text, std::size_t at) {
@@ -45,6 +47,12 @@ Result<AddedTokenFinder> AddedTokenFinder::make(std::vector<AddedToken> tokens,
   std::set<std::string> seen;
   std::vector<std::string> kept;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (patterns[i].size() > kMostBytes)
+      return Error{Code::limit,
+                   "added token '" + tokens[i].content.substr(0, 40) + "...' has " +
+                       std::to_string(patterns[i].size()) + " bytes, at most " + std::to_string(kMostBytes) +
+                       " are read",
+                   "a text is searched for it from every place"};
     if (patterns[i].empty())
       return Error{Code::unsupported, "added token '" + tokens[i].content + "' is empty once normalized", ""};
     if (!seen.insert(patterns[i]).second) continue;
@@ -75,8 +83,8 @@ AddedTokenFinder::Found AddedTokenFinder::next(std::string_view text, std::size_
     Found found{&tokens_[static_cast<std::size_t>(match.id)], from, from + match.bytes, from + match.bytes};
     from = found.end;
     if (found.token->single_word && !stands_alone(text, found.begin, found.end)) continue;
-    if (found.token->lstrip) found.begin = std::max(skip_spaces_back(text, found.begin), done);
-    if (found.token->rstrip) found.end = skip_spaces(text, found.end);
+    if (found.token->lstrip) found.begin = skip_spaces_back(text, found.begin, done);
+    if (found.token->rstrip) found.end = found.end < done ? done : skip_spaces(text, found.end);
     return found;
   }
   return {};

@@ -23,8 +23,8 @@ bool later(const EncodeScratch::Join& a, const EncodeScratch::Join& b) {
 
 }  // namespace
 
-Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const PieceIndex& index,
-                                const std::vector<Merge>& merges, const BpeOptions& options) {
+Result<BpeModel> BpeModel::make(const Vocabulary& vocabulary, const PieceIndex& index, const std::vector<Merge>& merges,
+                                const BpeOptions& options) {
   BpeModel model;
   model.options_ = options;
   if (!options.unknown.empty()) {
@@ -39,9 +39,9 @@ Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const Pi
   FATHOM_TRY_VOID(model.add_merges(index, merges));
   if (options.ignore_merges) {
     std::vector<std::string> bytes;
-    bytes.reserve(pieces.size());
-    for (const std::string& piece : pieces) bytes.push_back(bytes_of_piece(piece).value_or(""));
-    FATHOM_TRY(model.whole_, PieceTrie::make(bytes));
+    bytes.reserve(vocabulary.pieces.size());
+    for (const std::string& piece : vocabulary.pieces) bytes.push_back(bytes_of_piece(piece).value_or(""));
+    FATHOM_TRY(model.whole_, PieceTrie::make(bytes, vocabulary.ids));
   }
   return model;
 }
@@ -49,18 +49,15 @@ Result<BpeModel> BpeModel::make(const std::vector<std::string>& pieces, const Pi
 Status BpeModel::add_merges(const PieceIndex& index, const std::vector<Merge>& merges) {
   joins_.reserve(merges.size());
   merges_.reserve(merges.size());
-  for (std::size_t i = 0; i < merges.size(); ++i) {
+  for (std::size_t i = merges.size(); i-- > 0;) {
     const auto& [left, right] = merges[i];
     const std::int32_t a = index.find(left), b = index.find(right);
     if (a < 0 || b < 0) return no_piece(std::string(a < 0 ? left : right), i);
     const std::int32_t id = index.find(left, right);
     if (id < 0) return no_piece(std::string(left).append(right), i);
-    if (!joins_.add(a, b, {static_cast<std::uint32_t>(i), id}))
-      return Error{
-          Code::corrupt_bundle,
-          "merge " + std::to_string(i) + ": '" + std::string(left).append(" ").append(right) + "' stands twice", ""};
-    merges_.emplace_back(a, b);
+    if (joins_.add(a, b, {static_cast<std::uint32_t>(i), id})) merges_.emplace_back(a, b);
   }
+  std::reverse(merges_.begin(), merges_.end());
   return {};
 }
 

@@ -28,9 +28,10 @@ struct BpeOptions {
 class BpeModel {
  public:
   using Merge = std::pair<std::string_view, std::string_view>;
-  // `merges` in the order in which they were learnt. Errors: a merge or its result is no piece, or stands twice.
-  static Result<BpeModel> make(const std::vector<std::string>& pieces, const PieceIndex& index,
-                               const std::vector<Merge>& merges, const BpeOptions& options);
+  // `merges` in the order in which they were learnt; of one that stands twice the last counts. Errors: a merge or its
+  // result is no piece.
+  static Result<BpeModel> make(const Vocabulary& vocabulary, const PieceIndex& index, const std::vector<Merge>& merges,
+                               const BpeOptions& options);
   const BpeOptions& options() const { return options_; }
   const std::vector<std::pair<std::int32_t, std::int32_t>>& merges() const { return merges_; }  // as ids
 

@@ -17,25 +17,28 @@ struct Span {
 
 }  // namespace
 
-Result<PieceTrie> PieceTrie::make(const std::vector<std::string>& pieces) {
+Result<PieceTrie> PieceTrie::make(const std::vector<std::string>& pieces, std::span<const std::int32_t> ids) {
   std::vector<std::int32_t> order(pieces.size());
   std::iota(order.begin(), order.end(), 0);
   std::erase_if(order, [&](std::int32_t i) { return pieces[static_cast<std::size_t>(i)].empty(); });
   const auto text = [&](std::size_t at) -> const std::string& { return pieces[static_cast<std::size_t>(order[at])]; };
   std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-    return pieces[static_cast<std::size_t>(a)] < pieces[static_cast<std::size_t>(b)];
+    const int way = pieces[static_cast<std::size_t>(a)].compare(pieces[static_cast<std::size_t>(b)]);
+    return way != 0 ? way < 0 : a > b;  // of equal ones the last stands first, and stays
   });
-  for (std::size_t i = 1; i < order.size(); ++i)
-    if (text(i) == text(i - 1))
-      return Error{Code::corrupt_bundle, "vocabulary: piece '" + text(i) + "' stands twice", ""};
+  const auto same = [&](std::int32_t a, std::int32_t b) {
+    return pieces[static_cast<std::size_t>(a)] == pieces[static_cast<std::size_t>(b)];
+  };
+  order.erase(std::unique(order.begin(), order.end(), same), order.end());
 
+  const auto id_of = [&](std::int32_t place) { return ids.empty() ? place : ids[static_cast<std::size_t>(place)]; };
   PieceTrie trie;
   trie.nodes_.emplace_back();
   std::vector<Span> level = {{0, order.size(), 0, 0}}, below;
   for (; !level.empty(); level.swap(below), below.clear())
     for (Span span : level) {
       if (span.begin < span.end && text(span.begin).size() == span.depth)
-        trie.nodes_[span.node].id = order[span.begin++];
+        trie.nodes_[span.node].id = id_of(order[span.begin++]);
       trie.nodes_[span.node].children = static_cast<std::uint32_t>(trie.nodes_.size());
       for (std::size_t i = span.begin; i < span.end;) {
         const auto byte = static_cast<unsigned char>(text(i)[span.depth]);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,9 @@ class PieceTrie {
   };
 
   PieceTrie() = default;
-  // A piece's id is its place in the list; empty ones are left out. Errors: a piece stands twice, too many bytes.
-  static Result<PieceTrie> make(const std::vector<std::string>& pieces);
+  // `ids` of the pieces; none: a piece's id is its place in the list. Empty pieces are left out; of a piece that stands
+  // twice the last counts. Errors: too many bytes.
+  static Result<PieceTrie> make(const std::vector<std::string>& pieces, std::span<const std::int32_t> ids = {});
 
   std::int32_t find(std::string_view piece) const;  // -1: not in the vocabulary
   // From `node` (0 is the root) along `text`; kNowhere if no piece goes that way (and text is not empty).

@@ -103,14 +103,13 @@ Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const 
   if (counts.empty()) return Error{Code::bad_input, "the training texts hold no words", "check the text column"};
   auto parts = std::make_shared<TokenizerParts>();
   for (std::size_t i = 0; i < kSpecial.size(); ++i) {
-    parts->pieces.emplace_back(kSpecial[i]);
+    parts->vocabulary.add(kSpecial[i], static_cast<std::int32_t>(i));
     parts->added.push_back(special_token(kSpecial[i], static_cast<std::int32_t>(i)));
   }
   for (std::string& piece :
        learn_pieces(counts, options.vocab_size - static_cast<int>(kSpecial.size()), options.min_count))
-    parts->pieces.push_back(std::move(piece));
-  parts->model_pieces = parts->pieces.size();
-  FATHOM_TRY(auto trie, PieceTrie::make(parts->pieces));
+    parts->vocabulary.add(std::move(piece), static_cast<std::int32_t>(parts->vocabulary.pieces.size()));
+  FATHOM_TRY(auto trie, PieceTrie::make(parts->vocabulary.pieces, parts->vocabulary.ids));
   FATHOM_TRY(parts->model, WordPieceModel::make(std::move(trie), {}));
   const TemplatePart end = special_part("[SEP]", 3);
   parts->form = bert_template(special_part("[CLS]", 2), options.append_sep ? &end : nullptr);
@@ -118,30 +117,48 @@ Result<Tokenizer> Tokenizer::train(const std::vector<std::string>& texts, const 
 }
 
 Result<Tokenizer> Tokenizer::read(const fs::path& folder) {
-  const fs::path json = folder / "tokenizer.json", vocabulary = folder / "vocab.txt",
-                 config = folder / "tokenizer_config.json";
+  using Kind = TokenizerSettings::Kind;
+  FATHOM_TRY(TokenizerSettings settings, read_tokenizer_settings(folder));
+  const fs::path json = folder / "tokenizer.json";
   std::error_code ignored;
-  if (fs::exists(json, ignored) || !fs::exists(vocabulary, ignored)) {
+  const auto has = [&](const char* name) { return fs::exists(folder / name, ignored); };
+  const bool plain = settings.kind == Kind::roberta ? has("vocab.json") && has("merges.txt") : has("vocab.txt");
+  if (has("tokenizer.json") || !plain) {
     FATHOM_TRY(const std::string text, read_file(json, kMaxFileBytes));
-    FATHOM_TRY(auto parts, read_tokenizer_json(text, "'" + json.string() + "'"));
+    FATHOM_TRY(auto parts, read_tokenizer_json(text, "'" + json.string() + "'", settings));
     return TokenizerParts::finish(std::move(parts));
   }
-  FATHOM_TRY(const std::string text, read_file(vocabulary, kMaxFileBytes));
-  std::string settings;
-  if (fs::exists(config, ignored)) {
-    FATHOM_TRY(settings, read_file(config, kMaxFileBytes));
-  }
-  FATHOM_TRY(auto parts, read_vocab_text(text, settings, "'" + vocabulary.string() + "'", "'" + config.string() + "'"));
+  if (settings.kind == Kind::as_written && !settings.name.empty())
+    return Error{Code::unsupported,
+                 "'" + json.string() + "' is missing, which tokenizer_class '" + settings.name + "' reads alone",
+                 "save the tokenizer again"};
+  if (settings.kind == Kind::as_written) settings = bert_settings();  // a bare vocab.txt
+  FATHOM_TRY(auto parts, read_plain_files(folder, settings));
   return TokenizerParts::finish(std::move(parts));
 }
 
-int Tokenizer::vocab_size() const { return static_cast<int>(parts_->pieces.size()); }
+int Tokenizer::vocab_size() const { return parts_->ids_end(); }
+int Tokenizer::model_size() const { return parts_->vocabulary.end(); }
+std::optional<std::int64_t> Tokenizer::longest() const { return parts_->longest; }
+const std::vector<std::string>& Tokenizer::unread() const { return parts_->unread; }
+const std::vector<std::string>& Tokenizer::notes() const { return parts_->notes; }
+
+std::vector<std::string> Tokenizer::added_from(int id) const {
+  std::vector<std::string> names;
+  for (const AddedToken& token : parts_->added)
+    if (token.id >= id) names.push_back(token.content);
+  return names;
+}
 
 std::string Tokenizer::to_json() const { return write_tokenizer_json(*parts_); }
 
 std::string Tokenizer::vocab_text() const {
+  std::vector<std::string_view> lines(static_cast<std::size_t>(parts_->ids_end()));
+  for (std::size_t i = 0; i < parts_->vocabulary.ids.size(); ++i)
+    lines[static_cast<std::size_t>(parts_->vocabulary.ids[i])] = parts_->vocabulary.pieces[i];
+  for (const AddedToken& token : parts_->added) lines[static_cast<std::size_t>(token.id)] = token.content;
   std::string text;
-  for (const std::string& piece : parts_->pieces) text += piece + "\n";
+  for (const std::string_view line : lines) text.append(line).append("\n");
   return text;
 }
 
@@ -150,10 +167,15 @@ bool Tokenizer::encode(std::string_view text, int max_tokens, std::vector<std::i
   const std::size_t room = room_for_text(parts_->form.single, max_tokens);
   bool whole = true;
   for (const TemplatePart& part : parts_->form.single) {
-    if (part.kind == TemplatePart::Kind::special)
+    if (part.kind == TemplatePart::Kind::special) {
       ids.insert(ids.end(), part.ids.begin(), part.ids.end());
-    else
-      whole = TextEncoder(*parts_, ids.size() + room, *scratch, ids).encode(text);
+      continue;
+    }
+    const std::size_t begin = ids.size();
+    whole = TextEncoder(*parts_, parts_->cut_left ? kNoLimit : begin + room, *scratch, ids).encode(text);
+    if (ids.size() - begin <= room) continue;
+    ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(begin), ids.end() - static_cast<std::ptrdiff_t>(room));
+    whole = false;
   }
   return !whole;
 }
@@ -170,8 +192,14 @@ bool Tokenizer::encode_pair(std::string_view first, std::string_view second, int
   TextEncoder(*parts_, kNoLimit, scratch, scratch.second).encode(second);
   const auto [keep_first, keep_second] = cut_pair(scratch.first.size(), scratch.second.size(), room);
   const bool cut = keep_first < scratch.first.size() || keep_second < scratch.second.size();
-  scratch.first.resize(keep_first);
-  scratch.second.resize(keep_second);
+  const auto keep = [&](std::vector<std::int32_t>& list, std::size_t kept) {
+    if (parts_->cut_left)
+      list.erase(list.begin(), list.end() - static_cast<std::ptrdiff_t>(kept));
+    else
+      list.resize(kept);
+  };
+  keep(scratch.first, keep_first);
+  keep(scratch.second, keep_second);
   for (const TemplatePart& part : parts_->form.pair) {
     const auto& more = part.kind == TemplatePart::Kind::special ? part.ids
                        : part.kind == TemplatePart::Kind::first ? scratch.first

@@ -1,8 +1,11 @@
-// From tokenizer.json to a tokenizer. Every component is checked by name: one that we do not compute is refused, never
-// skipped. truncation (but for its direction) and padding are not read: the caller gives the length, and batches are
-// not padded. The decoder is only checked: it has no say in the ids.
+// From tokenizer.json to a tokenizer. Where the file says everything (TokenizerSettings::Kind::as_written), every
+// component is checked by name: one that we do not compute is refused, never skipped. Where the folder names a class
+// that takes the vocabulary alone, what the file says otherwise becomes a note. truncation (but for its direction) and
+// padding are not read: the caller gives the length, and batches are not padded. The decoder is only checked: it has no
+// say in the ids.
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "data/piece_index.h"
@@ -12,31 +15,43 @@
 namespace fathom::data {
 namespace {
 
-constexpr std::int64_t kMaxPieces = 2'000'000;
+constexpr std::size_t kMaxPieces = 2'000'000, kMaxAdded = 100'000;
+constexpr std::int64_t kMostWordCharacters = 256;  // the library's own is 100: a word is walked from each of its places
 constexpr std::size_t kMaxTemplateParts = 64;
 constexpr const char* kFamilies =
     "WordPiece over BertNormalizer and BertPreTokenizer (BERT, DistilBERT, MiniLM) and BPE over ByteLevel (RoBERTa) "
     "are read";
 
+using Kind = TokenizerSettings::Kind;
+
 class Reader {
  public:
-  Reader(const Json& root, TokenizerFile& file, const std::string& where)
-      : root_(root), file_(file), where_(where), parts_(std::make_shared<TokenizerParts>()) {}
+  Reader(const Json& root, TokenizerFile& file, const std::string& where, const TokenizerSettings& settings)
+      : root_(root), file_(file), where_(where), settings_(settings), parts_(std::make_shared<TokenizerParts>()) {}
 
   Result<std::shared_ptr<TokenizerParts>> read() {
     if (!root_.is_object()) return damaged("not a JSON object");
     FATHOM_TRY_VOID(check_names());
-    FATHOM_TRY(const std::string model, type_of("model"));
+    FATHOM_TRY(const std::string model, model_type());
     if (model != "WordPiece" && model != "BPE")
       return refuse("model '" + model + "' is not supported (expected WordPiece or BPE)");
     word_piece_ = model == "WordPiece";
-    FATHOM_TRY_VOID(check_rest());
+    const bool as_written = settings_.kind == Kind::as_written;
+    if (as_written) FATHOM_TRY_VOID(check_rest());
+    if (!as_written && word_piece_ != (settings_.kind == Kind::bert))
+      return refuse("model '" + model + "' does not go with tokenizer_class '" + settings_.name + "'");
+    FATHOM_TRY_VOID(read_direction());
     FATHOM_TRY_VOID(read_vocabulary());
-    auto made = word_piece_ ? make_word_piece() : make_bpe();
+    const auto made = !as_written ? rebuild() : word_piece_ ? make_word_piece() : make_bpe();
     if (!made.has_value()) return made.error().within(where_);
-    parts_->model_pieces = parts_->pieces.size();
     FATHOM_TRY_VOID(read_added());
-    FATHOM_TRY_VOID(read_post_processor());
+    if (as_written) {
+      FATHOM_TRY_VOID(place_added());
+      FATHOM_TRY_VOID(read_post_processor());
+      note_pair_types();
+    }
+    FATHOM_TRY_VOID(dress_model(*parts_, index_, written_, settings_, where_));
+    if (!as_written) note_differences();
     return parts_;
   }
 
@@ -65,6 +80,14 @@ class Reader {
     return json_string(*found, "type", where_ + " " + component);
   }
 
+  // Very old files do not name it.
+  Result<std::string> model_type() const {
+    const auto found = root_.find("model");
+    if (found == root_.end() || !found->is_object() || found->contains("type")) return type_of("model");
+    if (file_.merges().has_value()) return std::string("BPE");
+    return std::string(found->contains("max_input_chars_per_word") ? "WordPiece" : "");
+  }
+
   Status expect_type(const char* component, const char* wanted) const {
     FATHOM_TRY(const std::string type, type_of(component));
     if (type != wanted)
@@ -79,34 +102,34 @@ class Reader {
       FATHOM_TRY(const std::string type, type_of("normalizer"));
       return refuse("normalizer '" + type + "' is not supported before BPE (expected none)");
     }
+    return {};
+  }
+
+  Status read_direction() const {
     if (is_null("truncation")) return {};
     const Json& truncation = root_["truncation"];
     if (!truncation.is_object()) return damaged("'truncation' is no object");
     if (!truncation.contains("direction")) return {};
     FATHOM_TRY(const std::string direction, json_string(truncation, "direction", where_ + " truncation"));
-    if (direction != "Right")
-      return refuse("truncation direction '" + direction + "' is not supported (expected Right)",
-                    "texts are cut at their end");
+    if (direction != "Right" && direction != "Left")
+      return refuse("truncation direction '" + direction + "' is not supported (expected Right or Left)", "");
+    parts_->cut_left = direction == "Left";
     return {};
   }
 
   Status read_vocabulary() {
     if (file_.vocabulary.empty()) return damaged("model: 'vocab' is missing");
-    const auto count = static_cast<std::int64_t>(file_.vocabulary.size());
-    if (count > kMaxPieces) return Error{Code::limit, where_ + " model: more than 2000000 pieces", ""};
-    std::vector<std::string>& pieces = parts_->pieces;
-    pieces.assign(static_cast<std::size_t>(count), "");
-    std::vector<bool> taken(static_cast<std::size_t>(count), false);
+    if (file_.vocabulary.size() > kMaxPieces)
+      return Error{Code::limit, where_ + " model: more than 2000000 pieces", ""};
+    Vocabulary& all = parts_->vocabulary;
+    all.pieces.reserve(file_.vocabulary.size());
+    all.ids.reserve(file_.vocabulary.size());
     for (auto& [piece, id] : file_.vocabulary) {
-      if (id < 0 || id >= count)
-        return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(count - 1));
-      const auto at = static_cast<std::size_t>(id);
-      if (piece.empty() || taken[at])
-        return damaged("model: piece '" + piece + "' is empty or shares its id with '" + pieces[at] + "'");
-      pieces[at] = std::move(piece);
-      taken[at] = true;
+      if (id < 0 || id >= kMostIds)
+        return damaged("model: the id of piece '" + piece + "' is not in 0.." + std::to_string(kMostIds - 1));
+      all.add(std::move(piece), static_cast<std::int32_t>(id));
     }
-    FATHOM_TRY(index_, PieceIndex::make(pieces));
+    FATHOM_TRY(index_, PieceIndex::make(all));
     return {};
   }
 
@@ -130,9 +153,14 @@ class Reader {
     WordPieceOptions options;
     FATHOM_TRY(options.unknown, json_string(model, "unk_token", "model"));
     FATHOM_TRY(options.prefix, json_string(model, "continuing_subword_prefix", "model"));
-    FATHOM_TRY(options.max_word_characters, json_int(model, "max_input_chars_per_word", 0, 1'000'000, "model"));
+    FATHOM_TRY(options.max_word_characters, json_int(model, "max_input_chars_per_word", 0, kMostIds, "model"));
+    if (options.max_word_characters > kMostWordCharacters)
+      return Error{Code::limit,
+                   "model: max_input_chars_per_word is " + std::to_string(options.max_word_characters) +
+                       ", at most 256 are read",
+                   "the usual value is 100: a longer word is unknown"};
     FATHOM_TRY(options.normalizer, read_normalizer());
-    FATHOM_TRY(auto trie, PieceTrie::make(parts_->pieces));
+    FATHOM_TRY(auto trie, PieceTrie::make(parts_->vocabulary.pieces, parts_->vocabulary.ids));
     FATHOM_TRY(parts_->model, WordPieceModel::make(std::move(trie), options));
     return {};
   }
@@ -170,8 +198,16 @@ class Reader {
                               kFamilies);
     FATHOM_TRY(options.add_prefix_space, json_bool(pre, "add_prefix_space", "pre_tokenizer"));
     FATHOM_TRY(const auto merges, file_.merges());
-    FATHOM_TRY(parts_->model, BpeModel::make(parts_->pieces, index_, merges, options));
+    FATHOM_TRY(parts_->model, BpeModel::make(parts_->vocabulary, index_, merges, options));
     return {};
+  }
+
+  Status rebuild() {
+    std::vector<BpeModel::Merge> merges;
+    if (!word_piece_) {
+      FATHOM_TRY(merges, file_.merges());
+    }
+    return build_model(*parts_, index_, merges, settings_);
   }
 
   Status read_added() {
@@ -182,32 +218,41 @@ class Reader {
     for (const Json& json : list) {
       AddedToken token;
       FATHOM_TRY(token.content, json_string(json, "content", here));
-      FATHOM_TRY(const std::int64_t id, json_int(json, "id", 0, kMaxPieces, here));
+      FATHOM_TRY(const std::int64_t id, json_int(json, "id", 0, kMostIds - 1, here));
       token.id = static_cast<std::int32_t>(id);
       FATHOM_TRY(token.single_word, json_bool(json, "single_word", here));
       FATHOM_TRY(token.lstrip, json_bool(json, "lstrip", here));
       FATHOM_TRY(token.rstrip, json_bool(json, "rstrip", here));
       FATHOM_TRY(token.normalized, json_bool(json, "normalized", here));
       FATHOM_TRY(token.special, json_bool(json, "special", here));
-      FATHOM_TRY_VOID(place_added(token));
-      parts_->added.push_back(std::move(token));
+      if (token.content.empty()) return damaged("an added token is empty");
+      if (written_.size() == kMaxAdded) return Error{Code::limit, where_ + ": more than 100000 added tokens", ""};
+      written_.emplace_back(id, std::move(token));
     }
     return {};
   }
 
-  // A token that the model holds keeps its id; others follow the vocabulary without a gap.
-  Status place_added(const AddedToken& token) {
-    const auto at = static_cast<std::size_t>(token.id);
-    if (token.content.empty()) return damaged("an added token is empty");
-    const std::int32_t known = index_.find(token.content);
-    if (known >= 0 ? known != token.id : at != parts_->pieces.size())
-      return damaged("added token '" + token.content + "' has id " + std::to_string(token.id) + ", expected " +
-                     std::to_string(known >= 0 ? static_cast<std::size_t>(known) : parts_->pieces.size()));
-    if (added_ids_.size() <= at) added_ids_.resize(at + 1, false);
-    if (added_ids_[at] || (known < 0 && !added_names_.insert(token.content).second))
-      return damaged("added token '" + token.content + "' stands twice");
-    added_ids_[at] = true;
-    if (known < 0) parts_->pieces.push_back(token.content);
+  // The ids are the library's: a token that the model holds has that one, others follow the vocabulary without a gap. A
+  // folder's file that says otherwise is read as the library reads it; one that stands alone is damaged.
+  Status place_added() {
+    std::vector<AddedToken> tokens;
+    std::set<std::string> names;
+    for (const auto& [id, token] : written_) {
+      if (settings_.name.empty() && !names.insert(token.content).second)
+        return damaged("added token '" + token.content + "' stands twice");
+      tokens.push_back(token);
+    }
+    parts_->add(index_, tokens);
+    std::map<std::string, std::int32_t> ids;
+    for (const AddedToken& token : parts_->added) ids[token.content] = token.id;
+    for (const auto& [id, token] : written_) {
+      const auto found = ids.find(token.content);
+      const std::int32_t is = found == ids.end() ? -1 : found->second;
+      if (is == id) continue;
+      const std::string what = "added token '" + token.content.substr(0, 80) + "' has id " + std::to_string(id);
+      if (settings_.name.empty()) return damaged(what + ", expected " + std::to_string(is));
+      note(what + ", it becomes " + std::to_string(is) + ", as in transformers");
+    }
     return {};
   }
 
@@ -240,11 +285,7 @@ class Reader {
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {
       FATHOM_TRY(const TemplatePart begin, read_end(json, "cls"));
       FATHOM_TRY(const TemplatePart end, read_end(json, "sep"));
-      form = bert_template(begin, &end);
-      if (type == "RobertaProcessing") {
-        form.pair.insert(form.pair.begin() + 3, end);
-        for (TemplatePart& part : form.pair) part.type = 0;
-      }
+      form = type == "RobertaProcessing" ? roberta_template(begin, end) : bert_template(begin, &end);
     } else if (type == "TemplateProcessing") {
       FATHOM_TRY(form.single, read_template(json, "single", false));
       FATHOM_TRY(form.pair, read_template(json, "pair", true));
@@ -264,7 +305,7 @@ class Reader {
   }
 
   Result<std::int32_t> special_id(const Json& id, const std::string& name) const {
-    const auto limit = parts_->pieces.size();
+    const auto limit = static_cast<std::uint64_t>(parts_->ids_end());
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= limit)
       return damaged("post_processor: the id of '" + name + "' is not in 0.." + std::to_string(limit - 1));
     return id.get<std::int32_t>();
@@ -334,22 +375,105 @@ class Reader {
     return {};
   }
 
+  void note(const std::string& what) { parts_->notes.push_back("tokenizer.json: " + what); }
+
+  void note_pair_types() {
+    const auto typed = [](const TemplatePart& part) { return part.type != 0; };
+    if (settings_.types == false && std::any_of(parts_->form.pair.begin(), parts_->form.pair.end(), typed))
+      note(
+          "pairs get no token types, as in transformers 5, where 'model_input_names' does not ask for them; "
+          "transformers 4 gives them with " +
+          settings_.name);
+    if (settings_.wants_lower_case && word_piece_ && !is_null("normalizer") &&
+        root_["normalizer"].value("lowercase", Json()) != Json(*settings_.wants_lower_case))
+      note("tokenizer_config.json's 'do_lower_case' says otherwise; " + settings_.name +
+           " reads tokenizer.json alone, and so it is done here");
+    if (!settings_.name.empty() && !word_piece_ &&
+        root_["pre_tokenizer"].value("add_prefix_space", Json()) != Json(settings_.add_prefix_space))
+      note("its add_prefix_space is obeyed, as in transformers 5; transformers 4 takes tokenizer_config.json's");
+  }
+
+  // What the file says and the folder's class does not take from it. Where transformers 4 does take it, that is said.
+  void note_differences() {
+    constexpr const char* kFour = ", which transformers 5 passes over, as is done here; transformers 4 obeys it";
+    if (settings_.kind == Kind::roberta && !is_null("normalizer")) note(std::string("it has a normalizer") + kFour);
+    if (settings_.kind == Kind::bert) note_normalizer(kFour);
+    const std::string pre = text_at("pre_tokenizer", "type");
+    const bool usual = pre == (word_piece_ ? "BertPreTokenizer" : "ByteLevel");
+    if (!usual) note("pre_tokenizer '" + pre + "'" + kFour);
+    if (!word_piece_ && usual) {
+      const Json said = root_["pre_tokenizer"].value("add_prefix_space", Json(false));
+      if (said != Json(settings_.add_prefix_space))
+        note("add_prefix_space is " + said.dump() + ", tokenizer_config.json" +
+             (settings_.wants_prefix_space ? " says " : " says nothing, which means ") +
+             (settings_.add_prefix_space ? "true" : "false") + ": that is obeyed, as in transformers");
+    }
+    if (word_piece_) {
+      const Json& model = root_["model"];
+      if (model.value("continuing_subword_prefix", Json("##")) != Json("##"))
+        note(std::string("model: another continuing_subword_prefix than \"##\"") + kFour);
+      if (model.value("max_input_chars_per_word", Json(100)) != Json(100))
+        note(std::string("model: another max_input_chars_per_word than 100") + kFour);
+    }
+    note_template(kFour);
+  }
+
+  std::string text_at(const char* component, const char* key) const {
+    if (is_null(component) || !root_[component].is_object()) return "";
+    const Json value = root_[component].value(key, Json());
+    return value.is_string() ? value.get<std::string>().substr(0, 60) : "";
+  }
+
+  void note_normalizer(const char* four) {
+    const std::string type = text_at("normalizer", "type");
+    if (type != "BertNormalizer") return note("normalizer '" + type + "'" + four);
+    const Json& json = root_["normalizer"];
+    const NormalizerOptions& now = settings_.normalizer;
+    if (json.value("clean_text", Json(true)) != Json(true)) note(std::string("clean_text false") + four);
+    const auto differs = [&](const char* key, const char* ours, bool value, bool was) {
+      if (value != was)
+        note(std::string(key) + " is " + (was ? "true" : "false") + ", tokenizer_config.json's '" + ours +
+             "' (or its default) is " + (value ? "true" : "false") + ": that is obeyed, as in transformers");
+    };
+    const bool lowercase = json.value("lowercase", Json(true)) == Json(true);
+    const Json strip = json.value("strip_accents", Json());
+    differs("lowercase", "do_lower_case", now.lowercase, lowercase);
+    differs("handle_chinese_chars", "tokenize_chinese_chars", now.handle_chinese_chars,
+            json.value("handle_chinese_chars", Json(true)) == Json(true));
+    if (now.lowercase == lowercase)
+      differs("strip_accents", "strip_accents", now.strip_accents, strip.is_null() ? lowercase : strip == Json(true));
+  }
+
+  void note_template(const char* four) {
+    const SequenceTemplate ours = parts_->form;
+    const Status read = read_post_processor();
+    const auto same = [](const std::vector<TemplatePart>& a, const std::vector<TemplatePart>& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const TemplatePart& x, const TemplatePart& y) {
+        return x.kind == y.kind && x.ids == y.ids;
+      });
+    };
+    const bool equal = read.has_value() && same(ours.single, parts_->form.single) && same(ours.pair, parts_->form.pair);
+    parts_->form = ours;
+    if (!equal) note(std::string("its post_processor puts other tokens around a text than ") + settings_.name + four);
+  }
+
   const Json& root_;
   TokenizerFile& file_;  // its pieces are moved from
   const std::string& where_;
+  const TokenizerSettings& settings_;
   std::shared_ptr<TokenizerParts> parts_;
   bool word_piece_ = true;
   PieceIndex index_;
-  std::vector<bool> added_ids_;
-  std::set<std::string> added_names_;  // of those that the model does not hold
+  std::vector<std::pair<std::int64_t, AddedToken>> written_;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<TokenizerParts>> read_tokenizer_json(std::string_view text, const std::string& where) {
+Result<std::shared_ptr<TokenizerParts>> read_tokenizer_json(std::string_view text, const std::string& where,
+                                                            const TokenizerSettings& settings) {
   TokenizerFile file;
   FATHOM_TRY(const Json root, file.parse(text, where));
-  return Reader(root, file, where).read();
+  return Reader(root, file, where, settings).read();
 }
 
 }  // namespace fathom::data

@@ -1,6 +1,8 @@
 // From a tokenizer to tokenizer.json. What stands around a text is written as TemplateProcessing, whatever it was read
 // from: the ids are the same.
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/json.h"
 #include "data/tokenizer_parts.h"
@@ -51,10 +53,19 @@ Json post_processor(const TokenizerParts& parts) {
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
+// Each piece once, with the id that counts.
 Json vocabulary(const TokenizerParts& parts) {
+  const Vocabulary& all = parts.vocabulary;
+  std::unordered_map<std::string_view, std::int32_t> last;
+  for (std::size_t i = 0; i < all.pieces.size(); ++i) last[all.pieces[i]] = all.ids[i];
   Json json = Json::object();
   Json::object_t& pieces = json.get_ref<Json::object_t&>();
-  for (std::size_t i = 0; i < parts.model_pieces; ++i) pieces.Container::emplace_back(parts.pieces[i], i);
+  for (const std::string& piece : all.pieces) {
+    const auto one = last.find(piece);
+    if (one == last.end()) continue;
+    pieces.Container::emplace_back(piece, one->second);
+    last.erase(one);
+  }
   return json;
 }
 
@@ -77,10 +88,11 @@ Json bpe(const BpeOptions& options) {
 }
 
 Json merges(const TokenizerParts& parts, const BpeModel& model) {
+  std::unordered_map<std::int32_t, std::string_view> piece;
+  for (std::size_t i = 0; i < parts.vocabulary.ids.size(); ++i)
+    piece[parts.vocabulary.ids[i]] = parts.vocabulary.pieces[i];
   Json list = Json::array();
-  for (const auto& [left, right] : model.merges())
-    list.push_back(
-        Json::array({parts.pieces[static_cast<std::size_t>(left)], parts.pieces[static_cast<std::size_t>(right)]}));
+  for (const auto& [left, right] : model.merges()) list.push_back(Json::array({piece.at(left), piece.at(right)}));
   return list;
 }
 
@@ -91,6 +103,11 @@ std::string write_tokenizer_json(const TokenizerParts& parts) {
   Json root;
   root["version"] = "1.0";
   root["truncation"] = nullptr;
+  if (parts.cut_left)
+    root["truncation"] = {{"direction", "Left"},
+                          {"max_length", parts.longest.value_or(512)},
+                          {"strategy", "LongestFirst"},
+                          {"stride", 0}};
   root["padding"] = nullptr;
   root["added_tokens"] = added_tokens(parts);
   root["normalizer"] = normalizer(parts);

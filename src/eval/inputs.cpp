@@ -17,9 +17,9 @@ namespace {
 Status encode_texts(const data::Split& split, std::size_t count, const ModelSpec& spec,
                     const std::filesystem::path& bundle, Encoded& out) {
   FATHOM_TRY(const data::Tokenizer tokenizer, data::Tokenizer::read(bundle));
-  if (tokenizer.vocab_size() > spec.vocab)
+  if (tokenizer.model_size() > spec.vocab)
     return Error{Code::corrupt_bundle,
-                 "tokenizer.json holds " + std::to_string(tokenizer.vocab_size()) + " pieces, config.json's vocab is " +
+                 "tokenizer.json holds " + std::to_string(tokenizer.model_size()) + " pieces, config.json's vocab is " +
                      std::to_string(spec.vocab),
                  "fit the bundle again"};
   out.offsets.assign(1, 0);

@@ -110,6 +110,7 @@ def text_families():
     roberta = widen(RobertaForSequenceClassification(RobertaConfig(
         **{**TEXT, "max_position_embeddings": TOKENS + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5})), 4)
     write("roberta", roberta, {"ids": rows, "logits": logits_of_texts(roberta, rows)})
+    (OUT / "roberta" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}\n')  # WordPiece too
 
 
 def vision_families():

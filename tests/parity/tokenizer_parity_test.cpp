@@ -1,5 +1,6 @@
 // The ids of committed tokenizers and texts beside those of the Hugging Face library (tokenizer_reference.py fixtures).
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/tokenizer.h"
 
 namespace fathom::data {
@@ -127,6 +129,34 @@ TEST_P(TokenizerParity, ThreadsShareOneTokenizer) {
 INSTANTIATE_TEST_SUITE_P(Families, TokenizerParity,
                          testing::Values("bert", "bert_cased_added", "roberta", "roberta_added"),
                          [](const auto& given) { return std::string(given.param); });
+
+// folders.json: files that contradict one another, and what transformers makes of them (folder_reference.py).
+TEST(TokenizerFolders, AreReadAsTransformersReadsThem) {
+  const auto all = parse_json(must_read(fixtures() / ".." / "folders.json"), "folders.json");
+  ASSERT_TRUE(all.has_value()) << all.error().message;
+  const fs::path folder = fs::temp_directory_path() / ("fathom-folders-" + std::to_string(::getpid()));
+  for (const Json& one : (*all)["cases"]) {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    for (const auto& [file, content] : one["files"].items())
+      ASSERT_TRUE(write_file_atomic(folder / file, (*all)["contents"][content.get<std::size_t>()].get<std::string>()));
+    const auto ours = Tokenizer::read(folder);
+    ASSERT_TRUE(ours.has_value()) << one["name"] << ": " << ours.error().message;
+    const int most = one["most"].get<int>();
+    for (std::size_t i = 0; i < one["texts"].size(); ++i) {
+      std::vector<std::int32_t> ids;
+      ours->encode((*all)["texts"][i].get<std::string>(), most, ids);
+      EXPECT_EQ(Json(ids), one["texts"][i]) << one["name"] << ", text " << i;
+    }
+    for (std::size_t i = 0; i < one["pairs"].size(); ++i) {
+      std::vector<std::int32_t> ids, types;
+      const Json& pair = (*all)["pairs"][i];
+      ours->encode_pair(pair[0].get<std::string>(), pair[1].get<std::string>(), most, ids, types);
+      EXPECT_EQ(Json({ids, types}), one["pairs"][i]) << one["name"] << ", pair " << i;
+    }
+  }
+  fs::remove_all(folder);
+}
 
 }  // namespace
 }  // namespace fathom::data
