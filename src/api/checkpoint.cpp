@@ -23,6 +23,7 @@ constexpr const char* kBeside[] = {"tokenizer.json",
                                    "merges.txt",
                                    "tokenizer_config.json",
                                    "special_tokens_map.json",
+                                   "added_tokens.json",
                                    "preprocessor_config.json"};
 
 bool there(const fs::path& path) {
@@ -49,14 +50,25 @@ Result<std::shared_ptr<const SafeTensors>> open_weights(const fs::path& folder, 
                "give the folder of a Hugging Face model"};
 }
 
-Status check_tokenizer(const fs::path& folder, const ModelSpec& spec) {
+// The tokenizer must fit the model; its length bounds the model's, its notes and keys go with the model's.
+Status apply_tokenizer(const fs::path& folder, Checkpoint& checkpoint) {
+  ModelSpec& spec = checkpoint.spec;
   if (spec.modality == Modality::image) return {};
   FATHOM_TRY(const auto tokenizer, data::Tokenizer::read(folder));
-  if (tokenizer.vocab_size() <= spec.vocab) return {};
-  return Error{Code::bad_input,
-               "'" + folder.string() + "': the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
-                   " pieces, the word embeddings have " + std::to_string(spec.vocab) + " rows",
-               "the tokenizer and the weights do not belong together"};
+  if (tokenizer.model_size() > spec.vocab)
+    return Error{Code::bad_input,
+                 "'" + folder.string() + "': the tokenizer has ids up to " +
+                     std::to_string(tokenizer.model_size() - 1) + ", the word embeddings have " +
+                     std::to_string(spec.vocab) + " rows",
+                 "the tokenizer and the weights do not belong together"};
+  for (const std::string& name : tokenizer.added_from(spec.vocab))
+    checkpoint.notes.push_back("added token '" + name.substr(0, 80) +
+                               "' has no row of the word embeddings: a text that holds it is refused");
+  if (tokenizer.longest() && *tokenizer.longest() < spec.max_tokens)
+    spec.max_tokens = static_cast<int>(*tokenizer.longest());
+  checkpoint.notes.insert(checkpoint.notes.end(), tokenizer.notes().begin(), tokenizer.notes().end());
+  checkpoint.unread.insert(checkpoint.unread.end(), tokenizer.unread().begin(), tokenizer.unread().end());
+  return {};
 }
 
 // The checkpoint's mean and deviation into the spec; its pictures must end in the size that the model reads.
@@ -68,6 +80,7 @@ Status apply_preprocessing(const fs::path& folder, Checkpoint& checkpoint) {
     checkpoint.notes.push_back("no preprocessor_config.json: pictures are resized to fit, mean and deviation are 0.5");
     return {};
   }
+  for (const std::string& key : how->unread) checkpoint.unread.push_back(key);
   const auto size = how->output();
   if (size.height != spec.image_height || size.width != spec.image_width)
     return Error{Code::bad_input,
@@ -99,12 +112,12 @@ Result<Loaded> load(const fs::path& folder, engine::Runtime& runtime) {
   FATHOM_TRY(imported.checkpoint,
              read_checkpoint(files.config, *weights, "'" + (folder / "config.json").string() + "'"));
   FATHOM_TRY_VOID(apply_preprocessing(folder, imported.checkpoint));
+  FATHOM_TRY_VOID(apply_tokenizer(folder, imported.checkpoint));
   const ModelSpec& spec = imported.checkpoint.spec;
   FATHOM_TRY(const auto model, Model::of_checkpoint(spec, imported.checkpoint.naming, weights));
   FATHOM_TRY_VOID(check_finite(spec, imported.checkpoint.naming, *weights));
   for (const auto& wanted : {backbone_tensors(spec), task_head_tensors(spec)})
     for (const TensorSpec& tensor : wanted) imported.parameters += static_cast<std::size_t>(elements_of(tensor.shape));
-  FATHOM_TRY_VOID(check_tokenizer(folder, spec));
   if (there(folder / "reference.json")) {
     FATHOM_TRY(auto plan, engine::Plan::compile(model, runtime));
     FATHOM_TRY(imported.parity, compare_with_reference(std::move(plan), runtime, folder / "reference.json"));
@@ -131,6 +144,16 @@ Result<CheckpointFiles> open_checkpoint(const std::filesystem::path& folder) {
     return Error{Code::io, "no folder '" + folder.string() + "'", "give the folder of a Hugging Face model"};
   CheckpointFiles out;
   const fs::path config = folder / "config.json";
+  if (there(folder / "adapter_config.json")) {
+    const auto text = read_file(folder / "adapter_config.json", kMaxJson);
+    const auto json = text.has_value() ? parse_json(*text, "") : Result<Json>(Json::object());
+    const Json base = json.has_value() && json->is_object() ? json->value("base_model_name_or_path", Json()) : Json();
+    return Error{Code::unsupported,
+                 "'" + folder.string() + "' holds an adapter (adapter_config.json: LoRA or another of peft) of " +
+                     (base.is_string() ? "'" + base.get<std::string>().substr(0, 120) + "'" : "another model") +
+                     ", not a whole model",
+                 "merge it in Python: model.merge_and_unload().save_pretrained(folder)"};
+  }
   FATHOM_TRY(const std::string text, read_file(config, kMaxJson));
   FATHOM_TRY(out.config, parse_json(text, "'" + config.string() + "'", Code::bad_input));
   out.own.push_back("config.json");

@@ -127,6 +127,76 @@ TEST_F(Checkpoints, WhatIsNotComputedIsRefusedByName) {
   EXPECT_NE(refusal("bert", "\"hidden_size\": 32", "\"hidden_size\": -1").find("hidden_size"), std::string::npos);
 }
 
+TEST_F(Checkpoints, LabelsAreTakenAsTransformersTakesThem) {
+  const auto labels = [&](const std::string& from, const std::string& to) {
+    const fs::path folder = copy("bert");
+    std::string text = *read_file(folder / "config.json");
+    text.replace(text.find(from), from.size(), to);
+    EXPECT_TRUE(write_file_atomic(folder / "config.json", text).has_value());
+    const auto checked = check_checkpoint(folder, *runtime_);
+    EXPECT_TRUE(checked.has_value()) << (checked ? "" : checked.error().message);
+    return checked ? checked->checkpoint.spec.label_names : std::vector<std::string>();
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(labels("\"id2label\"", "\"num_labels\": 3, \"old\""), (Names{"LABEL_0", "LABEL_1", "LABEL_2"}));
+  EXPECT_EQ(labels("\"bad\",", "7,"), (Names{"7", "so-so", "good"}));
+  EXPECT_EQ(labels("\"bad\",", "\"good\","), (Names{"good", "so-so", "good"}));
+  EXPECT_EQ(labels("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_python\"").size(), 3u);
+  EXPECT_NE(refusal("bert", "\"id2label\"", "\"old\"").find("means 2, but the classifier has 3"), std::string::npos);
+}
+
+TEST_F(Checkpoints, WhatMisleadIsSaidPlainly) {
+  EXPECT_NE(refusal("bert", "BertForSequenceClassification", "BertForTokenClassification").find("labels every token"),
+            std::string::npos);
+  EXPECT_NE(refusal("bert", "BertForSequenceClassification", "BertForQuestionAnswering").find("architectures"),
+            std::string::npos);
+  EXPECT_NE(refusal("bert", "\"model_type\": \"bert\",", "").find("'model_type' is missing"), std::string::npos);
+  EXPECT_NE(refusal("bert", "\"num_hidden_layers\"", "\"pruned_heads\": {\"0\": [1]}, \"num_hidden_layers\"")
+                .find("pruned_heads"),
+            std::string::npos);
+  const fs::path adapter = copy("bert");
+  ASSERT_TRUE(write_file_atomic(adapter / "adapter_config.json", R"({"base_model_name_or_path": "some/base"})"));
+  const auto merged = check_checkpoint(adapter, *runtime_);
+  ASSERT_FALSE(merged.has_value());
+  EXPECT_NE(merged.error().message.find("adapter"), std::string::npos);
+  EXPECT_NE(merged.error().message.find("some/base"), std::string::npos);
+  const fs::path wrapped = copy("bert");
+  std::string weights = *read_file(wrapped / "model.safetensors");
+  const std::string name = "\"bert.embeddings.word_embeddings.weight\"";
+  const std::string same = "\"my.e.embeddings.word_embeddings.weight\"";  // as long as the name was
+  ASSERT_EQ(name.size(), same.size());
+  weights.replace(weights.find(name), name.size(), same);
+  ASSERT_TRUE(write_file_atomic(wrapped / "model.safetensors", weights));
+  const auto prefixed = check_checkpoint(wrapped, *runtime_);
+  ASSERT_FALSE(prefixed.has_value());
+  EXPECT_NE(prefixed.error().message.find("begins with 'my.e.'"), std::string::npos) << prefixed.error().message;
+}
+
+TEST_F(Checkpoints, KeysThatNobodyReadsAreListedAndTheTokenizersLengthIsObeyed) {
+  const fs::path folder = copy("bert");
+  std::string text = *read_file(folder / "config.json");
+  text.insert(text.find('{') + 1, "\"scale_logits\": 2, \"num_beams\": 3,");
+  ASSERT_TRUE(write_file_atomic(folder / "config.json", text));
+  ASSERT_TRUE(write_file_atomic(folder / "tokenizer_config.json",
+                                R"({"tokenizer_class": "BertTokenizer", "model_max_length": 7, "loud": true})"));
+  fs::remove(folder / "reference.json");
+  const auto checked = check_checkpoint(folder, *runtime_);
+  ASSERT_TRUE(checked.has_value()) << checked.error().message;
+  EXPECT_EQ(checked->checkpoint.unread,
+            (std::vector<std::string>{"config.json: 'scale_logits'", "tokenizer_config.json: 'loud'"}));
+  EXPECT_EQ(checked->checkpoint.spec.max_tokens, 7);
+}
+
+// What the engine does with it is compared with a plain forward in double (engine/test_models.h: text_window).
+TEST_F(Checkpoints, RobertaCountsNoPositionForPadding) {
+  const auto checked = check_checkpoint(folder_ / "roberta", *runtime_);
+  ASSERT_TRUE(checked.has_value());
+  const ModelSpec& spec = checked->checkpoint.spec;
+  EXPECT_EQ(spec.padding_id, 1);
+  EXPECT_EQ(spec.position_rows(), spec.max_tokens + 1);
+  EXPECT_EQ(checked->checkpoint.naming.first_position, 1);
+}
+
 TEST_F(Checkpoints, BrokenFoldersAreRefused) {
   const auto why = [&](const fs::path& folder) {
     const auto checked = check_checkpoint(folder, *runtime_);

@@ -26,6 +26,7 @@ Json describe(const api::Imported& imported) {
                {"full_depth_macs", full_depth_macs(spec, spec.tokens())},
                {"files", imported.files},
                {"notes", imported.checkpoint.notes},
+               {"unread", imported.checkpoint.unread},
                {"parity", nullptr}};
   if (imported.parity)
     json["parity"] = {{"inputs", imported.parity->inputs},
@@ -50,7 +51,8 @@ void print(const api::Imported& imported) {
   std::string labels;
   for (const std::string& name : spec.label_names) labels += (labels.empty() ? "" : ", ") + name;
   row("labels", std::to_string(spec.classes()) + ": " + one_line(labels, 120));
-  for (const std::string& note : imported.checkpoint.notes) row("note", note);
+  for (const std::string& note : imported.checkpoint.notes) row("note", one_line(note, 400));
+  for (const std::string& key : imported.checkpoint.unread) row("not read", one_line(key, 160));
   if (!imported.parity) return;
   char line[160];
   std::snprintf(line, sizeof line, "%zu reference inputs: largest difference of a logit %.2g, %zu other labels",
@@ -67,7 +69,12 @@ Result<int> act(const Options& options) {
     std::printf("%s\n", describe(*imported).dump(2).c_str());
   else
     print(*imported);
-  if (options.check)
+  const std::size_t unread = imported->checkpoint.unread.size();
+  if (options.check && unread > 0)
+    say("what is read is supported; " + std::to_string(unread) +
+        " keys are not read: see whether they change answers; next: fathom import " + options.folder.string() +
+        " -o BUNDLE");
+  else if (options.check)
     say("every part is supported; next: fathom import " + options.folder.string() + " -o BUNDLE");
   else
     say("wrote " + options.out.string() + "; next: fathom run " + options.out.string() + ", or fathom fit --from " +

@@ -113,6 +113,9 @@ Result<std::vector<std::int32_t>> classes_by_name(const std::vector<std::string>
           "the data has the class '" + name + "', the bundle knows only " + known + (to.size() > 12 ? ", ..." : ""),
           "give --data the folder the bundle was fitted on, or fit a bundle on this data"};
     }
+    if (std::find(found + 1, to.end(), name) != to.end())
+      return Error{Code::bad_input, "the bundle has two classes called '" + name + "'",
+                   "name its classes apart in config.json's 'id2label' and import it again"};
     map.push_back(static_cast<std::int32_t>(found - to.begin()));
   }
   return map;

@@ -33,6 +33,7 @@ struct Preprocessing {
   double rescale_factor = 1.0 / 255;
   bool normalize = true;
   std::array<double, 3> mean{.5, .5, .5}, std{.5, .5, .5};  // red, green, blue
+  std::vector<std::string> unread{};  // keys that are neither used nor known to leave the pixels as they are
 
   // The size that every picture ends with; {0, 0} where it depends on the picture.
   struct Size {

@@ -167,6 +167,41 @@ Status refuse_other_steps(const Json& json, const std::string& where) {
   return {};
 }
 
+// Keys that are on and neither read above nor known to change no pixel.
+std::vector<std::string> unread_keys(const Json& json) {
+  static const std::set<std::string> known = {"do_resize",
+                                              "do_center_crop",
+                                              "do_rescale",
+                                              "do_normalize",
+                                              "do_convert_rgb",
+                                              "do_reduce_labels",
+                                              "do_convert_annotations",
+                                              "size",
+                                              "crop_size",
+                                              "resample",
+                                              "rescale_factor",
+                                              "image_mean",
+                                              "image_std",
+                                              "image_processor_type",
+                                              "feature_extractor_type",
+                                              "default_to_square",
+                                              "_processor_class",
+                                              "processor_class",
+                                              "_valid_processor_keys",
+                                              "data_format",
+                                              "input_data_format",
+                                              "device",
+                                              "disable_grouping",
+                                              "return_tensors",
+                                              "transformers_version",
+                                              "_name_or_path"};
+  std::vector<std::string> out;
+  for (const auto& [key, value] : json.items())
+    if (!known.contains(key) && !value.is_null() && value != Json(false))
+      out.push_back("preprocessor_config.json: '" + key.substr(0, 80) + "'");
+  return out;
+}
+
 Status check_sizes(const Preprocessing& how, const std::string& where) {
   const auto check = [&](int height, int width, const char* key) {
     return check_picture_size(static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width),
@@ -206,6 +241,7 @@ Result<Preprocessing> parse_preprocessing(std::string_view text, const std::stri
     FATHOM_TRY(how.rescale_factor, real(*factor, "rescale_factor", 1e-6, 1e6, where));
   }
   FATHOM_TRY_VOID(check_sizes(how, where));
+  how.unread = unread_keys(json);
   return how;
 }
 

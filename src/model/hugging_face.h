@@ -17,9 +17,10 @@ namespace fathom {
 struct Checkpoint {
   ModelSpec spec;  // with size_decision() done: exits read [CLS; mean]
   Naming naming;
-  bool has_classifier = true;      // false: an encoder before fine-tuning; the spec has no classes of its own then
-  std::string family;              // for people: "BERT", "ViT (timm)", ...
-  std::vector<std::string> notes;  // what was left out and why
+  bool has_classifier = true;       // false: an encoder before fine-tuning; the spec has no classes of its own then
+  std::string family;               // for people: "BERT", "ViT (timm)", ...
+  std::vector<std::string> notes;   // what was left out and why
+  std::vector<std::string> unread;  // keys of the config files that are neither used nor known to say nothing
 };
 
 // config: config.json; tensors: the checkpoint's weights; where: how errors call it.
