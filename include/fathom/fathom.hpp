@@ -101,7 +101,9 @@ FATHOM_API_NAMESPACE {
     std::optional<Error> error;
     std::string label;
     int label_index = 0;           // into Model::labels(); -1: no answer
-    float confidence = 0;          // calibrated probability of the label, 0..1
+    float confidence = 0;          // calibrated probability of the label, 0..1: a fitted bundle divides the logits by
+                                   // a temperature, at full depth too
+    float raw_confidence = 0;      // the same of the logits as they are; at full depth the checkpoint's own softmax
     int depth = 0;                 // layers that ran
     std::uint64_t trajectory = 0;  // bit l-1 is set if layer l ran
     double macs = 0;               // everything executed, the decision included

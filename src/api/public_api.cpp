@@ -49,6 +49,7 @@ v1::Answer to_answer(const api::Outcome& outcome, const std::vector<std::string>
     to.label = labels[static_cast<std::size_t>(from.label)];
   to.label_index = from.label;
   to.confidence = from.confidence;
+  to.raw_confidence = from.raw_confidence;
   to.depth = from.depth;
   to.trajectory = from.trajectory;
   to.macs = from.macs;

@@ -45,7 +45,7 @@ Error from_cli11(const CLI::App& app, const CLI::ParseError& problem) {
   const CLI::App* chosen = nullptr;
   for (const CLI::App* one : app.get_subcommands()) chosen = one, verb = one->get_name();
   if (dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr && chosen != nullptr) {
-    const std::vector<std::string> extras = app.remaining(true);
+    const std::vector<std::string> extras = unmarked(app.remaining(true));
     if (!extras.empty()) {
       const std::string word = extras.front().substr(0, extras.front().find('='));
       const std::string near = nearest(word, flag_names(*chosen));
@@ -56,6 +56,37 @@ Error from_cli11(const CLI::App& app, const CLI::ParseError& problem) {
   std::string message = problem.what();
   std::replace(message.begin(), message.end(), '\n', ' ');
   return usage((verb.empty() ? "" : "'" + verb + "': ") + message, verb);
+}
+
+std::string marked(const std::string& word, bool texts_only) {
+  const auto is_list = [](std::string_view s) { return s.size() > 1 && s.front() == '[' && s.back() == ']'; };
+  if (is_list(word) || word.starts_with(kMark)) return kMark + word;
+  const std::size_t equal = word.find('=');
+  if (texts_only || !word.starts_with("--") || equal == std::string::npos) return word;
+  const std::string value = word.substr(equal + 1);
+  return is_list(value) || value.starts_with(kMark) ? word.substr(0, equal + 1) + kMark + value : word;
+}
+
+std::vector<std::string> marked_words(int argc, char** argv) {
+  std::vector<std::string> words;
+  bool texts_only = false;
+  for (int i = argc - 1; i > 0; --i) words.emplace_back();  // CLI11 takes them from the back
+  for (int i = 1; i < argc; ++i) {
+    words[static_cast<std::size_t>(argc - 1 - i)] = marked(argv[i], texts_only);
+    texts_only = texts_only || std::string_view(argv[i]) == "--";
+  }
+  return words;
+}
+
+void take_marks_away(CLI::App& app) {
+  const CLI::Validator take_away(
+      [](std::string& word) {
+        word = unmarked(std::move(word));
+        return std::string();
+      },
+      "");
+  for (CLI::App* verb : app.get_subcommands(nullptr))
+    for (CLI::Option* option : verb->get_options()) option->transform(take_away);
 }
 
 int parse_and_act(int argc, char** argv) {
@@ -82,6 +113,8 @@ int parse_and_act(int argc, char** argv) {
   add_help(frame);
   add_peak(frame);
 
+  take_marks_away(app);
+
   if (argc < 2) {
     std::fprintf(stderr, "%s", app.help().c_str());
     return complain(usage("no verb given", ""));
@@ -95,7 +128,7 @@ int parse_and_act(int argc, char** argv) {
         "unknown verb '" + one_line(first, 60) + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"), ""));
   }
   try {
-    app.parse(argc, argv);
+    app.parse(marked_words(argc, argv));
   } catch (const CLI::Success& wish) {  // --help, --version: asked for, so it is data
     return app.exit(wish, std::cout, std::cerr);
   } catch (const CLI::ParseError& problem) {

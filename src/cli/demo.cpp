@@ -11,6 +11,7 @@
 #include "cli/flags.h"
 #include "cli/steps.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 
 namespace fathom::cli {
 namespace {
@@ -244,7 +245,7 @@ void add_demo(Frame& frame) {
   add_runtime_flags(verb, options->runtime);
   add_json_flag(verb, options->json);
   verb->footer("\nOther flags go to both fits (`fathom-train --help`).");
-  frame.on(verb, [options, verb] { return act(*options, verb->remaining()); });
+  frame.on(verb, [options, verb] { return act(*options, unmarked(verb->remaining())); });
 }
 
 }  // namespace fathom::cli

@@ -176,7 +176,7 @@ void add_fit(Frame& frame) {
   add_runtime_flags(verb, options->runtime);
   add_json_flag(verb, options->json);
   verb->footer("\nEvery other flag goes to fathom-train: `fathom-train --help` lists them.");
-  frame.on(verb, [options, verb] { return act(*options, verb->remaining()); });
+  frame.on(verb, [options, verb] { return act(*options, unmarked(verb->remaining())); });
 }
 
 }  // namespace fathom::cli

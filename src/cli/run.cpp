@@ -40,6 +40,7 @@ Json to_json(const api::Outcome& outcome, const ModelSpec& spec, const std::stri
   Json json = {{"input", input},
                {"label", spec.label_names[static_cast<std::size_t>(p.label)]},
                {"confidence", p.confidence},
+               {"raw_confidence", p.raw_confidence},
                {"depth", p.depth},
                {"layers", spec.layers},
                {"trajectory", layers},
@@ -288,6 +289,9 @@ Result<int> act(const Options& options) {
 void add_run(Frame& frame) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = frame.verb("run", "Predict for text, files or stdin, and show the depth each input got");
+  verb->footer(
+      "Confidences of a fitted bundle are calibrated: the logits are divided by a temperature, at full depth too.\n"
+      "--json also gives raw_confidence, that of the logits as they are. A text that begins with '-' goes after '--'.");
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
   verb->add_option("input", options->inputs, "Texts, or picture files for an image bundle; none: lines of stdin");
   verb->add_option("--file", options->files, "Text file (one text a line) or picture (JPEG, PNG)");

@@ -22,4 +22,16 @@ std::string one_line(const std::string& text,
 std::string error_text(const Error& error);  // "error FTH-301: ...\n  next: ..."
 int exit_code(Code code);
 
+// CLI11 reads "[a,b]" as a list and takes it apart, even where it is a text. Such words travel behind a mark that it
+// does not know (cli.cpp sets it); every option, and whoever reads the words that are left, takes it away again.
+constexpr char kMark = '\x01';
+inline std::string unmarked(std::string word) {
+  if (word.starts_with(kMark)) word.erase(0, 1);
+  return word;
+}
+inline std::vector<std::string> unmarked(std::vector<std::string> words) {
+  for (std::string& word : words) word = unmarked(std::move(word));
+  return words;
+}
+
 }  // namespace fathom::cli

@@ -60,12 +60,21 @@ void layer_on_its_own(Session::State& state, int layer) {
   run_layer(state, static_cast<std::size_t>(layer - 1), state.sub_starts, state.sub_lengths, count, rows);
 }
 
+// Softmax of `logits` at `label`.
+float raw_probability(const float* logits, std::size_t classes, std::int32_t label) {
+  double sum = 0;
+  for (std::size_t c = 0; c < classes; ++c)
+    sum += std::exp(static_cast<double>(logits[c]) - static_cast<double>(logits[label]));
+  return static_cast<float>(1.0 / sum);
+}
+
 // Writes the prediction of a slot: `logits` and `p` are its rows of the exit taken.
 void finish(Session::State& state, std::size_t slot, const float* logits, const float* p) {
   const std::size_t classes = state.parts->classes, place = static_cast<std::size_t>(state.slots[slot]);
   Prediction& out = state.out[place];
   out.label = out.no_answer > 0 ? -1 : policy::argmax({logits, classes});
   out.confidence = out.no_answer > 0 ? 0.0f : p[out.label];
+  out.raw_confidence = out.no_answer > 0 ? 0.0f : raw_probability(logits, classes, out.label);
   out.trajectory = state.masks[place];
   out.depth = std::popcount(out.trajectory);
   out.macs += out.depth * ledger_of_slot(state, slot).layer;

@@ -111,7 +111,8 @@ struct RunOptions {
 
 struct Prediction {
   std::int32_t label = 0;
-  float confidence = 0;          // calibrated probability of the label
+  float confidence = 0;          // calibrated probability of the label: of logits / the exit's temperature
+  float raw_confidence = 0;      // probability of the label by the logits as they are
   std::int32_t depth = 0;        // layers run
   std::uint64_t trajectory = 0;  // bit l-1: layer l ran
   double macs = 0;               // everything executed, decision included

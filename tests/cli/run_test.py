@@ -35,6 +35,21 @@ class Run(ProgramTest):
         self.assertEqual(self.answers(bundle, "--file", self.folder / "texts.txt"), single, "--file")
         self.assertEqual(self.answers(bundle, *TEXTS, "--threads", "1"), self.answers(bundle, *TEXTS, "--threads", "2"), "threads")
 
+    def test_arguments_are_texts_as_they_are(self):
+        bundle = self.bundle()
+        texts = ["[MASK]", "[good, bad]", "[]", "[", "a=[b]", "50 %", "\x01[x]", "info", "{1,2}", "%%", "'q'"]
+        self.assertEqual([a["input"] for a in self.answers(bundle, *texts)], texts)
+        last = ["--", "-5 degrees", "--json", "--x=[a]", "[a]"]
+        out = self.json_lines(self.good("run", bundle, "--json", *last))
+        self.assertEqual([a["input"] for a in out], last[1:])
+        odd = self.folder / "[a,b]"
+        odd.write_bytes(b"from a file\n")
+        self.assertEqual([a["input"] for a in self.answers(bundle, f"--file={odd}")], ["from a file"])
+
+    def test_raw_confidence_is_that_of_the_logits(self):
+        for answer in self.answers(self.bundle(), *TEXTS):
+            self.assertTrue(1 / 3 <= answer["raw_confidence"] <= 1)
+
     def test_values_are_in_range(self):
         for answer in self.answers(self.bundle(), *TEXTS):
             self.assertIn(answer["label"], ["calm", "loud", "wild"])
