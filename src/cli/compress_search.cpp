@@ -13,6 +13,7 @@
 #include "cli/steps.h"
 #include "data/sample.h"
 #include "eval/peak.h"
+#include "eval/scratch_folder.h"
 #include "eval/timing.h"
 #include "eval/trace.h"
 #include "model/model.h"
@@ -150,14 +151,6 @@ std::string shown(const Tried& tried) {
   return tried.flags + (tried.error.empty() ? text : ": " + tried.error);
 }
 
-struct RemoveAtEnd {
-  fs::path path;
-  ~RemoveAtEnd() {
-    std::error_code ignored;
-    fs::remove(path, ignored);
-  }
-};
-
 }  // namespace
 
 Result<policy::Budget> read_target(const std::string& text) {
@@ -183,9 +176,10 @@ Result<CompressWords> search(const Search& search, const eval::Encoded& inputs, 
                                                      {"thresholds_on", data::part_name(data::Part::tune)},
                                                      {"tier", tier_name(runtime.kernels().tier)},
                                                      {"threads", runtime.pool().threads()}}));
-  const RemoveAtEnd file{fs::temp_directory_path() / ("fathom_compress_" + std::to_string(::getpid()) + ".bin")};
-  FATHOM_TRY_VOID(eval::write_inputs(file.path, eval::select(inputs, data::draw_rows(inputs.count, kPeakRows))));
-  Bench bench{inputs, eval::select(inputs, data::draw_rows(inputs.count, kTimedRows)), file.path, {}};
+  FATHOM_TRY(const eval::ScratchFolder scratch, eval::ScratchFolder::make());
+  const fs::path file = scratch / "inputs.bin";
+  FATHOM_TRY_VOID(eval::write_inputs(file, eval::select(inputs, data::draw_rows(inputs.count, kPeakRows))));
+  Bench bench{inputs, eval::select(inputs, data::draw_rows(inputs.count, kTimedRows)), file, {}};
   const bool ms = search.target.kind == policy::Budget::Kind::ms;
   std::optional<Tried> best, nearest;
   CompressWords chosen;

@@ -1,8 +1,7 @@
 // `fathom generate text|image|long -o FOLDER`: seeded data whose hard inputs really need depth (text, image) or length
 // (long). The folder appears whole or not at all.
-#include <unistd.h>
-
 #include <cstdio>
+#include <random>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -13,9 +12,12 @@
 namespace fathom::cli {
 
 Status generate_folder(const fs::path& folder, const data::GenerateOptions& options) {
-  const fs::path partial = folder.string() + ".partial-" + std::to_string(::getpid());
   std::error_code ignored, failed;
-  fs::create_directories(partial, failed);
+  if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), failed);
+  fs::path partial;  // a name that no other process can have taken
+  std::random_device random;
+  do partial = folder.string() + ".partial-" + std::to_string(random());
+  while (!failed && !fs::create_directory(partial, failed) && !failed);
   if (failed)
     return Error{Code::io, "'" + partial.string() + "': " + failed.message(), "choose a folder that can be written"};
   Status status = data::generate_dataset(partial, options);

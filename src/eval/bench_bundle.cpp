@@ -12,6 +12,7 @@
 #include "eval/energy.h"
 #include "eval/peak.h"
 #include "eval/saving.h"
+#include "eval/scratch_folder.h"
 #include "eval/steady.h"
 #include "eval/timing.h"
 #include "kernels/hot_gemm.h"
@@ -163,13 +164,11 @@ Result<Json> bench_bundle(const BenchOptions& options, const Encoded& inputs) {
     FATHOM_TRY(Json row, run_system(bench, run, energy));
     row["share_of_hot_gemm"] = row["gmacs_per_s"].get<double>() / hot;
     if (!options.self.empty()) {
-      const auto file =
-          std::filesystem::temp_directory_path() / ("fathom_bench_" + std::to_string(::getpid()) + ".bin");
+      FATHOM_TRY(const ScratchFolder scratch, ScratchFolder::make());
+      const fs::path file = scratch / "inputs.bin";
       FATHOM_TRY_VOID(write_inputs(file, select(inputs, data::draw_rows(inputs.count, 16))));
       PeakRun peak{options.bundle, run.mode, 0, -1, -1, 0, options.runtime.tier, 1, options.runtime.memory_budget};
       const auto mb = measure_peak(options.self, peak, file);
-      std::error_code ignored;
-      std::filesystem::remove(file, ignored);
       if (!mb) return mb.error();
       row["peak_mb"] = *mb;
     }

@@ -17,6 +17,7 @@
 #include "eval/analysis.h"
 #include "eval/contest.h"
 #include "eval/peak.h"
+#include "eval/scratch_folder.h"
 #include "eval/timing.h"
 #include "eval/verdict.h"
 
@@ -266,14 +267,10 @@ class InputFiles {
   InputFiles() = default;
   InputFiles(const InputFiles&) = delete;
   InputFiles& operator=(const InputFiles&) = delete;
-  ~InputFiles() {
-    std::error_code ignored;
-    for (const auto& [inputs, file] : files_) fs::remove(file, ignored);
-  }
   Status write(Contest& contest) {
-    const fs::path stem = fs::temp_directory_path() / ("fathom-inputs-" + std::to_string(::getpid()) + ".");
+    FATHOM_TRY(folder_, ScratchFolder::make());
     for (const auto& [inputs, sample] : samples_of(contest, kPeakInputs)) {
-      const fs::path file = stem.string() + std::to_string(files_.size());
+      const fs::path file = *folder_ / std::to_string(files_.size());
       files_[inputs] = file;
       FATHOM_TRY_VOID(write_inputs(file, sample));
     }
@@ -282,6 +279,7 @@ class InputFiles {
   const fs::path& of(const System& system) const { return files_.at(system.inputs); }
 
  private:
+  std::optional<ScratchFolder> folder_;
   std::map<const Encoded*, fs::path> files_;
 };
 
