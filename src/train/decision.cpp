@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "policy/calibrate.h"
+#include "policy/paired_saving.h"
 #include "train/adamw.h"
 #include "train/extractor.h"
 #include "train/fusion.h"
@@ -184,8 +185,33 @@ Evidence rows_of(const Evidence& evidence, const Tensor& rows) {
   return out;
 }
 
-// PPO on the first fold's training rows; kept only if its disagreement on the rows held out is lower at the MACs of
-// the cloned policy, at three budgets together.
+// By how much the score `other` saves more than `one` at the bundle's own budget of disagreement, with its interval.
+// What is new ships where the interval's lower end passes a margin: one rule for PPO over the clone and fused over
+// confidence.
+policy::Interval gain_of(const Stage& stage, const Evidence& evidence, const std::pair<Tensor, Score>& one,
+                         const std::pair<Tensor, Score>& other) {
+  const auto predictions = evidence.predictions.to(torch::kInt).contiguous();
+  const auto full = evidence.full_macs.contiguous();
+  const auto first = one.first.to(torch::kFloat).contiguous(), second = other.first.to(torch::kFloat).contiguous();
+  const auto first_macs = evidence.macs[static_cast<int>(one.second)].contiguous(),
+             second_macs = evidence.macs[static_cast<int>(other.second)].contiguous();
+  const auto floats = [](const Tensor& t) {
+    return std::span<const float>(t.data_ptr<float>(), static_cast<std::size_t>(t.numel()));
+  };
+  const auto doubles = [](const Tensor& t) {
+    return std::span<const double>(t.data_ptr<double>(), static_cast<std::size_t>(t.numel()));
+  };
+  return policy::paired_saving({predictions.data_ptr<std::int32_t>(), static_cast<std::size_t>(predictions.numel())},
+                               evidence.layers, doubles(full), {floats(first), doubles(first_macs)},
+                               {floats(second), doubles(second_macs)}, stage.options.budget, stage.options.seed);
+}
+
+Json gain_to_json(const policy::Interval& gain, double margin) {
+  return {{"more_saved", gain.mean}, {"interval", {gain.low, gain.high}}, {"margin", margin}};
+}
+
+// PPO on the first fold's training rows; kept only if it saves more than the cloned policy on the rows held out, beyond
+// what their number leaves to chance.
 bool ppo_helps(Stage& stage, const Evidence& evidence, PpoSettings& settings, double shift) {
   const auto& held = stage.held[0];
   const auto part = rows_of(evidence, held);
@@ -198,25 +224,14 @@ bool ppo_helps(Stage& stage, const Evidence& evidence, PpoSettings& settings, do
   stage.nets[0]->add_to_stop_bias(-shift);
   const auto facts = ppo_exits(*stage.nets[0], world_of(stage, stage.starts[0]), stage.train[0], settings);
   const auto tuned = scores(*stage.nets[0]);
-  double before = 0, after = 0;
-  Json table = Json::array();
-  for (const double budget : {0.003, stage.options.budget, 0.01}) {
-    const Point clone = point_at_budget(part, cloned, Score::policy, budget);
-    const Point same = point_at_saving(part, tuned, Score::policy, clone.saved);
-    before += clone.disagreement;
-    after += same.disagreement;
-    table.push_back({{"saved", clone.saved},
-                     {"clone_disagreement", clone.disagreement},
-                     {"ppo_saved", same.saved},
-                     {"ppo_disagreement", same.disagreement}});
-  }
-  const bool better = after < before;
+  const policy::Interval gain = gain_of(stage, part, {cloned, Score::policy}, {tuned, Score::policy});
+  const bool better = gain.low > 0;
   stage.result.facts["policy"]["ppo"] = {{"kept", better},
                                          {"first_return", facts.first_return},
                                          {"last_return", facts.last_return},
                                          {"mean_depth", facts.last_depth},
                                          {"price", facts.price},
-                                         {"held_out", table}};
+                                         {"held_out", gain_to_json(gain, 0)}};
   settings.price = facts.price;
   if (!better) {
     torch::NoGradGuard no_grad;
@@ -294,16 +309,17 @@ void fit_scores(Stage& stage, const Evidence& evidence) {
     table[policy::score_name(score)] = rows;
     saved[s] = point_at_budget(evidence, scores[s], score, stage.options.budget).saved;
   }
-  policy.score = saved[static_cast<int>(Score::fused)] > saved[static_cast<int>(Score::confidence)] + kFusedMargin
-                     ? Score::fused
-                     : Score::confidence;
+  const policy::Interval gain =
+      gain_of(stage, evidence, {confidence, Score::confidence}, {torch::sigmoid(fused), Score::fused});
+  policy.score = gain.low > kFusedMargin ? Score::fused : Score::confidence;
   auto& facts = stage.result.facts;
   facts["scores"] = table;
   facts["fusion"] = {{"weights", policy.fusion.weights}, {"bias", policy.fusion.bias}};
   facts["shipped"] = {{"score", policy::score_name(policy.score)},
                       {"budget", stage.options.budget},
                       {"fused_saved", saved[static_cast<int>(Score::fused)]},
-                      {"confidence_saved", saved[static_cast<int>(Score::confidence)]}};
+                      {"confidence_saved", saved[static_cast<int>(Score::confidence)]},
+                      {"fused_over_confidence", gain_to_json(gain, kFusedMargin)}};
   stage.timed("fusion");
 }
 

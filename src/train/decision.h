@@ -1,7 +1,8 @@
 // The decision stage: from the states and logits of a frozen model's tune rows to everything a bundle's decision needs.
 // Extractor, predictor, LSTM (cloned, then PPO if it helps) and fusion, cross-fitted: what the fusion learns from is
 // predicted for rows that extractor, predictor and LSTM of that fold did not see. The fused score ships only if it
-// saves more than calibrated confidence at the budget of disagreement; both figures are recorded.
+// saves more than calibrated confidence at the budget of disagreement, PPO only if it does than the clone: by the lower
+// end of a paired bootstrap (policy/paired_saving.h); the figures are recorded.
 // Errors: bad_input (too few rows, shapes that do not fit the spec), internal (LightGBM). Deterministic per options.
 // Source: paper 3.1, 3.2.
 #pragma once

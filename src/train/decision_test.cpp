@@ -106,7 +106,7 @@ TEST(Decision, LearnsDepthShipsAWholeDecisionAndRepeatsToTheByte) {
       EXPECT_LE(point["disagreement"].get<double>(), point["budget"].get<double>()) << name;
   }
   const auto& shipped = first->facts["shipped"];
-  const bool fused_wins = shipped["fused_saved"].get<double>() > shipped["confidence_saved"].get<double>() + 0.01;
+  const bool fused_wins = shipped["fused_over_confidence"]["interval"][0].get<double>() > 0.01;
   EXPECT_EQ(first->policy.score == policy::Score::fused, fused_wins);
   EXPECT_GT(first->policy.lambda, 1.0f) << "calibration, not training, chooses the threshold";
 }

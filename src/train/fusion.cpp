@@ -183,20 +183,10 @@ Point point_at_budget(const Evidence& evidence, const Tensor& scores, policy::Sc
   Point best = point_of(evidence, all.scores, score, 2.0f);
   for (const float lambda : all.lambdas) {
     const Point point = point_of(evidence, all.scores, score, lambda);
-    if (point.disagreement > budget) break;
+    if (!(point.disagreement <= budget)) break;
     best = point;
   }
   return best;
-}
-
-Point point_at_saving(const Evidence& evidence, const Tensor& scores, policy::Score score, double saved) {
-  const auto all = thresholds_of(scores);
-  Point last = point_of(evidence, all.scores, score, 2.0f);
-  for (const float lambda : all.lambdas) {
-    last = point_of(evidence, all.scores, score, lambda);
-    if (last.saved >= saved) break;
-  }
-  return last;
 }
 
 Json point_to_json(const Point& point) {

@@ -47,8 +47,6 @@ struct Point {
 };
 // The most aggressive threshold with at most `budget` disagreement at it and at every more cautious one.
 Point point_at_budget(const Evidence& evidence, const torch::Tensor& scores, policy::Score score, double budget);
-// The least disagreement reachable with at least `saved` of the MACs saved.
-Point point_at_saving(const Evidence& evidence, const torch::Tensor& scores, policy::Score score, double saved);
 
 Json point_to_json(const Point& point);
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <sstream>
 
+#include "policy/theory.h"
 #include "train/backbone.h"
 
 namespace fathom::train {
@@ -65,42 +65,16 @@ std::string parameters_text(const TreeSettings& settings, policy::PredictorKind 
   return out.str();
 }
 
-std::vector<double> ranks(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
-  std::vector<double> out(values.size());
-  for (std::size_t i = 0; i < order.size();) {
-    std::size_t j = i;
-    while (j < order.size() && values[order[j]] == values[order[i]]) ++j;
-    for (std::size_t k = i; k < j; ++k) out[order[k]] = 0.5 * static_cast<double>(i + j - 1);
-    i = j;
-  }
-  return out;
-}
-
 std::span<const double> view(const Tensor& t) { return {t.data_ptr<double>(), static_cast<std::size_t>(t.numel())}; }
 
 }  // namespace
 
-double spearman(std::span<const double> a, std::span<const double> b) {
-  const auto ra = ranks(a), rb = ranks(b);
-  const double middle = 0.5 * (static_cast<double>(a.size()) - 1);
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < ra.size(); ++i) {
-    ab += (ra[i] - middle) * (rb[i] - middle);
-    aa += (ra[i] - middle) * (ra[i] - middle);
-    bb += (rb[i] - middle) * (rb[i] - middle);
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0.0;
-}
-
 double auroc(std::span<const double> scores, std::span<const std::uint8_t> positive) {
-  const auto rank = ranks(scores);
+  const auto rank = policy::mean_ranks(scores);
   double sum = 0, hits = 0;
   for (std::size_t i = 0; i < rank.size(); ++i) {
     if (positive[i] == 0) continue;
-    sum += rank[i] + 1;
+    sum += rank[i];
     hits += 1;
   }
   const double rest = static_cast<double>(rank.size()) - hits;
@@ -294,7 +268,8 @@ Json predictor_quality(const Tensor& survival, const Tensor& depth) {
   const auto level = (s >= 0.5).sum(1) + 1;
   const auto under = level < depth;
   Json out;
-  out["spearman"] = spearman(view(mean), view(truth));
+  const double correlation = policy::spearman(view(mean), view(truth));
+  out["spearman"] = std::isfinite(correlation) ? Json(correlation) : Json();  // null: one side never changes
   out["exact"] = (level == depth).to(torch::kDouble).mean().item<double>();
   out["mean_absolute_error"] = (mean - truth).abs().mean().item<double>();
   out["under_prediction_rate"] = under.to(torch::kDouble).mean().item<double>();

@@ -75,7 +75,6 @@ Result<PredictorSearch> search_predictor(const ModelSpec& spec, const std::vecto
 // The level is 1 + number of exits with S_l >= 1/2.
 Json predictor_quality(const torch::Tensor& survival, const torch::Tensor& depth);
 
-double spearman(std::span<const double> a, std::span<const double> b);                 // average ranks for ties
 double auroc(std::span<const double> scores, std::span<const std::uint8_t> positive);  // 0.5 when one class is absent
 
 }  // namespace fathom::train
