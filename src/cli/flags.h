@@ -24,10 +24,7 @@ inline CLI::Validator between(double low, double high, const std::string& shown)
       shown);
 }
 
-inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
-  verb->add_option("--threads", runtime.threads, "Threads; 0: every core this process may use")
-      ->check(between(0, 1024, "[0, 1024]"))
-      ->envname("FATHOM_THREADS");
+inline void add_tier_flag(CLI::App* verb, engine::RuntimeOptions& runtime) {
   std::vector<std::string> tiers = {"auto"};
   for (const Tier tier : kAllTiers) tiers.push_back(tier_name(tier));
   verb->add_option("--tier", runtime.tier, "Kernel tier: auto, or one that `fathom doctor` lists")
@@ -41,6 +38,13 @@ inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
       ->check(CLI::IsMember({"map", "copy"}));
   verb->add_flag("--trust-packed", runtime.trust_packed,
                  "Do not compare packed weights and word rows with their checksums when they are first used");
+}
+
+inline void add_runtime_flags(CLI::App* verb, engine::RuntimeOptions& runtime) {
+  verb->add_option("--threads", runtime.threads, "Threads; 0: every core this process may use")
+      ->check(between(0, 1024, "[0, 1024]"))
+      ->envname("FATHOM_THREADS");
+  add_tier_flag(verb, runtime);
 }
 
 inline void add_memory_flag(CLI::App* verb, engine::RuntimeOptions& runtime) {

@@ -7,7 +7,7 @@
 #include "cli/words.h"
 #include "compress/fold.h"
 #include "engine/weights_pack.h"
-#include "eval/certify_bundle.h"
+#include "eval/certificate_record.h"
 #include "model/ledger.h"
 #include "model/model.h"
 #include "policy/policy.h"
@@ -36,15 +36,29 @@ Json describe(const Bundle& bundle, const Model& model, bool verified) {
   json["precision"] = precision_name(model.precision());
   json["tokens"] = spec.tokens();
   json["full_depth_macs"] = full_depth_macs(spec, spec.tokens());
-  const auto state = eval::certificate_state(bundle.fathom());
-  if (state != eval::CertificateState::none) {
-    json["certificate"] = bundle.fathom()["certificate"];
-    json["certificate"]["state"] =
-        state == eval::CertificateState::valid ? "holds" : "void: weights, decision or threshold changed since";
-  }
   for (const char* part : {"policy", "operating_points", "data", "provenance", "files"})
     if (bundle.fathom().contains(part)) json[part] = bundle.fathom()[part];
   return json;
+}
+
+// Whether the certificate holds on this machine, what it claims and supposes, and what would restore it.
+Status add_certificate(const Bundle& bundle, const engine::RuntimeOptions& options, Json& json) {
+  using State = eval::CertificateStatus::State;
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(options));
+  FATHOM_TRY(const auto status, eval::certificate_status(bundle, runtime->kernels()));
+  if (status.state == State::none) return {};
+  const Json& recorded = bundle.fathom()["certificate"];
+  Json told = recorded.is_object() ? recorded : Json::object();
+  told["state"] = status.word();
+  if (!status.why.empty()) told["why"] = status.why;
+  if (!status.restore.empty()) told["restore"] = status.restore;
+  if (status.state != State::broken) {
+    told["claim"] = eval::claim_text(recorded);
+    told["supposes"] = eval::supposition_text(recorded);
+    if (const std::string whose = eval::reference_text(recorded); !whose.empty()) told["full_depth"] = whose;
+  }
+  json["certificate"] = told;
+  return {};
 }
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
@@ -90,7 +104,8 @@ void print_table(const Json& json, const ModelSpec& spec) {
     if (!json.contains(part) || !json[part].is_object()) continue;
     for (const auto& [key, value] : json[part].items())
       if (!(key == "groups" && value.is_array()))
-        row((std::string(part) + "." + key).c_str(), one_line(text_of(value), 100));
+        row((std::string(part) + "." + key).c_str(),
+            one_line(text_of(value), part == std::string("certificate") ? 300 : 100));
   }
   if (json.contains("certificate") && json["certificate"].contains("groups") &&
       json["certificate"]["groups"].is_array())
@@ -113,6 +128,7 @@ void print_table(const Json& json, const ModelSpec& spec) {
 void add_info(Frame& frame) {
   struct Options {
     fs::path bundle;
+    engine::RuntimeOptions runtime{"", 1};
     bool verify = false, json = false;
   };
   auto options = std::make_shared<Options>();
@@ -120,6 +136,7 @@ void add_info(Frame& frame) {
   verb->add_option("bundle", options->bundle, "Bundle folder")->required();
   verb->add_flag("--verify", options->verify,
                  "Recompute every checksum, and compare the packed weights with the model's");
+  add_tier_flag(verb, options->runtime);
   add_json_flag(verb, options->json);
   frame.on(verb, [options]() -> Result<int> {
     FATHOM_TRY(const auto bundle, Bundle::open(options->bundle));
@@ -136,6 +153,7 @@ void add_info(Frame& frame) {
     } else {
       json = describe(*bundle, *model, false);
     }
+    FATHOM_TRY_VOID(add_certificate(*bundle, options->runtime, json));
     if (options->json) {
       std::printf("%s\n", json.dump(2).c_str());
     } else {

@@ -15,7 +15,7 @@
 #include "data/line_reader.h"
 #include "data/text_lines.h"
 #include "eval/bench_bundle.h"
-#include "eval/certify_bundle.h"
+#include "eval/certificate_record.h"
 
 namespace fathom::cli {
 namespace {
@@ -54,7 +54,9 @@ Json to_json(const api::Outcome& outcome, const ModelSpec& spec, const std::stri
 
 class Printer {
  public:
-  Printer(const ModelSpec& spec, bool json) : spec_(spec), json_(json) {
+  // `certificate`: what every answer in JSON says of it; empty: nothing.
+  Printer(const ModelSpec& spec, bool json, std::string certificate)
+      : spec_(spec), json_(json), certificate_(std::move(certificate)) {
     for (const std::string& name : spec.label_names)
       width_ = std::max(width_, static_cast<int>(one_line(name, 24).size()));
   }
@@ -63,7 +65,9 @@ class Printer {
     const engine::Prediction& p = outcome.prediction;
     if (p.no_answer > 0) return print_error(engine::no_answer(p, where + " '" + one_line(input, 48) + "'"), input);
     if (json_) {
-      std::printf("%s\n", to_json(outcome, spec_, input).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+      Json json = to_json(outcome, spec_, input);
+      if (!certificate_.empty()) json["certificate"] = certificate_;
+      std::printf("%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
     } else {
       std::printf("%-*s  %5.1f %%  %s  %2d of %d layers  %9s  %5.1f %% of full  %s\n", width_,
                   one_line(spec_.label_names[static_cast<std::size_t>(p.label)], 24).c_str(),
@@ -109,6 +113,7 @@ class Printer {
   std::size_t unanswered_ = 0;
   Error first_error_;
   bool json_;
+  std::string certificate_;
   int width_ = 4;
   std::size_t count_ = 0, cut_ = 0;
   double depth_ = 0, macs_ = 0, full_ = 0;
@@ -231,15 +236,30 @@ void tell(const std::string& asked, const api::Within& within, const api::Opened
   if (!within.note.empty()) warn(within.note);
 }
 
-// A certificate speaks of its own threshold alone: at another one, more cautious or not, nothing has been proven.
-void tell_certificate(const api::Opened& opened, const engine::RunOptions& run) {
-  if (eval::certificate_state(opened.bundle().fathom()) != eval::CertificateState::valid ||
-      run.mode == engine::Mode::full_depth)
-    return;
+// Says once whether the bundle's certificate covers this run, and what it then claims and supposes. Returns the word
+// for every answer's "certificate" in JSON; empty where there is none, or nothing is decided that it could speak of.
+Result<std::string> tell_certificate(const api::Opened& opened, const engine::RunOptions& run) {
+  using State = eval::CertificateStatus::State;
+  FATHOM_TRY(const auto status, eval::certificate_status(opened.bundle(), opened.runtime->kernels()));
+  if (status.state == State::none || run.mode == engine::Mode::full_depth) return std::string();
+  if (status.state != State::holds) {
+    warn("the bundle's certificate " +
+         (status.state == State::elsewhere ? "is " + std::string(status.word()) : std::string(status.word())) + ": " +
+         status.why + "; " + status.restore);
+    return std::string(status.word());
+  }
+  // It speaks of its own threshold alone: at another one, more cautious or not, nothing has been proven. Full depth
+  // needs no proof against itself.
+  const Json& certificate = opened.bundle().fathom()["certificate"];
   const bool own = (run.lambda < 0 || run.lambda == opened.plan->policy().lambda) && run.max_depth == 0;
-  if (!own && !(run.lambda > 1 && run.max_depth == 0))
+  const bool full = run.lambda > 1 && run.max_depth == 0 && !certificate.contains("against");
+  if (!own && !full) {
     warn("the bundle's certificate does not cover this run: it was proven for lambda " +
          Json(opened.plan->policy().lambda).dump() + " alone");
+    return std::string("does not cover this run");
+  }
+  if (own) say("certified: " + eval::claim_text(certificate) + ", if " + eval::supposition_text(certificate));
+  return std::string(status.word());
 }
 
 Result<int> act(const Options& options) {
@@ -255,8 +275,8 @@ Result<int> act(const Options& options) {
   }
   if (options.full_depth) run.mode = engine::Mode::full_depth;
   if (options.lambda >= 0) run.lambda = static_cast<float>(options.lambda);
-  tell_certificate(*opened, run);
-  Printer printer(opened->spec(), options.json);
+  FATHOM_TRY(const std::string certificate, tell_certificate(*opened, run));
+  Printer printer(opened->spec(), options.json, certificate);
   Runner runner(*opened, classifier, run, printer, options.pairs || opened->pairs.value_or(false));
   const bool from_stdin = options.inputs.empty() && options.files.empty();
   const bool terminal = ::isatty(STDIN_FILENO) == 1;

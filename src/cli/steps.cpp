@@ -8,7 +8,7 @@
 #include "bundle/bundle.h"
 #include "cli/child.h"
 #include "eval/calibrate_bundle.h"
-#include "eval/certify_bundle.h"
+#include "eval/certificate_record.h"
 #include "eval/eval_json.h"
 #include "eval/recorded_data.h"
 #include "eval/verdict.h"
@@ -34,14 +34,17 @@ fs::path report_html_path(const fs::path& eval_json) { return eval_json.parent_p
 Result<bool> calibrate(const fs::path& folder, const engine::RuntimeOptions& runtime_options, double budget) {
   FATHOM_TRY(const auto bundle, Bundle::open(folder));
   const Json& fathom = bundle->fathom();
-  const bool proven = eval::certificate_state(fathom) == eval::CertificateState::valid;  // better than chosen
+  FATHOM_TRY(const auto runtime, engine::Runtime::create(runtime_options));
+  FATHOM_TRY(const auto certificate, eval::certificate_status(*bundle, runtime->kernels()));
+  // What was proven is better than what is chosen, though it were with another machine's numbers.
+  const bool proven = certificate.state == eval::CertificateStatus::State::holds ||
+                      certificate.state == eval::CertificateStatus::State::elsewhere;
   const bool has_table = fathom.contains("budget_table");
   if (proven && has_table) return false;
   const bool chosen = proven || eval::recorded_budget(fathom) == budget;
   if (chosen && has_table) return false;
   const std::string where = "bundle '" + folder.string() + "': fathom.json";
   FATHOM_TRY(const auto data, eval::read_eval_data(fathom, {}, where));
-  FATHOM_TRY(const auto runtime, engine::Runtime::create(runtime_options));
   Progress progress("calibrate", static_cast<long>(data.dataset.part(data::Part::calibrate).size()));
   FATHOM_TRY_VOID(eval::calibrate_bundle(
       folder, data.dataset, *runtime, budget,

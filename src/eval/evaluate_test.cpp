@@ -5,14 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/file.h"
 #include "base/sha256.h"
 #include "bundle/bundle.h"
 #include "data/dataset.h"
+#include "data/split_use.h"
 #include "data/tokenizer.h"
 #include "engine/random_bundle.h"
 #include "eval/calibrate_bundle.h"
+#include "eval/certificate_record.h"
 #include "eval/certify_bundle.h"
 #include "eval/contest.h"
 #include "eval/peak.h"
@@ -352,30 +355,82 @@ TEST_F(EvaluateTest, GatesRefuseMacs) {
   EXPECT_EQ(refused.error().code, Code::unsupported);
 }
 
+CertifyRequest asking(std::optional<double> delta, CertifyGroups by = CertifyGroups::none) {
+  CertifyRequest request;
+  request.delta = delta;
+  request.seed = 3;
+  request.by = by;
+  return request;
+}
+
+CertificateStatus::State state_of(const fs::path& folder, const kernels::Table& table) {
+  const auto bundle = Bundle::open(folder);
+  EXPECT_TRUE(bundle.has_value());
+  const auto status = certificate_status(**bundle, table);
+  EXPECT_TRUE(status.has_value());
+  return status ? status->state : CertificateStatus::State::none;
+}
+
 TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
+  using State = CertificateStatus::State;
   make(data::Task::text_classification, policy::Score::confidence);
   auto runtime = must(engine::Runtime::create({"", 1}));
-  const policy::CertificateAim loose{policy::Loss::consistency, 0.6, 0.05, 3};
-  const auto got = must(certify_bundle(bundle, dataset, *runtime, loose));
+  const auto& table = runtime->kernels();
+  EXPECT_EQ(state_of(bundle, table), State::none);
+  // What fit chose on the calibrate rows is no part of the proof.
+  Json fathom = must(Bundle::open(bundle))->fathom();
+  fathom["policy"]["lambda"] = 0.123;
+  must(update_bundle(bundle, fathom));
+  const auto got = must(certify_bundle(bundle, dataset, *runtime, asking(0.6)));
   ASSERT_GT(got.certificate.rejected, 0u);
   EXPECT_EQ(got.certificate.n, dataset.part(data::Part::calibrate).size());
-  Json fathom = must(Bundle::open(bundle))->fathom();
-  EXPECT_EQ(certificate_state(fathom), CertificateState::valid);
+  fathom = must(Bundle::open(bundle))->fathom();
+  EXPECT_EQ(state_of(bundle, table), State::holds);
   EXPECT_EQ(fathom["policy"]["lambda"], fathom["operating_points"]["fathom"]["lambda"]);
   EXPECT_EQ(fathom["policy"]["lambda"].get<float>(), got.certificate.lambda);
   expect_faithful(must(evaluate(quick())));  // eval runs the certified point
-  Json changed = fathom;
-  changed["policy"]["lambda"] = 0.123;
-  EXPECT_EQ(certificate_state(changed), CertificateState::voided);
-  changed = fathom;
-  changed["files"]["model.safetensors"]["sha256"] = std::string(64, '0');
-  EXPECT_EQ(certificate_state(changed), CertificateState::voided);
-  changed = fathom;
-  changed.erase("certificate");
-  EXPECT_EQ(certificate_state(changed), CertificateState::none);
-  // By class: every group is written down, and each has its share of the rows. The generated texts have one length.
-  EXPECT_FALSE(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_length).has_value());
-  const auto grouped = must(certify_bundle(bundle, dataset, *runtime, loose, CertifyGroups::by_class));
+  const auto broken = [&](const std::function<void(Json&)>& edit) {
+    Json changed = fathom;
+    edit(changed);
+    must(update_bundle(bundle, changed));
+    EXPECT_EQ(state_of(bundle, table), State::broken) << changed["certificate"].dump();
+    must(update_bundle(bundle, fathom));
+  };
+  broken([](Json& f) { f["policy"]["lambda"] = 0.123; });
+  broken([](Json& f) { f["policy"]["lambda"] = f["certificate"]["lambda"] = 0.01; });
+  broken([](Json& f) { f["files"]["model.safetensors"]["sha256"] = std::string(64, '0'); });
+  for (const char* claim : {"delta", "alpha", "spent", "n", "losses", "p_value", "mean_exit", "rejected"})
+    broken([&](Json& f) { f["certificate"][claim] = 0.001; });
+  for (const char* claim : {"loss", "numerics", "precision", "data", "subject", "seal"})
+    broken([&](Json& f) { f["certificate"][claim] = "harm"; });
+  broken([](Json& f) { f["certificate"]["groups"] = Json::array(); });
+  broken([](Json& f) { f["certificate"].erase("seal"); });  // as older versions wrote it
+  // Edited and sealed again: its own numbers do not prove it.
+  for (const char* claim : {"delta", "p_value", "losses"})
+    broken([&](Json& f) {
+      f["certificate"][claim] = claim == std::string("losses") ? Json(1000) : Json(1e-6);
+      seal_certificate(f["certificate"]);
+    });
+  // Files that say how inputs are read, by what they hold, listed or not.
+  for (const char* name : {"tokenizer_config.json", "added_tokens.json", "preprocessor_config.json"}) {
+    must(write_file_atomic(bundle / name, "{}"));
+    EXPECT_EQ(state_of(bundle, table), State::broken) << name;
+    fs::remove(bundle / name);
+  }
+  EXPECT_EQ(state_of(bundle, table), State::holds);
+  // Other numbers: fp32's are those of the float kernels.
+  if (table.tier != Tier::ref) {
+    EXPECT_EQ(state_of(bundle, kernels::table(Tier::ref)), State::elsewhere);
+  }
+}
+
+TEST_F(EvaluateTest, CertifiedGroupsAreWrittenDown) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  const auto all = must(certify_bundle(bundle, dataset, *runtime, asking(0.6)));
+  // The generated texts have one length.
+  EXPECT_FALSE(certify_bundle(bundle, dataset, *runtime, asking(0.6, CertifyGroups::by_length)).has_value());
+  const auto grouped = must(certify_bundle(bundle, dataset, *runtime, asking(0.6, CertifyGroups::by_class)));
   ASSERT_GT(grouped.certificate.rejected, 0u);
   ASSERT_EQ(grouped.certificate.groups.size(), dataset.label_names.size());
   const Json written = must(Bundle::open(bundle))->fathom();
@@ -384,13 +439,74 @@ TEST_F(EvaluateTest, ACertificateSetsLambdaAndIsVoidedByChanges) {
   std::size_t rows = 0;
   for (const Json& group : written["certificate"]["groups"]) rows += group["n"].get<std::size_t>();
   EXPECT_EQ(rows, grouped.certificate.n);
-  EXPECT_GE(grouped.certificate.lambda, got.certificate.lambda);
-  EXPECT_EQ(certificate_state(written), CertificateState::valid);
-  must(update_bundle(bundle, fathom));
-  // Too strict for so few inputs: nothing is proven, and the bundle stays as it was.
-  const auto strict = must(certify_bundle(bundle, dataset, *runtime, {policy::Loss::consistency, 1e-4, 0.05, 3}));
+  EXPECT_GE(grouped.certificate.lambda, all.certificate.lambda);
+  EXPECT_EQ(state_of(bundle, runtime->kernels()), CertificateStatus::State::holds);
+}
+
+TEST_F(EvaluateTest, AlphaOfCalibrationRowsIsSpent) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  const auto before = must(Bundle::open(bundle))->fathom();
+  // Too strict for so few inputs, whatever they hold: nothing is proven, asked or written.
+  const auto strict = must(certify_bundle(bundle, dataset, *runtime, asking(1e-4)));
   EXPECT_EQ(strict.certificate.rejected, 0u);
-  EXPECT_EQ(must(Bundle::open(bundle))->fathom().dump(), fathom.dump());
+  EXPECT_EQ(must(Bundle::open(bundle))->fathom().dump(), before.dump());
+  CertifyRequest forecast = asking(std::nullopt);
+  forecast.forecast = true;
+  EXPECT_FALSE(must(certify_bundle(bundle, dataset, *runtime, forecast)).front.empty());
+  EXPECT_EQ(must(Bundle::open(bundle))->fathom().dump(), before.dump());
+
+  const auto first = must(certify_bundle(bundle, dataset, *runtime, asking(std::nullopt)));
+  EXPECT_EQ(first.aim.delta, policy::least_delta(policy::Loss::consistency, first.certificate.n, 1, 0.05));
+  EXPECT_GT(first.certificate.rejected, 0u);
+  EXPECT_DOUBLE_EQ(first.alpha.spent, 0.05);
+  const auto again = must(certify_bundle(bundle, dataset, *runtime, asking(std::nullopt)));
+  EXPECT_DOUBLE_EQ(again.alpha.spent, 0.05) << "the same question has the same answer";
+  EXPECT_EQ(again.record["lambda"], first.record["lambda"]);
+  for (const double delta : {0.5, 0.6, 0.7}) must(certify_bundle(bundle, dataset, *runtime, asking(delta)));
+  const Json certificate = must(Bundle::open(bundle))->fathom()["certificate"];
+  EXPECT_NEAR(certificate["spent"].get<double>(), 0.2, 1e-12);
+  EXPECT_NE(claim_text(certificate).find("confidence 80 %"), std::string::npos) << "all attempts count";
+  const auto refused = certify_bundle(bundle, dataset, *runtime, asking(0.8));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::limit);
+  EXPECT_TRUE(certify_bundle(bundle, dataset, *runtime, asking(0.6)).has_value()) << "asked before";
+  // The same rows under another fingerprint are the same rows.
+  data::Dataset renamed = dataset;
+  renamed.fingerprint = "another";
+  EXPECT_FALSE(certify_bundle(bundle, renamed, *runtime, asking(0.8)).has_value());
+}
+
+TEST_F(EvaluateTest, RowsThatSomethingWasFittedOnProveNothing) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  const Json before = must(Bundle::open(bundle))->fathom();
+  Json fathom = before, use = Json::object();
+  data::note_split_use(use, dataset, data::Part::calibrate, {data::kOperatingPoints});
+  fathom["split_use"] = use;
+  must(update_bundle(bundle, fathom));
+  EXPECT_TRUE(certify_bundle(bundle, dataset, *runtime, asking(0.6)).has_value());
+  data::note_split_use(use, dataset, data::Part::calibrate, {"moments"});
+  fathom["split_use"] = use;
+  must(update_bundle(bundle, fathom));
+  const auto refused = certify_bundle(bundle, dataset, *runtime, asking(0.6));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::bad_input);
+  EXPECT_NE(refused.error().message.find("moments"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(EvaluateTest, ACertificateAgainstAnotherBundle) {
+  make(data::Task::text_classification, policy::Score::confidence);
+  auto runtime = must(engine::Runtime::create({"", 1}));
+  const fs::path other = bundle.parent_path() / "other";
+  fs::copy(bundle, other, fs::copy_options::recursive);
+  CertifyRequest request = asking(0.6);
+  const auto own = must(certify_bundle(bundle, dataset, *runtime, request));
+  request.against = other;
+  const auto got = must(certify_bundle(bundle, dataset, *runtime, request));
+  EXPECT_EQ(got.certificate.lambda, own.certificate.lambda) << "its copy answers as it does";
+  EXPECT_NE(reference_text(got.record).find("bundle"), std::string::npos);
+  EXPECT_EQ(state_of(bundle, runtime->kernels()), CertificateStatus::State::holds);
 }
 
 TEST_F(EvaluateTest, OtherDataIsRefusedUnlessNamed) {

@@ -74,8 +74,9 @@ TEST(CertifiedRisk, EveryLossStaysWithinAlpha) {
     }
     EXPECT_LE(violations, most(kRepeats, kAlpha)) << loss_name(loss);
     EXPECT_GT(useful, kRepeats / 2) << loss_name(loss);
-    if (loss != Loss::drop)
+    if (loss != Loss::drop) {
       EXPECT_GT(at_twice, most(kRepeats, kAlpha)) << loss_name(loss) << ": the count sees nothing";
+    }
   }
 }
 
@@ -91,7 +92,9 @@ TEST(CertifiedRisk, EveryGroupStaysWithinAlphaAtLevelAlpha) {
       violations += risk(lambda, flips[2], loss) > delta ? 1 : 0;  // the worst group's; the others' risk is lower
     }
     EXPECT_LE(violations, most(kRepeats, kAlpha)) << loss_name(loss);
-    if (loss != Loss::drop) EXPECT_GT(violations, 0.3 * kAlpha * kRepeats) << "the groups' level is wasted";
+    if (loss != Loss::drop) {
+      EXPECT_GT(violations, 0.3 * kAlpha * kRepeats) << "the groups' level is wasted";
+    }
   }
 }
 

@@ -101,9 +101,33 @@ class Budget(ProgramTest):
         policy = {key: value for key, value in fathom["policy"].items() if key != "lambda"}
         text = "".join(f"{name} {fathom['files'][name]['sha256']}\n" for name in sorted(fathom["files"]))
         text += "null" + json.dumps(policy, separators=(",", ":")) + "fp32"
-        certificate = {"lambda": fathom["policy"]["lambda"], "subject": hashlib.sha256(text.encode()).hexdigest()}
+        tier = json.loads(self.good("doctor", "--json").stdout)["tier"]
+        certificate = {"lambda": fathom["policy"]["lambda"], "subject": hashlib.sha256(text.encode()).hexdigest(), "precision": "fp32",
+                       "loss": "consistency", "delta": 0.01, "alpha": 0.05, "spent": 0.05, "n": 400, "losses": 0, "p_value": 0.99**400,
+                       "numerics": re.sub("_.*", "", tier)}
+        sealed = json.dumps(certificate, separators=(",", ":"), sort_keys=True)
+        certificate["seal"] = hashlib.sha256(sealed.encode()).hexdigest()
         self.fathom_json(bundle, lambda f: f.update(certificate=certificate))
-        self.assertEqual(json.loads(self.good("info", bundle, "--json").stdout)["certificate"]["state"], "holds")
+        facts = json.loads(self.good("info", bundle, "--json").stdout)["certificate"]
+        self.assertEqual(facts["state"], "holds", facts)
+        self.assertIn("independently", facts["supposes"])
+        answers, talk = self.answers(bundle)
+        self.assertIn("at most 1 % of answers differ from full depth's, with confidence 95 %, if new inputs come, independently", talk)
+        self.assertEqual({answer["certificate"] for answer in answers}, {"holds"})
+        # On another machine's numbers it is not this one's, edited it does not hold; both are said once, and by every answer.
+        other = "ref" if tier != "ref" else None
+        if other:
+            answers, talk = self.answers(bundle, "--tier", other)
+            self.assertEqual(talk.count("not this machine's"), 1, talk)
+            self.assertEqual({answer["certificate"] for answer in answers}, {"not this machine's"})
+            self.assertIn(certificate["numerics"], json.loads(self.good("info", bundle, "--json", "--tier", other).stdout)["certificate"]["restore"])
+        for claim in ({"delta": 1e-6}, {"alpha": 1e-9}, {"n": 10**9}, {"losses": 1}, {"p_value": 0}, {"loss": "harm"}, {"lambda": 0.01}, {"data": "x"}):
+            edited = self.fathom_json(bundle, lambda f: f.update(certificate={**certificate, **claim}))
+            self.assertIn("does not hold", json.loads(self.good("info", bundle, "--json").stdout)["certificate"]["state"], claim)
+            answers, talk = self.answers(bundle)
+            self.assertEqual(talk.count("does not hold"), 1, talk)
+            self.assertTrue(all("does not hold" in answer["certificate"] for answer in answers), edited["certificate"])
+        self.fathom_json(bundle, lambda f: f.update(certificate=certificate))
         for flags, covered in (((), True), (("--full-depth",), True), (("--budget", "macs=100%"), True), (("--budget", "macs=50%"), True),
                                (("--budget", "macs=70%"), False), (("--lambda", "0.9"), False), (("--budget", "macs=20%"), False)):
             talk = run("run", bundle, *TEXTS, *flags).stderr.decode()
