@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cfenv>
+#include <cstdlib>
 #include <limits>
 
 namespace fathom {
@@ -34,6 +35,21 @@ TEST(FloatEnvironment, IsTheEnginesInsideAndTheHostsAfterwards) {
   EXPECT_EQ(make(), downward);
   EXPECT_TRUE(std::fetestexcept(FE_DIVBYZERO)) << "the host's flags are its own";
   std::feclearexcept(FE_ALL_EXCEPT);
+  std::fesetround(FE_TONEAREST);
+}
+
+TEST(FloatEnvironment, NumbersAreReadAndPrintedAsEver) {
+  const FloatEnvironment ours;
+  const auto read = [] { return std::strtod("0.1", nullptr); };
+  const double right = read();
+  std::fesetround(FE_DOWNWARD);
+  EXPECT_NE(read(), right) << "the test cannot tell";
+  {
+    const FloatEnvironment inner;
+    EXPECT_EQ(read(), right);
+    EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  }
+  EXPECT_EQ(std::fegetround(), FE_DOWNWARD);
   std::fesetround(FE_TONEAREST);
 }
 

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <limits>
+#include <map>
 
 #include "base/file.h"
 #include "engine/stream.h"
@@ -22,6 +23,7 @@ constexpr std::int32_t kWord = 49;
 
 // One number of a tensor of the bundle's file, overwritten where it lies; packed weights are made again.
 void put(const fs::path& folder, const char* file, const std::string& tensor, std::size_t element, float value) {
+  Json fathom = testing::must(Bundle::open(folder))->fathom();
   std::size_t at = 0;
   {
     const auto tensors = testing::must(SafeTensors::open(folder / file));
@@ -34,6 +36,10 @@ void put(const fs::path& folder, const char* file, const std::string& tensor, st
   out.seekp(static_cast<std::streamoff>(at));
   out.write(reinterpret_cast<const char*>(&value), sizeof value);
   out.close();
+  std::map<std::string, fs::path> kept;  // the same files, with the checksums they have now
+  for (const auto& [name, unused] : fathom["files"].items()) kept[name] = folder / name;
+  fathom.erase("files");
+  testing::must(write_bundle(folder, {}, fathom, kept));
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().filename().string().starts_with("packed")) fs::remove(entry.path());
 }
