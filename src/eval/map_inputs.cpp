@@ -24,7 +24,9 @@ Status watch(const std::shared_ptr<const engine::Plan>& plan, engine::Runtime& r
 // Adds x x^T of all rows by the kernels' GEMM: columns of the rows meet each other.
 class ProductAdder {
  public:
-  explicit ProductAdder(engine::Runtime& runtime) : runtime_(runtime) {}
+  explicit ProductAdder(engine::Runtime& runtime)
+      : runtime_(runtime),
+        scratch_(runtime.kernels().gemm_scratch * static_cast<std::size_t>(runtime.pool().threads())) {}
   void add(const RowsRead& read, Moments& to) {
     const std::size_t width = read.width, rows = read.count;
     columns_.resize(width * rows);
@@ -46,11 +48,13 @@ class ProductAdder {
     args.ldr = args.ldc = width;
     args.m = args.n = width;
     args.k = rows;
+    args.scratch = scratch_.data();
     kernels::gemm(table, runtime_.pool(), args);
   }
 
  private:
   engine::Runtime& runtime_;
+  Buffer<float> scratch_;
   std::vector<float> columns_;
   Buffer<float> packed_;
 };

@@ -107,6 +107,7 @@ struct Spreading {
 
   void operator()(Args args, const Mixing* mixing) const {
     if (args.n_end == 0) args.n_end = args.n;
+    FATHOM_CHECK(args.scratch != nullptr || table.gemm_scratch == 0, "a GEMM without scratch");
     FATHOM_DCHECK(!mixing || (args.n_end - args.n_begin == args.n &&
                               args.n == 3 * static_cast<std::size_t>(mixing->args.heads * mixing->args.dim)),
                   "all of q, k and v");
