@@ -37,7 +37,8 @@ std::string precision_of(const Json& fathom) {
 std::string seal_of(const Json& certificate) {
   Json sealed = certificate;
   sealed.erase("seal");
-  return sha256_hex(sealed.dump(-1, ' ', false, Json::error_handler_t::replace));
+  // In order of key, whatever order a file has them in.
+  return sha256_hex(nlohmann::json(sealed).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 double number(const Json& json, const char* key) {
