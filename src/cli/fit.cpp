@@ -158,8 +158,9 @@ void add_fit(Frame& frame) {
       "without a classifier is fine-tuned first");
   verb->add_flag("--pairs", options->pairs,
                  "Texts: the two text columns (or the two sides of a TAB in a .txt file) are one pair, not one text");
-  verb->add_flag("--header,!--no-header", options->header,
-                 "The first row of CSV and TSV files is a header, or is data; default: found");
+  verb->add_flag_function(
+      "--header,!--no-header", [options](std::int64_t given) { options->header = given > 0; },
+      "The first row of CSV and TSV files is a header, or is data; default: found");
   verb->add_flag("--no-labels", options->no_labels, "With --from: do not look at the labels that the data have");
   CLI::Option* trunk =
       verb->add_flag("--trunk", options->trunk, "With --from: train the layers too, together with exits");

@@ -121,8 +121,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "names or 1-based numbers, by commas (default: by the file's header)")
       ->delimiter(',');
   app.add_option("--label-column", o.label_column, "name or 1-based number (default: by the file's header)");
-  app.add_flag("--header,!--no-header", o.header,
-               "the first row of CSV and TSV files is a header, or is data (default: found)");
+  bool header = false;  // an optional would be set to false where the flag is not given
+  const auto* header_flag =
+      app.add_flag("--header,!--no-header", header,
+                   "the first row of CSV and TSV files is a header, or is data (default: found)");
   app.add_flag("--pairs", o.pairs, "the two text columns are one pair of texts, not one text");
   app.add_option("--max-train", o.max_train, "use at most this many training rows; 0: all (default)");
   app.add_option("--max-disagreement", o.max_disagreement,
@@ -190,6 +192,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
     return Error{Code::usage, "--by-movement goes with --zeros", "leave it out"};
   if (data.empty() && states.empty()) return Error{Code::usage, "--data is required", "see fathom-train --help"};
   if (!image_size.empty()) FATHOM_TRY_VOID(parse_image_size(image_size, o));
+  if (header_flag->count() > 0) o.header = header;
   o.data = data;
   o.states = states;
   o.teacher = teacher;
