@@ -355,11 +355,13 @@ TEST(TokenizerFolder, WhatIsNotComputedIsRefusedByName) {
 TEST(TokenizerFolder, ALongWordOrTokenTakesNoSquaredTime) {
   const TestFolder folder;
   Json json = Json::parse(trained({"a b"}).to_json());
+  const std::size_t next = json["model"]["vocab"].size() + 1;  // ids count what is added below
   json["model"]["vocab"]["##" + std::string(200'000, 'a')] = 95;
   folder.put("tokenizer.json", json.dump());
   EXPECT_EQ(ids_of(folder.path(), std::string(200'000, 'a')), (Ids{2, 1, 3}));
   json["added_tokens"].push_back(json["added_tokens"][0]);
   json["added_tokens"].back()["content"] = std::string(300, 'a');
+  json["added_tokens"].back()["id"] = next;
   folder.put("tokenizer.json", json.dump());
   EXPECT_FAILS(Tokenizer::read(folder.path()), Code::limit, "has 300 bytes, at most 256");
 }
