@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What g++ and the tests do not say: clang's warnings, sanitizers, fuzzing, clang-tidy. Run by .ci/run after make test.
+"""What g++ and the tests do not say: clang's warnings, sanitizers, fuzzing, clang-tidy (make gates; docs/adr/0030).
 
     python3 tools/gates.py              # today's share, within about --minutes of work
     python3 tools/gates.py --all        # everything, however long it takes
